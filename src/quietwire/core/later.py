@@ -1,0 +1,124 @@
+"""Values that arrive later, without an event loop: what ports return and what coroutines of the server await.
+
+`Later` is awaited by IQ handlers, logins and access to accounts that are away. The shell (or a test) drives the
+coroutine by hand with `drive`: nothing here knows of asyncio. `Ticket` is the receipt for something being made
+durable or confirmed; nobody awaits it, 0198 acknowledgements wait for it (XEP-0198 §4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Generic, TypeVar, cast
+
+T = TypeVar("T")
+
+
+class Later(Generic[T]):
+    """A value that is there or will be. Settled once, from the thread that runs the server."""
+
+    __slots__ = ("_error", "_value", "_waiters", "settled")
+
+    def __init__(self) -> None:
+        self.settled = False
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._waiters: list[Callable[[], None]] | None = None
+
+    @classmethod
+    def of(cls, value: T) -> Later[T]:
+        """A `Later` that is there already."""
+        later = cls()
+        later.resolve(value)
+        return later
+
+    def resolve(self, value: T) -> None:
+        self._value = value
+        self._settle()
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+        self._settle()
+
+    def _settle(self) -> None:
+        if self.settled:
+            raise RuntimeError("settled twice")
+        self.settled = True
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            waiter()
+
+    def result(self) -> T:
+        """The value; raises what `fail` was given, or RuntimeError while it is not there."""
+        if not self.settled:
+            raise RuntimeError("not there yet")
+        if self._error is not None:
+            raise self._error
+        return cast(T, self._value)
+
+    def when_settled(self, waiter: Callable[[], None]) -> None:
+        """Calls `waiter` when the value is there; at once if it is."""
+        if self.settled:
+            waiter()
+        elif self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+
+    def __await__(self) -> Generator[Later[Any], None, T]:
+        if not self.settled:
+            yield self
+        return self.result()
+
+
+class Ticket:
+    """Unsettled until what it stands for is durable or confirmed by its recipient."""
+
+    __slots__ = ("_waiters", "settled")
+
+    def __init__(self) -> None:
+        self.settled = False
+        self._waiters: list[Callable[[], None]] | None = None
+
+    def settle(self) -> None:
+        """Idempotent: an entry may be confirmed and committed in the same turn."""
+        if self.settled:
+            return
+        self.settled = True
+        waiters, self._waiters = self._waiters, None
+        for waiter in waiters or ():
+            waiter()
+
+    def when_settled(self, waiter: Callable[[], None]) -> None:
+        if self.settled:
+            waiter()
+        elif self._waiters is None:
+            self._waiters = [waiter]
+        else:
+            self._waiters.append(waiter)
+
+
+def drive(coroutine: Coroutine[Any, Any, T], done: Callable[[T | None, BaseException | None], None]) -> bool:
+    """Runs `coroutine` until it ends or suspends on a `Later`; goes on by itself when that settles.
+
+    `done(value, error)` is called exactly once. Returns True if it ended before `drive` returned.
+    """
+    ended = False
+
+    def step() -> None:
+        nonlocal ended
+        try:
+            waited = coroutine.send(None)
+        except StopIteration as stop:
+            ended = True
+            done(stop.value, None)
+        except BaseException as error:
+            ended = True
+            done(None, error)
+        else:
+            if not isinstance(waited, Later):
+                coroutine.close()
+                raise TypeError(f"a coroutine of the server awaited {type(waited).__name__}; ports return Later")
+            waited.when_settled(step)
+
+    step()
+    return ended

@@ -1,0 +1,96 @@
+"""What the server asks of storage: opaque owner, key and value bytes, and receipts for what becomes durable.
+
+The server seals, the store keeps. Writes return a `Ticket` that settles when they are durable; writes of one turn
+are committed together, at the latest 25 ms after the first of them. Reads see every write made before them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from quietwire.core.later import Later, Ticket
+
+TABLES = ("account", "roster", "node", "item")
+"""Tables of the generic store. `account`: the verifiers and wrapped secrets. `roster`: one row a contact.
+`node`, `item`: personal eventing. A row is (owner, key) -> value; owners and keys are at most 4,096 bytes."""
+
+
+class Store(Protocol):
+    """Rows by table, owner and key. An unknown table is a KeyError at once."""
+
+    def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]: ...
+
+    def scan(self, table: str, owner: bytes) -> Later[list[tuple[bytes, bytes]]]:
+        """Every (key, value) of the owner, in no order that means anything."""
+        ...
+
+    def owners(self, table: str) -> Later[list[bytes]]: ...
+
+    def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket: ...
+
+    def delete(self, table: str, owner: bytes, key: bytes) -> Ticket: ...
+
+    def erase(self, owner: bytes) -> Ticket:
+        """Deletes all rows of the owner in all tables and in the spool."""
+        ...
+
+
+class Entry:
+    """One message in the spool: accepted, and not yet confirmed by its recipient.
+
+    `holders` counts the sessions it was handed to and that have not answered for it; the server's business alone.
+    """
+
+    __slots__ = ("confirmed", "holders", "key", "owner", "ticket", "value")
+
+    def __init__(self, owner: bytes, key: bytes, value: bytes, ticket: Ticket) -> None:
+        self.owner = owner
+        self.key = key
+        self.value = value
+        self.ticket = ticket
+        """Settles when the entry is durable or confirmed. Entries of one commit share one ticket."""
+        self.confirmed = False
+        self.holders = 0
+
+
+class Spool(Protocol):
+    """The durable spool: offline messages and unacknowledged 0198 queues in one."""
+
+    def keep(self, owner: bytes, value: bytes) -> Entry:
+        """Accepts a value for `owner` under a fresh random key. Never blocks; called for every message."""
+        ...
+
+    def confirm(self, entry: Entry) -> None:
+        """The recipient has it: an entry that is not yet committed never touches the disk, a committed one is
+        deleted with the next commit. Idempotent."""
+        ...
+
+    def load(self, owner: bytes) -> Later[list[Entry]]:
+        """All unconfirmed entries of the owner (those still in memory are the same objects), unordered."""
+        ...
+
+    def usage(self, owner: bytes) -> tuple[int, int]:
+        """(entries, bytes) unconfirmed for the owner, without reading them."""
+        ...
+
+
+class Storage(Protocol):
+    """A whole storage: what the composition root opens and closes."""
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def spool(self) -> Spool: ...
+
+    def sync(self) -> Ticket:
+        """Commits at once what is pending; the ticket settles when all of it is durable."""
+        ...
+
+    def close(self) -> None:
+        """Commits, checkpoints and closes. Blocks; idempotent."""
+        ...
+
+
+Rows = Sequence[tuple[bytes, bytes]]
