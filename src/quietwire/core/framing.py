@@ -1,0 +1,293 @@
+"""Bytes of a stream in, its first-level children out (RFC 6120 §4, §11).
+
+expat validates, its byte offsets cut the stream, and the payload bytes are kept as they came. Refused, each with its
+stream error: comments, processing instructions, DTDs, entities beyond the five (RFC 6120 §11.1), other encodings
+(§11.6), and whatever exceeds `Limits`. Any way of cutting the input into pieces gives the same events.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from xml.parsers import expat
+
+from quietwire.core import ns
+from quietwire.core.errors import StreamError
+from quietwire.core.stanza import STANZAS, Child, Nonza
+
+# The whole of a start tag in bytes that expat has validated: quotes may hold '>'.
+_START_TAG = re.compile(rb"""<[^>"']*(?:"[^"]*"[^>"']*|'[^']*'[^>"']*)*>""")
+_STREAM = f"{ns.STREAMS}}}stream"
+_SERVER = f"{ns.SERVER}}}"
+_PROHIBITED = ("CommentHandler", "ProcessingInstructionHandler", "StartDoctypeDeclHandler", "EntityDeclHandler")
+_INTERNED_AT_MOST = 4_096
+_INTERNED: dict[str, str] = {}
+"""Names seen by all parsers, shared so that an idle stream keeps none; emptied when a peer has filled it."""
+_NAMES_PER_PARSER = 1_024
+"""expat itself remembers every name for its life: a parser that has met this many stanza children starts afresh at
+the next stanza boundary, so that a peer that invents names cannot grow it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before it costs anything. Advertised by XEP-0478 where a peer can be told."""
+
+    stanza_bytes: int = 262_144
+    """One first-level child: what Prosody allows, so every client that works there fits (RFC 6120 §13.12: ≥ 10,000)."""
+    depth: int = 100
+    """Elements within elements: our tree walks recurse, and no XEP nests deeper than about 20."""
+    attributes: int = 64
+    """Of one element: expat checks duplicates in time proportional to their number."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOpen:
+    """The peer's stream header. `attributes` in Clark notation; `content` is its default namespace."""
+
+    attributes: dict[str, str]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class StreamClose:
+    """The peer's closing tag."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The peer's bytes were refused; nothing follows."""
+
+    error: StreamError
+
+
+Event = StreamOpen | StreamClose | Broken | Child
+
+
+class StreamParser:
+    """One direction of one stream. `feed` never raises; after `Broken` it returns nothing more."""
+
+    __slots__ = (
+        "_attributes", "_base", "_buffer", "_child", "_content", "_declared", "_depth", "_events", "_failed", "_limits",
+        "_names", "_opened", "_parser", "_prefixes", "_seen", "_start",
+    )  # fmt: skip
+
+    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+        self._limits = limits
+        self._failed = False
+        self._opened = False
+        self._content = ""
+        self._prefixes: dict[str, str] = {}
+        self._events: list[Event] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """A new stream begins on the same connection (after TLS, after SASL)."""
+        self._opened = False
+        self._prefixes = {}
+        self._begin(b"")
+
+    def _begin(self, prologue: bytes) -> None:
+        self._buffer = b""
+        self._base = 0
+        """Offset of `_buffer` in what this parser was given."""
+        self._depth = 0
+        self._start = -1
+        self._seen = 0
+        self._child: str | None = None
+        self._names: list[str] = []
+        self._attributes: dict[str, str] = {}
+        self._declared: dict[str, str] = {}
+        if len(_INTERNED) > _INTERNED_AT_MOST:
+            _INTERNED.clear()
+        parser = expat.ParserCreate("utf-8", "}", _INTERNED)
+        self._parser: Any = parser
+        if hasattr(parser, "SetReparseDeferralEnabled"):
+            parser.SetReparseDeferralEnabled(False)  # expat >= 2.6 would hold back complete tags
+        parser.buffer_text = False
+        for handler in _PROHIBITED:
+            setattr(parser, handler, self._prohibited)
+        parser.SkippedEntityHandler = self._prohibited
+        parser.XmlDeclHandler = self._declaration
+        parser.StartNamespaceDeclHandler = self._declare
+        parser.StartElementHandler = self._on_start
+        parser.EndElementHandler = self._on_end
+        if prologue:
+            parser.Parse(prologue, False)
+            self._base = len(prologue)
+
+    @property
+    def idle(self) -> bool:
+        """True between two first-level children, with nothing held."""
+        return self._depth == 1 and not self._buffer
+
+    def feed(self, data: bytes) -> list[Event]:
+        if self._failed:
+            return []
+        self._buffer = self._buffer + data if self._buffer else data
+        try:
+            self._parser.Parse(data, False)
+            self._check_size()
+        except StreamError as error:
+            self._fail(error)
+        except expat.ExpatError as error:
+            self._fail(self._translate(error))
+        except (UnicodeDecodeError, ValueError):
+            self._fail(StreamError("unsupported-encoding"))
+        events, self._events = self._events, []
+        if not self._failed:
+            self._forget()
+        return events
+
+    # -- what is kept between two calls -------------------------------------------------------------------------
+
+    def _check_size(self) -> None:
+        # Right after a parse expat's index stands at the first byte it could not use yet.
+        held = self._base + len(self._buffer) - (self._start if self._start >= 0 else self._parser.CurrentByteIndex)
+        if held > self._limits.stanza_bytes:
+            raise StreamError("policy-violation", "stanza too big")
+
+    def _forget(self) -> None:
+        """Drops the bytes that no open child needs."""
+        cut = (self._start if self._start >= 0 else self._parser.CurrentByteIndex) - self._base
+        if cut > 0:
+            self._buffer = self._buffer[cut:]
+            self._base += cut
+        if self._seen > _NAMES_PER_PARSER and self.idle:
+            self._renew()
+
+    def _renew(self) -> None:
+        declared = "".join(f" xmlns:{prefix}='{_escape(uri)}'" for prefix, uri in self._prefixes.items())
+        head = f"<stream:stream xmlns='{self._content}' xmlns:stream='{ns.STREAMS}'{declared}>"
+        prefixes, content = self._prefixes, self._content
+        self._begin(head.encode())
+        self._prefixes, self._content = prefixes, content
+        self._events.clear()
+
+    # -- expat's callbacks ----------------------------------------------------------------------------------------
+
+    def _prohibited(self, *_: object) -> None:
+        raise StreamError("restricted-xml")
+
+    def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
+        if encoding is not None and encoding.lower() not in ("utf-8", "utf8"):
+            raise StreamError("unsupported-encoding")
+        if version != "1.0":
+            raise StreamError("not-well-formed")
+
+    def _declare(self, prefix: str | None, uri: str | None) -> None:
+        if self._depth <= 1:
+            self._declared[prefix or ""] = uri or ""
+
+    def _on_start(self, name: str, attributes: dict[str, str]) -> None:
+        depth = self._depth
+        self._depth = depth + 1
+        if len(attributes) > self._limits.attributes:
+            raise StreamError("policy-violation", "too many attributes")
+        if depth == 2:
+            self._names.append(name)
+        elif depth > 2:
+            if depth >= self._limits.depth:
+                raise StreamError("policy-violation", "nested too deeply")
+        elif depth == 1:
+            self._start = self._parser.CurrentByteIndex
+            self._child = name
+            self._attributes = attributes
+            if self._names:
+                self._names = []
+        else:
+            self._open_stream(name, attributes)
+
+    def _open_stream(self, name: str, attributes: dict[str, str]) -> None:
+        declared, self._declared = self._declared, {}
+        if self._opened:
+            return  # the synthetic header of `_renew`
+        if name != _STREAM:
+            raise StreamError("invalid-namespace" if name.endswith("}stream") or name == "stream" else "bad-format")
+        self._opened = True
+        self._content = declared.pop("", "")
+        if declared.get("stream") == ns.STREAMS:
+            del declared["stream"]
+        self._prefixes = declared
+        self._events.append(StreamOpen({_clark(k): v for k, v in attributes.items()}, self._content))
+
+    def _on_end(self, name: str) -> None:
+        depth = self._depth = self._depth - 1
+        if depth == 1:
+            self._finish_child()
+        elif depth == 0:
+            self._events.append(StreamClose())
+
+    def _finish_child(self) -> None:
+        buffer = self._buffer
+        start = self._start - self._base
+        match = _START_TAG.match(buffer, start)
+        if match is None:  # expat accepted the tag, so this cannot be
+            raise StreamError("internal-server-error")
+        opened = match.end()
+        if buffer[opened - 2] == 0x2F and opened - start > 3:  # '/>': expat's end index is the end of the tag
+            inner = b""
+            end = opened
+        else:  # … and for a pair it is the start of the end tag
+            closing = self._parser.CurrentByteIndex - self._base
+            inner = buffer[opened:closing]
+            end = buffer.index(b">", closing) + 1
+        if end - start > self._limits.stanza_bytes:
+            raise StreamError("policy-violation", "stanza too big")
+        self._start = -1
+        names = self._names
+        self._seen += len(names) + len(self._attributes) + 1
+        if self._content == ns.SERVER:
+            names = [f"{ns.CLIENT}}}{name[len(_SERVER) :]}" if name.startswith(_SERVER) else name for name in names]
+        self._events.append(self._make(inner, tuple(["{" + name if "}" in name else name for name in names])))
+
+    def _make(self, inner: bytes, names: tuple[str, ...]) -> Child:
+        attributes = self._attributes
+        for key in attributes:
+            if "}" in key:
+                attributes = {_clark(k): v for k, v in attributes.items()}
+                break
+        name = self._child or ""
+        declared = self._declared
+        prefixes = self._prefixes
+        if declared:
+            self._declared = {}
+            declared.pop("", None)
+            prefixes = {**prefixes, **declared}
+        if prefixes and inner:
+            for prefix, uri in prefixes.items():
+                if prefix.encode() + b":" in inner:
+                    # The payload leans on a declaration outside of it: carried along on the stanza itself.
+                    attributes = {**attributes, f"xmlns:{prefix}": uri}
+        space, _, local = name.rpartition("}")
+        if space == self._content and local in STANZAS:
+            return STANZAS[local](attributes, inner, names)
+        if local in STANZAS and space in (ns.CLIENT, ns.SERVER):
+            raise StreamError("invalid-namespace")
+        return Nonza("{" + name if space else name, attributes, inner, names)
+
+    # -- failures -------------------------------------------------------------------------------------------------
+
+    def _fail(self, error: StreamError) -> None:
+        self._failed = True
+        self._buffer = b""
+        self._events.append(Broken(error))
+
+    @staticmethod
+    def _translate(error: expat.ExpatError) -> StreamError:
+        text = expat.ErrorString(error.code) or ""
+        if "entity" in text:
+            return StreamError("restricted-xml")
+        if "encoding" in text:
+            return StreamError("unsupported-encoding")
+        if "unbound prefix" in text or "prefix" in text:
+            return StreamError("bad-namespace-prefix")
+        return StreamError("not-well-formed")
+
+
+def _clark(name: str) -> str:
+    return "{" + name if "}" in name else name
+
+
+def _escape(uri: str) -> str:
+    return uri.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")

@@ -1,0 +1,186 @@
+"""First-level children of a stream: stanzas (RFC 6120 §8) and what is not one (`Nonza`, XEP-0360).
+
+A stanza keeps the validated bytes between its tags (`inner`) and the names of its children; a tree is built only when
+somebody asks for one. Forwarding writes a new start tag around the same bytes, so `from` and `to` can be stamped
+without touching the payload. `inner` has no namespace declaration of its own for the content namespace: the same
+bytes are right in a ``jabber:client`` and in a ``jabber:server`` stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar, Self
+from xml.etree.ElementTree import Element
+
+from quietwire.core import ns, xml
+from quietwire.core.errors import STANZA_ERROR_TYPES, StanzaError
+from quietwire.core.jid import JID
+from quietwire.core.xml import attr, build, parse, serialise
+
+_ERROR = f"{{{ns.CLIENT}}}error"
+_ADDRESSES = frozenset(("from", "to"))
+
+
+class Child:
+    """Any first-level child. `attributes` has Clark names; `names` the Clark names of its children, in order."""
+
+    __slots__ = ("_tree", "attributes", "inner", "kind", "names")
+
+    kind: str
+
+    def __init__(self, kind: str, attributes: dict[str, str], inner: bytes = b"", names: tuple[str, ...] = ()) -> None:
+        self.kind = kind
+        self.attributes = attributes
+        self.inner = inner
+        self.names = names
+        self._tree: Element | None = None
+
+    @property
+    def tree(self) -> Element:
+        """The element, its content namespace always ``jabber:client``. Built once; do not change it."""
+        if self._tree is None:
+            self._tree = parse(self.to_bytes(), ns.CLIENT)
+        return self._tree
+
+    def to_bytes(self) -> bytes:
+        raise NotImplementedError
+
+    def child(self, tag: str) -> Element | None:
+        """The first child of that Clark name; builds no tree where there is none."""
+        return self.tree.find(tag) if tag in self.names else None
+
+    def __repr__(self) -> str:
+        # Never the content: a repr ends up in logs and tracebacks.
+        return f"<{type(self).__name__} {self.kind} {len(self.inner)} bytes>"
+
+
+class Nonza(Child):
+    """Not a stanza: ``<r xmlns='urn:xmpp:sm:3'/>``, ``<auth/>``… `kind` is the Clark name."""
+
+    __slots__ = ()
+
+    def to_bytes(self) -> bytes:
+        name = xml.local_name(self.kind)
+        space = xml.namespace(self.kind)
+        start = "".join(attr(k, v) for k, v in self.attributes.items())
+        declared = "" if space == ns.CLIENT else f" xmlns='{xml.escape(space)}'"
+        return b"<%b%b>%b</%b>" % (name.encode(), (declared + start).encode(), self.inner, name.encode())
+
+
+class Stanza(Child):
+    """A message, presence or iq.
+
+    `to` and `from_` are parsed addresses or None; `type` is the attribute or ''. `from_` is whatever the server put
+    there: what a client wrote is never believed (`session.py`).
+    """
+
+    __slots__ = ("from_", "id", "to", "type")
+    KIND: ClassVar[str]
+
+    def __init__(
+        self, attributes: dict[str, str], inner: bytes = b"", names: tuple[str, ...] = (), *, to: JID | None = None,
+        from_: JID | None = None,
+    ) -> None:  # fmt: skip
+        self.kind = self.KIND
+        self.attributes = attributes
+        self.inner = inner
+        self.names = names
+        self._tree = None
+        self.to = to
+        self.from_ = from_
+        self.type = attributes.get("type", "")
+        self.id = attributes.get("id", "")
+
+    @classmethod
+    def make(
+        cls, *, to: JID | None = None, from_: JID | None = None, type: str = "", id: str = "",
+        children: Iterable[Element] = (), attributes: dict[str, str] | None = None,
+    ) -> Self:  # fmt: skip
+        """A stanza of our own making."""
+        all_attributes = dict(attributes or ())
+        if type:
+            all_attributes["type"] = type
+        if id:
+            all_attributes["id"] = id
+        children = tuple(children)
+        inner = b"".join(serialise(child, ns.CLIENT) for child in children)
+        return cls(all_attributes, inner, tuple(child.tag for child in children), to=to, from_=from_)
+
+    def addressed(self, *, to: JID | None, from_: JID | None) -> Self:
+        """The same stanza with other addresses; shares the payload."""
+        copy = type(self).__new__(type(self))
+        copy.kind, copy.attributes, copy.inner, copy.names = self.kind, self.attributes, self.inner, self.names
+        copy._tree = None
+        copy.to, copy.from_, copy.type, copy.id = to, from_, self.type, self.id
+        return copy
+
+    def with_children(self, *children: Element) -> Self:
+        """The same stanza with `children` appended."""
+        copy = self.addressed(to=self.to, from_=self.from_)
+        copy.inner = self.inner + b"".join(serialise(child, ns.CLIENT) for child in children)
+        copy.names = (*self.names, *(child.tag for child in children))
+        return copy
+
+    def start(self) -> str:
+        """The start tag without its last character."""
+        out = f"<{self.kind}"
+        if self.from_ is not None:
+            out += attr("from", self.from_.text)
+        if self.to is not None:
+            out += attr("to", self.to.text)
+        for key, value in self.attributes.items():
+            if key not in _ADDRESSES:
+                out += attr(key, value)
+        return out
+
+    def to_bytes(self) -> bytes:
+        """As it goes on a stream whose default namespace is the content namespace."""
+        if self.inner:
+            return b"%b>%b</%b>" % (self.start().encode(), self.inner, self.kind.encode())
+        return self.start().encode() + b"/>"
+
+    def error(self, condition: str | StanzaError, text: str = "") -> Self:
+        """The error answer to this stanza (RFC 6120 §8.3.1), sender and addressee exchanged, payload left out."""
+        error = condition if isinstance(condition, StanzaError) else StanzaError(condition, text)
+        assert error.condition in STANZA_ERROR_TYPES
+        body = build(_ERROR, {"type": error.type}, build(f"{{{ns.STANZAS}}}{error.condition}"))
+        if error.text:
+            body.append(build(f"{{{ns.STANZAS}}}text", text=error.text))
+        if error.specific:
+            body.append(build(error.specific))
+        return self.make(to=self.from_, from_=self.to, type="error", id=self.id, children=(body,))
+
+
+class Message(Stanza):
+    __slots__ = ()
+    KIND = "message"
+
+
+class Presence(Stanza):
+    __slots__ = ()
+    KIND = "presence"
+
+
+class Iq(Stanza):
+    __slots__ = ()
+    KIND = "iq"
+
+    @property
+    def payload(self) -> Element:
+        """The one child of a get or set (RFC 6120 §8.2.3; the router has refused anything else)."""
+        return self.tree[0]
+
+    def result(self, *children: Element) -> Iq:
+        """The result for this request, sender and addressee exchanged."""
+        return Iq.make(to=self.from_, from_=self.to, type="result", id=self.id, children=children)
+
+
+STANZAS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq": Iq}
+
+
+def from_tree(element: Element, *, to: JID | None = None, from_: JID | None = None) -> Stanza:
+    """A stanza out of a tree in ``jabber:client``; KeyError for another element."""
+    kind = STANZAS[xml.local_name(element.tag)]
+    attributes: dict[str, Any] = dict(element.attrib)
+    inner = b"".join(serialise(child, ns.CLIENT) for child in element)
+    return kind(attributes, inner, tuple(child.tag for child in element), to=to, from_=from_)

@@ -1,0 +1,64 @@
+"""Accounts in memory and their sessions. An account lives here from its first bind to its last resumable end."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Presence, Stanza
+from quietwire.server.roster import Roster
+from quietwire.store.ports import Entry
+
+
+class Outlet(Protocol):
+    """Where a session's bytes go: the stream's 0198 queue and outbox (`server/sm.py`)."""
+
+    def put(self, data: bytes, entry: Entry | None) -> None:
+        """One stanza. `entry` is the spool's receipt that this delivery, once confirmed, answers for."""
+        ...
+
+
+class Session:
+    """A bound resource. It may have no connection for a while: then it waits for resumption (XEP-0198 §5)."""
+
+    __slots__ = (
+        "account", "carbons", "directed", "interested", "jid", "memory", "outlet", "presence", "priority",
+    )  # fmt: skip
+
+    def __init__(self, jid: JID, account: Account, outlet: Outlet) -> None:
+        self.jid = jid
+        """The full JID."""
+        self.account = account
+        self.outlet = outlet
+        self.presence: Presence | None = None
+        """The last available presence it broadcast, with `from_` set; None while unavailable."""
+        self.priority = 0
+        self.interested = False
+        """It has asked for the roster and gets pushes (RFC 6121 §2.1.6)."""
+        self.carbons = False
+        self.directed: set[JID] = set()
+        """Who got directed available presence and must be told of the end (RFC 6121 §4.6)."""
+        self.memory: dict[str, Any] = {}
+        """What a module holds for the session, under the module's name."""
+
+    def send(self, stanza: Stanza) -> None:
+        self.outlet.put(stanza.to_bytes(), None)
+
+
+class Account:
+    """`jid` is the bare JID; `sessions` by resource, those that wait for resumption among them."""
+
+    __slots__ = ("jid", "memory", "owner", "roster", "sessions")
+
+    def __init__(self, jid: JID, roster: Roster) -> None:
+        self.jid = jid
+        self.owner = jid.text.encode()
+        """The owner bytes of everything the account keeps in the store."""
+        self.roster = roster
+        self.sessions: dict[str, Session] = {}
+        self.memory: dict[str, Any] = {}
+        """What a module holds for the account while it is in memory, under the module's name."""
+
+    def available(self) -> list[Session]:
+        """Sessions that have broadcast available presence (RFC 6121 §4.2)."""
+        return [session for session in self.sessions.values() if session.presence is not None]

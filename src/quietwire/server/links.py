@@ -1,0 +1,71 @@
+"""What the server may ask of a connection. Implemented by `net/stream.py` on a transport, by `testing/` on a list."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+
+class Link(Protocol):
+    """One connection, either direction. Nothing here blocks, and nothing is written before the turn's end."""
+
+    @property
+    def secure(self) -> bool:
+        """TLS is up."""
+        ...
+
+    @property
+    def bindings(self) -> Mapping[str, bytes]:
+        """Channel bindings by type (RFC 5929), for instance {"tls-server-end-point": …}; empty without TLS."""
+        ...
+
+    @property
+    def peer_domains(self) -> frozenset[str]:
+        """Domains that the peer's certificate, valid under our authorities, stands for (RFC 6125, RFC 6120 §13.7.1.2:
+        dNSName with wildcards as ``*.example``, XmppAddr, SRVName); empty without one."""
+        ...
+
+    def put(self, data: bytes) -> None:
+        """Appends to the outbox, which is the shaper."""
+        ...
+
+    def start_tls(self) -> None:
+        """Writes what is in the outbox, then starts TLS. Plaintext that came after the request is thrown away.
+        The stream is told by `secured()`."""
+        ...
+
+    def close(self) -> None:
+        """Writes what is in the outbox, then closes; the stream is told by `lost()`. Idempotent."""
+        ...
+
+    def abort(self) -> None:
+        """Closes without writing."""
+        ...
+
+    def pause(self) -> None:
+        """Reads no more from the peer until `resume`. Idempotent."""
+        ...
+
+    def resume(self) -> None: ...
+
+    def backlog(self) -> int:
+        """Bytes that are not yet handed to the kernel."""
+        ...
+
+
+class Stream(Protocol):
+    """What a connection tells its stream."""
+
+    def received(self, data: bytes) -> None: ...
+
+    def secured(self) -> None:
+        """TLS is up; the link's bindings and certificate can be read."""
+        ...
+
+    def written(self) -> None:
+        """Everything put so far is in the kernel's hands."""
+        ...
+
+    def lost(self) -> None:
+        """The connection is gone. Called once, whoever closed it."""
+        ...

@@ -1,0 +1,205 @@
+"""A feature is one file in `modules/` whose last statement, `MODULE = Module(…)`, is its whole interface, as data.
+
+The registrations below are everything a feature can ask for. Handlers of iq stanzas may be coroutines and may await
+ports only (`core.later`); all other hooks are plain functions that run to their end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, Literal, Protocol
+
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Iq, Nonza, Presence, Stanza
+from quietwire.core.xml import Element
+from quietwire.server.account import Account, Session
+from quietwire.server.pipeline import Passage
+
+
+class Stage(IntEnum):
+    """The stages a message passes, in order. Two hooks in one stage must commute."""
+
+    ADMIT = 0
+    """May it pass at all: rate, blocks. Raise StanzaError, or `passage.drop()` for silence."""
+    STAMP = 1
+    """What the server adds to every copy."""
+    KEEP = 2
+    """What must survive is handed to the spool here; from now on it is not lost."""
+    ROUTE = 3
+    """To sessions of the recipient."""
+    COPY = 4
+    """To others who should see it: carbons."""
+    LEAVE = 5
+    """To other servers."""
+
+
+class Services(Protocol):
+    """What a hook may ask of the server besides its ports. Implemented by `server.router.Router`."""
+
+    def send(self, stanza: Stanza) -> None:
+        """Routes a stanza of the server's own making; `from_` and `to` are set by the caller."""
+        ...
+
+    def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
+        """Sends a request of the server's own (its id is chosen here); `answered` gets the reply, or None after 30 s."""
+        ...
+
+    def account(self, bare: JID) -> Account | None:
+        """The account if it is in memory."""
+        ...
+
+    def exists(self, bare: JID) -> bool:
+        """Whether that local account exists. What is told to strangers must not depend on it."""
+        ...
+
+    async def load(self, bare: JID) -> Account | None:
+        """The account, read from the store if it is away; None if there is none. Kept only until the turn's end,
+        so use it before the next await."""
+        ...
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        """Runs a coroutine that answers nobody, for instance a presence probe to an account that is away."""
+        ...
+
+
+@dataclass(slots=True)
+class Context:
+    """What a hook is given: these and nothing else."""
+
+    domain: JID
+    account: Account | None
+    """For an iq: the local account addressed (the sender's own where there is no `to`), None for the server itself.
+    For hooks: the account concerned."""
+    session: Session | None
+    """The local session that sent the stanza; None when it came from another server or from the server itself."""
+    state: Any
+    """What `Module.state(settings)` made; one for the life of the server."""
+    now: float
+    """Seconds since the epoch."""
+    services: Services
+    ports: Mapping[str, Any]
+    """The ports that the module named in `needs`: "store", "spool", "randomness", "timers"."""
+
+
+IqHandler = Callable[[Context, Iq], Awaitable[Iq | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class IqGet:
+    """Answers requests of type get whose payload is `tag` (Clark), addressed to the server, to the sender's own bare
+    JID, or to another account's bare JID; the handler looks at `iq.to` and says service-unavailable where it does not
+    apply. Return None to leave it unanswered only if you answer later yourself."""
+
+    tag: str
+    handler: IqHandler
+
+
+@dataclass(frozen=True, slots=True)
+class IqSet:
+    """The same for type set."""
+
+    tag: str
+    handler: IqHandler
+
+
+@dataclass(frozen=True, slots=True)
+class MessageHook:
+    stage: Stage
+    hook: Callable[[Context, Passage], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceHook:
+    """`out`: a local session has broadcast available or unavailable presence (context.session is it).
+    `in`: presence of somebody else reached context.account (after the roster let it through)."""
+
+    direction: Literal["in", "out"]
+    hook: Callable[[Context, Presence], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHook:
+    """`bound`: resource binding is done. `ended`: for good, after the last chance of resumption."""
+
+    event: Literal["bound", "ended"]
+    hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class AccountHook:
+    """`erased`: the account is being deleted with everything it left."""
+
+    event: Literal["erased"]
+    hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NonzaHook:
+    """A first-level child that is no stanza, on a bound stream (client state and the like)."""
+
+    tag: str
+    hook: Callable[[Context, Nonza], None]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFeature:
+    """An element of the stream features offered after authentication."""
+
+    make: Callable[[], Element]
+
+
+@dataclass(frozen=True, slots=True)
+class Every:
+    seconds: float
+    hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A key of the configuration's `[modules.NAME]` table."""
+
+    key: str
+    default: bool | int | float | str
+    text: str
+
+
+Handler = (
+    IqGet | IqSet | MessageHook | PresenceHook | SessionHook | AccountHook | NonzaHook | StreamFeature | Every | Setting
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Xep:
+    number: int
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Keeps:
+    """One thing that a module stores."""
+
+    what: str
+    table: str
+    sealed: bool
+    """Whether it is unreadable while its owner is away. Nothing is, before the sealed store lands."""
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    name: str
+    xep: Xep | None
+    features: tuple[str, ...]
+    """Announced in the server's and the account's disco#info."""
+    handlers: tuple[Handler, ...]
+    keeps: tuple[Keeps, ...]
+    emits: str
+    """What it puts on the wire, as a sentence; the lab's list of expected leaks is made from it."""
+    needs: tuple[str, ...] = ()
+    state: Callable[[Mapping[str, Any]], Any] = field(default=lambda settings: None)
+    account_features: tuple[str, ...] = ()
+    """Announced in disco#info of an account's bare JID only."""
+    identities: tuple[tuple[str, str, str], ...] = ()
+    """(category, type, name) that disco#info of the account's bare JID adds, for instance ("pubsub", "pep", "")."""
