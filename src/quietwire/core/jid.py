@@ -20,7 +20,7 @@ MAX_PART_BYTES: Final = 1023
 
 MAX_RAW_PART: Final = 1536
 """Characters of an unprepared part. Preparation composes at most three characters into two bytes or four into three, so
-a longer localpart or resourcepart comes to more than 1,023 bytes; refusing it unread bounds what a hostile one costs."""
+a longer localpart or resourcepart comes to more than 1,023 bytes; refusing it unread bounds what an attack costs."""
 
 MAX_RAW: Final = 3 * MAX_RAW_PART + 2
 """Characters of an unprepared address."""
