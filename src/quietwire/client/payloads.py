@@ -1,0 +1,139 @@
+"""What goes into an envelope, and what it means: elements to write, events to read. Pure.
+
+XEP-0085 chat states, 0184 receipts, 0308 corrections, 0333 markers, 0424 retractions, 0444 reactions, 0461 replies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, cast, get_args
+from xml.etree.ElementTree import Element
+
+from quietwire.client.events import (
+    ChatState,
+    ChatStateName,
+    Correction,
+    Displayed,
+    Encrypted,
+    Message,
+    Reaction,
+    Receipt,
+    Reply,
+    Retraction,
+)
+from quietwire.client.trust import Trust
+from quietwire.core import ns
+from quietwire.core.xml import build, printable
+
+CHATSTATES: Final = "http://jabber.org/protocol/chatstates"
+RECEIPTS: Final = "urn:xmpp:receipts"
+MARKERS: Final = "urn:xmpp:chat-markers:0"
+REACTIONS: Final = "urn:xmpp:reactions:0"
+CORRECT: Final = "urn:xmpp:message-correct:0"
+REPLY: Final = "urn:xmpp:reply:0"
+RETRACT: Final = "urn:xmpp:message-retract:1"
+
+STATES: Final = frozenset(get_args(ChatStateName))
+
+MAX_REACTIONS: Final = 32
+"""More than anyone means; the rest of a longer list is dropped."""
+
+MAX_EMOJI: Final = 64
+"""Characters. The longest sequences that Unicode lists have ten; the room is for those to come."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What is known of a decrypted message before its content is read: the common fields of `Encrypted`."""
+
+    sender: str
+    peer: str
+    device: int
+    trust: Trust
+    id: str
+    stamp: float
+
+
+def _body(text: str) -> Element:
+    return build(f"{{{ns.CLIENT}}}body", text=printable(text))
+
+
+def _requests() -> list[Element]:
+    return [build(f"{{{RECEIPTS}}}request"), build(f"{{{MARKERS}}}markable")]
+
+
+def text(body: str) -> list[Element]:
+    """A message that asks for a receipt and a displayed marker."""
+    return [_body(body), *_requests()]
+
+
+def chat_state(state: ChatStateName) -> list[Element]:
+    if state not in STATES:
+        raise ValueError("no such chat state")
+    return [build(f"{{{CHATSTATES}}}{state}")]
+
+
+def receipt(ref: str) -> list[Element]:
+    return [build(f"{{{RECEIPTS}}}received", {"id": ref})]
+
+
+def displayed(ref: str) -> list[Element]:
+    return [build(f"{{{MARKERS}}}displayed", {"id": ref})]
+
+
+def reaction(ref: str, emojis: Sequence[str]) -> list[Element]:
+    each = [build(f"{{{REACTIONS}}}reaction", text=printable(emoji)) for emoji in dict.fromkeys(emojis)]
+    return [build(f"{{{REACTIONS}}}reactions", {"id": ref}, *each)]
+
+
+def correction(ref: str, body: str) -> list[Element]:
+    return [_body(body), build(f"{{{CORRECT}}}replace", {"id": ref}), *_requests()]
+
+
+def reply(ref: str, author: str, body: str) -> list[Element]:
+    return [_body(body), build(f"{{{REPLY}}}reply", {"to": author, "id": ref}), *_requests()]
+
+
+def retraction(ref: str) -> list[Element]:
+    return [build(f"{{{RETRACT}}}retract", {"id": ref})]
+
+
+def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
+    """The event that `content` describes; None if there is nothing in it that we know.
+
+    Of two kinds in one envelope the more specific wins: a correction, then a reply, are messages too.
+    """
+    by_tag = {child.tag: child for child in reversed(list(content))}
+    common: dict[str, Any] = vars(origin)
+    if (element := by_tag.get(f"{{{RETRACT}}}retract")) is not None and (ref := element.get("id")):
+        return Retraction(**common, ref=ref)
+    if (element := by_tag.get(f"{{{REACTIONS}}}reactions")) is not None and (ref := element.get("id")):
+        return Reaction(**common, ref=ref, emojis=_emojis(element))
+    body = by_tag.get(f"{{{ns.CLIENT}}}body")
+    if body is not None:
+        said = body.text or ""
+        if (element := by_tag.get(f"{{{CORRECT}}}replace")) is not None and (ref := element.get("id")):
+            return Correction(**common, ref=ref, text=said)
+        if (element := by_tag.get(f"{{{REPLY}}}reply")) is not None and (ref := element.get("id")):
+            return Reply(**common, ref=ref, text=said)
+        return Message(
+            **common,
+            text=said,
+            wants_receipt=f"{{{RECEIPTS}}}request" in by_tag,
+            markable=f"{{{MARKERS}}}markable" in by_tag,
+        )
+    if (element := by_tag.get(f"{{{RECEIPTS}}}received")) is not None and (ref := element.get("id")):
+        return Receipt(**common, ref=ref)
+    if (element := by_tag.get(f"{{{MARKERS}}}displayed")) is not None and (ref := element.get("id")):
+        return Displayed(**common, ref=ref)
+    for name in sorted(STATES):
+        if f"{{{CHATSTATES}}}{name}" in by_tag:
+            return ChatState(**common, state=cast(ChatStateName, name))
+    return None
+
+
+def _emojis(element: Element) -> tuple[str, ...]:
+    found = (child.text or "" for child in element.findall(f"{{{REACTIONS}}}reaction"))
+    kept = dict.fromkeys(emoji for emoji in found if 0 < len(emoji) <= MAX_EMOJI)
+    return tuple(kept)[:MAX_REACTIONS]
