@@ -134,7 +134,7 @@ def test_domain_limit() -> None:
     assert len(domain) == 1023
     assert parse_jid(domain).domain == domain
     assert parse_jid(domain + ".").domain == domain
-    for long in (domain + "a", domain + ".ü", "ü" * 60):
+    for long in (domain + "a", domain + ".ü", "ü" * 60, "ü" + ".a" * 127):
         with pytest.raises(JIDError):
             parse_jid(long)
 

@@ -25,6 +25,9 @@ a longer localpart or resourcepart comes to more than 1,023 bytes; refusing it u
 MAX_RAW: Final = 3 * MAX_RAW_PART + 2
 """Characters of an unprepared address."""
 
+MAX_DNS_NAME: Final = 253
+"""Characters of a domain with a U-label: IDNA knows only DNS names, whose A-labels are no shorter."""
+
 GENERATION: Final = 4096
 """The cache has two generations of this size, 8,192 addresses: some thousand sessions and the correspondents they are
 busy with, at about 0.5 KB an address a few megabytes. The older half goes when the younger one is full."""
@@ -199,8 +202,9 @@ def _prepare_local(raw: str) -> str:
     """
     _bound_raw("localpart", raw)
     try:
+        _bounded("localpart", _USERNAME.apply_five_rules(raw))  # cheap; the look at each character is not
         local: str = _USERNAME.enforce(raw).replace("ς", "σ")
-    except ValueError:
+    except UnicodeError:
         raise JIDError("localpart: not allowed by UsernameCaseMapped") from None
     if not _LOCAL_EXCLUDED.isdisjoint(local):
         raise JIDError("localpart: forbidden character")
@@ -211,7 +215,9 @@ def _prepare_resource(raw: str) -> str:
     """OpaqueString (RFC 7622 §3.4)."""
     _bound_raw("resourcepart", raw)
     try:
-        return _bounded("resourcepart", _OPAQUE.enforce(raw))
+        _bounded("resourcepart", _OPAQUE.apply_five_rules(raw))
+        resource: str = _OPAQUE.enforce(raw)
+        return resource
     except UnicodeError:
         raise JIDError("resourcepart: not allowed by OpaqueString") from None
 
@@ -224,13 +230,20 @@ def _prepare_domain(raw: str) -> str:
     try:
         mapped = _LABEL_SEPARATORS.sub(".", _USERNAME.width_mapping_rule(raw))
         mapped = _USERNAME.normalization_rule(mapped.lower()).removesuffix(".")
-        return _bounded("domainpart", ".".join(map(_prepare_label, mapped.split("."))))
+        labels = mapped.split(".")
+        if len(mapped) > MAX_DNS_NAME and not all(map(_is_ldh, labels)):
+            raise JIDError("domainpart: longer than a DNS name")
+        return _bounded("domainpart", ".".join(map(_prepare_label, labels)))
     except UnicodeError:  # IDNAError is one
         raise JIDError("domainpart: not a domain name") from None
 
 
+def _is_ldh(label: str) -> bool:
+    return _LDH_LABEL.fullmatch(label) is not None and label[2:4] != "--"
+
+
 def _prepare_label(label: str) -> str:
-    if _LDH_LABEL.fullmatch(label) and label[2:4] != "--":
+    if _is_ldh(label):
         return label  # at any length: RFC 7622 takes local names that DNS would not
     unicode = idna.ulabel(label)
     if idna.alabel(unicode).decode() != (label if label.isascii() else idna.alabel(label).decode()):
