@@ -72,7 +72,7 @@ class StreamParser:
         "_names", "_opened", "_parser", "_prefixes", "_seen", "_start",
     )  # fmt: skip
 
-    def __init__(self, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(self, limits: Limits = Limits()) -> None:
         self._limits = limits
         self._failed = False
         self._opened = False

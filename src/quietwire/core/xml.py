@@ -50,7 +50,9 @@ def printable(text: str) -> str:
     return _FORBIDDEN.sub("\ufffd", text)
 
 
-def build(tag: str, attributes: Mapping[str, str] | None = None, *children: Element, text: str | None = None) -> Element:
+def build(
+    tag: str, attributes: Mapping[str, str] | None = None, *children: Element, text: str | None = None
+) -> Element:
     """An element: `build("{urn:xmpp:ping}ping")`, `build(tag, {"a": "b"}, child, text="…")`."""
     element = Element(tag, dict(attributes) if attributes else {})
     element.text = text

@@ -15,24 +15,27 @@ from quietwire.store.ports import Rows
 Subscription = Literal["none", "to", "from", "both"]
 
 MAX_ITEMS: Final = 2000
-"""Items of one roster. A login broadcasts to all of them and the answer to a roster get is one stanza: at some 120 bytes
-an item, 240 KB. Few people know more than some hundred others."""
+"""Items of one roster. A login broadcasts to all of them and the answer to a roster get is one stanza: 240 KB at some
+120 bytes an item. Few people know more than some hundred others."""
 
 MAX_PENDING: Final = 200
 """Stored requests of people who are not in the roster. Strangers write them, so they must not fill the disk; a person
 can judge no more of them at a login anyway."""
 
 MAX_REQUEST: Final = 4096
-"""Bytes of a stored request: a greeting and a nickname. A longer one is kept without its payload."""
+"""Bytes of a stored request: a greeting and a nickname. Of a longer one only the addresses are kept."""
 
 MAX_NAME: Final = 1023
 """Bytes of an item's name, the bound that RFC 7622 sets for the parts of an address."""
 
-MAX_GROUPS: Final = 64
-"""Groups of one item. A client shows them as folders; more than some tens nobody can see at once."""
+MAX_GROUPS: Final = 32
+"""Groups of one item. A client shows them as folders; nobody looks through more."""
 
 MAX_GROUP: Final = 1023
 """Bytes of a group's name."""
+
+MAX_TEXT: Final = 2048
+"""Bytes of an item's name and groups together, so that the longest roster is some megabytes and not a hundred."""
 
 VERSION: Final = 1
 """First byte of a row's value."""

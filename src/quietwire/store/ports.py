@@ -9,15 +9,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Later, Ticket
+
+
+class StorageError(QuietwireError):
+    """The storage cannot answer now: disk full, read-only, broken or closed. The text names no path and no data."""
+
 
 TABLES = ("account", "roster", "node", "item")
 """Tables of the generic store. `account`: the verifiers and wrapped secrets. `roster`: one row a contact.
-`node`, `item`: personal eventing. A row is (owner, key) -> value; owners and keys are at most 4,096 bytes."""
+`node`, `item`: personal eventing. A row is (owner, key) -> value; owners and keys are at most LONGEST_NAME bytes."""
+
+LONGEST_NAME = 4096
+"""Bytes of an owner or key: fits a hashed or sealed JID (at most 3,071 bytes, RFC 7622 §3.1)."""
 
 
 class Store(Protocol):
-    """Rows by table, owner and key. An unknown table is a KeyError at once."""
+    """Rows by table, owner and key.
+
+    At once: KeyError for an unknown table; for writes ValueError for an owner or key that is too long, StanzaError
+    (resource-constraint) when more waits to be committed than memory may hold. A read that the disk refuses fails its
+    `Later` with StorageError; a write that the disk refuses stays buffered, its ticket unsettled, and is tried again.
+    """
 
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]: ...
 
@@ -42,14 +56,14 @@ class Entry:
     `holders` counts the sessions it was handed to and that have not answered for it; the server's business alone.
     """
 
-    __slots__ = ("confirmed", "holders", "key", "owner", "ticket", "value")
+    __slots__ = ("__weakref__", "confirmed", "holders", "key", "owner", "ticket", "value")  # drivers refer weakly
 
     def __init__(self, owner: bytes, key: bytes, value: bytes, ticket: Ticket) -> None:
         self.owner = owner
         self.key = key
         self.value = value
         self.ticket = ticket
-        """Settles when the entry is durable or confirmed. Entries of one commit share one ticket."""
+        """Settles when the entry is durable or confirmed, with its group: entries of one commit share one ticket."""
         self.confirmed = False
         self.holders = 0
 
@@ -58,7 +72,10 @@ class Spool(Protocol):
     """The durable spool: offline messages and unacknowledged 0198 queues in one."""
 
     def keep(self, owner: bytes, value: bytes) -> Entry:
-        """Accepts a value for `owner` under a fresh random key. Never blocks; called for every message."""
+        """Accepts a value for `owner` under a fresh random key. Never blocks; called for every message.
+
+        StanzaError (resource-constraint) when more waits to be committed than memory may hold.
+        """
         ...
 
     def confirm(self, entry: Entry) -> None:
@@ -67,7 +84,10 @@ class Spool(Protocol):
         ...
 
     def load(self, owner: bytes) -> Later[list[Entry]]:
-        """All unconfirmed entries of the owner (those still in memory are the same objects), unordered."""
+        """All entries of the owner that are unconfirmed when the `Later` settles, in no order that means anything.
+
+        Entries still in memory are the same objects.
+        """
         ...
 
     def usage(self, owner: bytes) -> tuple[int, int]:
@@ -83,6 +103,12 @@ class Storage(Protocol):
 
     @property
     def spool(self) -> Spool: ...
+
+    @property
+    def latest(self) -> Ticket | None:
+        """The ticket of the newest group of writes, settled or not; None before the first write. Groups settle in order,
+        so whoever waits for it waits for every write made so far."""
+        ...
 
     def sync(self) -> Ticket:
         """Commits at once what is pending; the ticket settles when all of it is durable."""

@@ -9,6 +9,7 @@ from quietwire.core.sasl.scram import MECHANISMS, Request, Scram, Success, make_
 from quietwire.core.sasl.verifier import (
     DEFAULT_ITERATIONS,
     HASHES,
+    KEY_BYTES,
     SALT_BYTES,
     Keys,
     PasswordError,
@@ -23,6 +24,7 @@ __all__ = [
     "CONDITIONS",
     "DEFAULT_ITERATIONS",
     "HASHES",
+    "KEY_BYTES",
     "MECHANISMS",
     "SALT_BYTES",
     "Keys",

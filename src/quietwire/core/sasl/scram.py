@@ -20,7 +20,7 @@ from enum import Enum
 from typing import Final
 
 from quietwire.core.sasl.failure import SaslFailure, utf8
-from quietwire.core.sasl.verifier import HASHES, Verifier, base_mechanism
+from quietwire.core.sasl.verifier import HASHES, KEY_BYTES, Verifier, base_mechanism
 
 MECHANISMS: Final = tuple(name + suffix for suffix in ("-PLUS", "") for name in HASHES)
 """All of them, the best first."""
@@ -86,6 +86,7 @@ class Scram:
         if mechanism not in MECHANISMS:
             raise SaslFailure("invalid-mechanism")
         self._hash = HASHES[base_mechanism(mechanism)]
+        self._key_bytes = KEY_BYTES[base_mechanism(mechanism)]
         self._plus = mechanism.endswith("-PLUS")
         self._bindings = bindings
         self._advertised_plus = advertised_plus
@@ -123,7 +124,7 @@ class Scram:
     def challenge(self, verifier: Verifier) -> bytes:
         """The server-first-message for this user, real or made up."""
         self._turn(_Next.CHALLENGE)
-        if len(verifier.stored_key) != hashlib.new(self._hash).digest_size:
+        if len(verifier.stored_key) != self._key_bytes:
             raise ValueError("a verifier of another mechanism")
         self._verifier = verifier
         salt = base64.b64encode(verifier.salt).decode()

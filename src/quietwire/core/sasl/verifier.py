@@ -15,6 +15,9 @@ from quietwire.core.errors import QuietwireError
 HASHES: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """Mechanism (without -PLUS) -> its hash, the better one first."""
 
+KEY_BYTES: Final = {mechanism: hashlib.new(name).digest_size for mechanism, name in HASHES.items()}
+"""Mechanism (without -PLUS) -> size of each of its keys."""
+
 SALT_BYTES: Final = 16
 """Of every salt, made up ones included: a different length would tell them apart."""
 
@@ -71,7 +74,12 @@ class Verifier:
         _, iterations, salt_length, key_length = _HEAD.unpack_from(data)
         salt_end = _HEAD.size + salt_length
         key_end = salt_end + key_length
-        if not iterations or not salt_length or key_length not in (20, 32) or len(data) != key_end + key_length:
+        if (
+            not iterations
+            or not salt_length
+            or key_length not in KEY_BYTES.values()
+            or len(data) != key_end + key_length
+        ):
             raise ValueError("a damaged verifier")
         return Verifier(data[_HEAD.size : salt_end], iterations, data[salt_end:key_end], data[key_end:])
 
@@ -126,5 +134,5 @@ def decoy(server_secret: bytes, username: str, mechanism: str, iterations: int) 
         text = f"quietwire decoy 1\0{purpose}\0{base}\0{username}"
         return hmac.digest(server_secret, text.encode("utf-8", "surrogatepass"), "sha256")[:size]
 
-    size = hashlib.new(HASHES[base]).digest_size
+    size = KEY_BYTES[base]
     return Verifier(made_up("salt", SALT_BYTES), iterations, made_up("stored", size), made_up("server", size))

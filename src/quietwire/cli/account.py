@@ -1,0 +1,117 @@
+"""`quietwire account`: on a running server through its control socket, otherwise on its database directly."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from quietwire.cli.compose import administer, driven, make_admin, open_storage
+from quietwire.cli.config import Config, load
+from quietwire.cli.logs import Log
+from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.core.jid import JID
+from quietwire.net.control import ask_control
+from quietwire.net.shell import Shell
+from quietwire.seal.passphrase import make_passphrase
+
+CONFIG = typer.Option(Path("quietwire.toml"), "--config", "-c", help="The configuration file.")
+PASSWORD_STDIN = typer.Option(False, "--password-stdin", help="Read the password from standard input, one line.")
+_IMPORT_LINE = "one `name password` a line"
+
+
+def administrate(config: Config, command: str, **arguments: Any) -> Any:
+    """Carries out one command, wherever the database is open."""
+    return asyncio.run(_administrate(config, command, arguments))
+
+
+async def _administrate(config: Config, command: str, arguments: dict[str, Any]) -> Any:
+    try:
+        return await ask_control(config.data / "control.sock", command, arguments)
+    except OSError:
+        pass  # no server is running: the lock of the data directory is free
+    shell = Shell(asyncio.get_running_loop(), workers=2)
+    storage = open_storage(config, shell, Log("error"))
+
+    async def changed(bare: JID) -> None:
+        return None
+
+    try:
+        return await driven(administer(make_admin(config, storage, shell, changed), command, arguments))
+    finally:
+        storage.close()
+        shell.close()
+
+
+def new_password(from_stdin: bool) -> tuple[str, bool]:
+    """-> (password, whether it was generated and must be shown once)."""
+    if not from_stdin:
+        return make_passphrase(secrets.token_bytes), True
+    password = sys.stdin.readline().rstrip("\n")
+    if not password:
+        raise QuietwireError("standard input holds no password")
+    return password, False
+
+
+def read_import(path: Path) -> list[tuple[str, str]]:
+    """The accounts of an import file. Raises ConfigError."""
+    accounts = []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "file", f"cannot be read: {type(error).__name__}") from None
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        name, _, password = line.strip().partition(" ")
+        if not password:
+            raise ConfigError(str(path), f"line {number}", _IMPORT_LINE)
+        accounts.append((name, password))
+    return accounts
+
+
+def register(app: typer.Typer) -> None:
+    account = typer.Typer(help="Make, change, list and delete accounts.", no_args_is_help=True)
+    app.add_typer(account, name="account")
+
+    @account.command("add")
+    def add(name: str, config: Path = CONFIG, password_stdin: bool = PASSWORD_STDIN) -> None:
+        """Make an account. Without --password-stdin a passphrase is generated and shown once."""
+        password, generated = new_password(password_stdin)
+        jid = administrate(load(config), "account-add", name=name, password=password)
+        typer.echo(f"{jid}" + (f"\npassphrase: {password}" if generated else ""))
+
+    @account.command("import")
+    def bulk(
+        file: Path,
+        config: Path = CONFIG,
+        iterations: int = typer.Option(0, help="SCRAM iterations of these accounts; 0: as configured.", min=0),
+    ) -> None:
+        """Make many accounts from a file, one `name password` a line."""
+        accounts = read_import(file)
+        made = administrate(load(config), "account-import", accounts=accounts, iterations=iterations)
+        typer.echo(f"{made} accounts made, {len(accounts) - made} existed")
+
+    @account.command("passwd")
+    def passwd(name: str, config: Path = CONFIG, password_stdin: bool = PASSWORD_STDIN) -> None:
+        """Set a new password."""
+        password, generated = new_password(password_stdin)
+        jid = administrate(load(config), "account-passwd", name=name, password=password)
+        typer.echo(f"{jid}" + (f"\npassphrase: {password}" if generated else ""))
+
+    @account.command("delete")
+    def delete(name: str, config: Path = CONFIG, yes: bool = typer.Option(False, "--yes", help="Do not ask.")) -> None:
+        """Delete an account with everything it left."""
+        if not yes:
+            typer.confirm(f"Delete {name} with roster, messages and keys?", abort=True)
+        typer.echo(f"{administrate(load(config), 'account-delete', name=name)} deleted")
+
+    @account.command("list")
+    def show(config: Path = CONFIG) -> None:
+        """List accounts, one a line."""
+        for jid in administrate(load(config), "account-list"):
+            typer.echo(jid)

@@ -1,0 +1,225 @@
+"""The composition root of the server: builds everything from the configuration, decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from quietwire.cli.config import Config
+from quietwire.cli.logs import Log
+from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.core.jid import JID
+from quietwire.core.later import Later, drive
+from quietwire.net.control import open_control
+from quietwire.net.daemon import Daemon, Listener
+from quietwire.net.dial import Dialler
+from quietwire.net.resolver import Override, Resolver
+from quietwire.net.shell import Shell
+from quietwire.net.stream import Accept
+from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context
+from quietwire.server.admin import Admin
+from quietwire.server.federation import Federation
+from quietwire.server.modules import discover
+from quietwire.server.s2s_in import IncomingServerStream
+from quietwire.server.server import Ports, Server
+from quietwire.store.sqlite import SqliteStorage
+
+Wrap = Callable[[str, Accept], Accept]
+"""(kind of link, how its stream is made) -> how its stream is made. The laboratory's test bed records this way."""
+
+
+def plain_wrap(kind: str, accept: Accept) -> Accept:
+    """What `quietwire serve` uses: nothing in between."""
+    return accept
+
+
+@dataclass(slots=True)
+class Composition:
+    """A whole server, listening."""
+
+    server: Server
+    storage: SqliteStorage
+    federation: Federation
+    daemon: Daemon
+    shell: Shell
+    control: asyncio.AbstractServer
+    ports: dict[str, int]
+    """Where it listens, by the keys of `[listen]`."""
+
+    async def stop(self) -> None:
+        """Listeners, streams, commit, close (DESIGN §4)."""
+        self.control.close()
+        self.federation.close()
+        await self.daemon.stop(self.server.shut_down)
+        self.storage.close()
+        self.shell.close()
+
+
+def read_server_key(config: Config) -> bytes:
+    """The server key, made if there is none. Raises ConfigError."""
+    path = config.server_key
+    try:
+        key = path.read_bytes()
+    except FileNotFoundError:
+        key = secrets.token_bytes(32)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(key)
+    except OSError as error:
+        raise ConfigError(str(path), "server_key", f"cannot be read: {error.strerror}") from None
+    if len(key) != 32:
+        raise ConfigError(str(path), "server_key", "a file of 32 random bytes; remove it to get a new one")
+    return key
+
+
+def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
+    """The database under the data directory's lock. Raises ConfigError."""
+    try:
+        config.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(str(config.data), "data", f"cannot be made: {error.strerror}") from None
+    return SqliteStorage(
+        config.data / "quietwire.sqlite",
+        post=shell.post,
+        later=shell.timers.after,
+        randomness=secrets.token_bytes,
+        on_fault=lambda text: log.note("storage", state=text),
+    )
+
+
+async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composition:
+    """Builds the server and opens its ports. Raises ConfigError."""
+    shell = Shell(asyncio.get_running_loop())
+    certificate = own_certificate(config.tls.certificate)
+    contexts = {
+        "c2s": client_context(config.tls.certificate, config.tls.key),
+        "s2s": server_listen_context(config.tls.certificate, config.tls.key, config.tls.authority),
+        "dial": server_dial_context(config.tls.certificate, config.tls.key, config.tls.authority),
+    }
+    server_key = read_server_key(config)
+    storage = open_storage(config, shell, log)
+    settings = config.settings()
+    server = Server(
+        settings,
+        Ports(
+            storage=storage,
+            clock=time.time,
+            timers=shell.timers,
+            randomness=secrets.token_bytes,
+            compute=shell.compute,
+            note=log.note,
+            fault=log.fault,
+            server_key=server_key,
+        ),
+        discover(),
+    )
+    await driven(server.open())
+    overrides = {name: Override(o.host, o.port, o.tls == "direct") for name, o in config.federation.override.items()}
+    dialler = Dialler(
+        shell,
+        Resolver(overrides, secrets.token_bytes, server=config.federation.resolver),
+        contexts["dial"],
+        certificate,
+        wrap,
+    )
+    federation = Federation(
+        settings.domain,
+        dialler.dial,
+        shell.timers,
+        server.router.send,
+        randomness=secrets.token_bytes,
+        limits=settings.limits,
+        note=log.note,
+    )
+    if settings.federation:
+        server.federate(federation.send)
+    daemon = Daemon(shell, lambda: server.streams)
+    clients = wrap("c2s", server.accept)
+    peers = wrap(
+        "s2s",
+        lambda link: IncomingServerStream(
+            link, settings, shell.timers, secrets.token_bytes, server.from_remote, log.note
+        ),
+    )
+    listen = config.listen
+    wanted: tuple[tuple[str, int, Accept, str, bool], ...] = (
+        ("c2s", listen.c2s, clients, "c2s", False),
+        ("c2s_tls", listen.c2s_tls, clients, "c2s", True),
+        *(
+            (("s2s", listen.s2s, peers, "s2s", False), ("s2s_tls", listen.s2s_tls, peers, "s2s", True))
+            if settings.federation
+            else ()
+        ),
+    )
+    ports = {}
+    for key, port, accept, context, direct in wanted:
+        if port:
+            listener = Listener(listen.address, port, accept, contexts[context], certificate, direct, key)
+            ports[key] = await daemon.listen(listener)
+    control = await open_control(config.data / "control.sock", _commands(config, server, storage, shell))
+    return Composition(server, storage, federation, daemon, shell, control, ports)
+
+
+def make_admin(config: Config, storage: SqliteStorage, shell: Shell, changed: Callable[[JID], Any]) -> Admin:
+    return Admin(
+        domain=JID.parse(config.domain),
+        storage=storage,
+        iterations=config.login.iterations,
+        randomness=secrets.token_bytes,
+        compute=shell.compute,
+        changed=changed,
+    )
+
+
+def _commands(
+    config: Config, server: Server, storage: SqliteStorage, shell: Shell
+) -> Callable[[str, dict[str, Any]], Any]:
+    async def changed(bare: JID) -> None:
+        done: Later[None] = Later()
+        server.account_changed(bare, lambda: done.resolve(None))
+        await done
+
+    admin = make_admin(config, storage, shell, changed)
+
+    async def serve(command: str, arguments: dict[str, Any]) -> Any:
+        return await driven(administer(admin, command, arguments))
+
+    return serve
+
+
+async def administer(admin: Admin, command: str, arguments: dict[str, Any]) -> Any:
+    """One command of `quietwire account`, the same on a running server and in its absence."""
+    match command:
+        case "account-add":
+            return str(await admin.add(arguments["name"], arguments["password"], arguments.get("iterations", 0)))
+        case "account-import":
+            return await admin.load([(n, p) for n, p in arguments["accounts"]], arguments.get("iterations", 0))
+        case "account-passwd":
+            return str(await admin.set_password(arguments["name"], arguments["password"]))
+        case "account-delete":
+            return str(await admin.delete(arguments["name"]))
+        case "account-list":
+            return await admin.list()
+    raise QuietwireError(f"no such command: {command}")
+
+
+async def driven(coroutine: Any) -> Any:
+    """Runs a coroutine of the server, which awaits `Later`s, inside the event loop."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def done(value: Any, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    drive(coroutine, done)
+    return await future

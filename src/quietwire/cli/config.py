@@ -1,0 +1,192 @@
+"""The configuration file: one TOML file, of which only `domain` must be given.
+
+Every mistake is one line: file, key, what is allowed.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from quietwire.core.errors import ConfigError
+from quietwire.core.framing import Limits
+from quietwire.core.jid import JID, JIDError
+from quietwire.server.settings import Settings
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Tls(_Table):
+    """Certificates, PEM."""
+
+    certificate: Path = Path("certificate.pem")
+    """The chain, our own first."""
+    key: Path = Path("key.pem")
+    authority: Path | None = None
+    """Who signs other servers' certificates, instead of the system's authorities."""
+
+
+class Listen(_Table):
+    """Where to listen. Port 0 means not at all."""
+
+    address: str = ""
+    """One address; empty for all."""
+    c2s: Port = 5222
+    """Clients, STARTTLS."""
+    c2s_tls: Port = 5223
+    """Clients, TLS from the first byte (XEP-0368)."""
+    s2s: Port = 5269
+    s2s_tls: Port = 5270
+
+
+class Links(_Table):
+    """What goes on the wire when."""
+
+    profile: Literal["off", "padded"] = "off"
+    block: Annotated[int, Field(ge=64, le=8192)] = 512
+    """`padded`: every TLS 1.3 record is a multiple of this many bytes."""
+
+
+class LimitsTable(_Table):
+    stanza_bytes: Annotated[int, Field(ge=10_000, le=16 << 20)] = 262_144
+    """RFC 6120 §13.12 allows nothing under 10,000."""
+    depth: Annotated[int, Field(ge=16, le=1000)] = 100
+    attributes: Annotated[int, Field(ge=16, le=1000)] = 64
+    unauthenticated_bytes: Annotated[int, Field(ge=4096)] = 65_536
+    unauthenticated_seconds: Annotated[float, Field(gt=0)] = 30.0
+    resume_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
+    sessions_per_account: Annotated[int, Field(ge=1, le=1000)] = 32
+
+
+class Login(_Table):
+    iterations: Annotated[int, Field(ge=4096, le=10_000_000)] = 100_000
+    """SCRAM iterations of new passwords."""
+    plain: bool = True
+    """Offer PLAIN too, on TLS only."""
+
+
+class Override(_Table):
+    """Where a domain is, instead of what DNS says."""
+
+    host: str
+    port: Annotated[int, Field(ge=1, le=65535)] = 5269
+    tls: Literal["starttls", "direct"] = "starttls"
+
+
+class FederationTable(_Table):
+    enabled: bool = True
+    override: dict[str, Override] = {}
+    resolver: str | None = None
+    """A DNS server to ask instead of the system's, "address" or "address:port"."""
+
+
+class Log(_Table):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Config(_Table):
+    domain: str
+    data: Path = Path("data")
+    """The database and the control socket; made if missing."""
+    server_key: Path = Path("server.key")
+    """32 bytes outside of the data directory, so that a stolen database is not stolen with it; made if missing."""
+    tls: Tls = Tls()
+    listen: Listen = Listen()
+    links: Links = Links()
+    limits: LimitsTable = LimitsTable()
+    login: Login = Login()
+    federation: FederationTable = FederationTable()
+    log: Log = Log()
+    modules: dict[str, dict[str, bool | int | float | str]] = {}
+
+    @field_validator("domain")
+    @classmethod
+    def _domain(cls, value: str) -> str:
+        try:
+            jid = JID.parse(value)
+        except JIDError:
+            raise ValueError("a domain name, for instance example.org") from None
+        if not jid.is_domain:
+            raise ValueError("a domain name without user or resource")
+        return jid.text
+
+    def settings(self) -> Settings:
+        limits = self.limits
+        return Settings(
+            domain=JID.parse(self.domain),
+            iterations=self.login.iterations,
+            limits=Limits(limits.stanza_bytes, limits.depth, limits.attributes),
+            unauthenticated_bytes=limits.unauthenticated_bytes,
+            unauthenticated_seconds=limits.unauthenticated_seconds,
+            resume_seconds=limits.resume_seconds,
+            sessions_per_account=limits.sessions_per_account,
+            plain_login=self.login.plain,
+            modules=self.modules,
+            federation=self.federation.enabled,
+        )
+
+
+def load(path: Path) -> Config:
+    """Reads the file; relative paths in it start at its folder. Raises ConfigError."""
+    try:
+        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(str(path), "file", "not found; `quietwire quickstart` makes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "file", f"cannot be read: {type(error).__name__}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(str(path), "file", f"not TOML: {error}") from None
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as invalid:
+        first = invalid.errors(include_url=False, include_context=False, include_input=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ConfigError(str(path), key, _allowed(str(first["type"]), str(first["msg"]))) from None
+    _check_modules(path, config)
+    base = path.resolve().parent
+    tls = config.tls
+    return config.model_copy(
+        update={
+            "data": base / config.data,
+            "server_key": base / config.server_key,
+            "tls": tls.model_copy(
+                update={
+                    "certificate": base / tls.certificate,
+                    "key": base / tls.key,
+                    "authority": base / tls.authority if tls.authority else None,
+                }
+            ),
+        }
+    )
+
+
+def _allowed(kind: str, message: str) -> str:
+    if kind == "missing":
+        return "must be given"
+    if kind == "extra_forbidden":
+        return "no such key; docs/configuration.md lists them"
+    return message.removeprefix("Value error, ")
+
+
+def _check_modules(path: Path, config: Config) -> None:
+    from quietwire.server.module import Setting
+    from quietwire.server.modules import discover
+
+    known = {m.name: {h.key: h.default for h in m.handlers if isinstance(h, Setting)} for m in discover()}
+    for name, settings in config.modules.items():
+        if name not in known:
+            raise ConfigError(str(path), f"modules.{name}", f"one of {', '.join(sorted(known))}")
+        for key, value in settings.items():
+            if key not in known[name]:
+                allowed = ", ".join(sorted(known[name])) or "no settings"
+                raise ConfigError(str(path), f"modules.{name}.{key}", f"one of {allowed}")
+            wanted = type(known[name][key])
+            if type(value) is not wanted:
+                raise ConfigError(str(path), f"modules.{name}.{key}", f"a value of type {wanted.__name__}")

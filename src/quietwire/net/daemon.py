@@ -1,0 +1,77 @@
+"""Listeners and the life of the process: start, serve, stop within ten seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from quietwire.core.errors import ConfigError
+from quietwire.net.shell import Shell
+from quietwire.net.stream import Accept, Connection
+
+BACKLOG = 1_024
+"""Connections that the kernel holds for us: a login storm after a restart comes at once."""
+STOP_SECONDS = 8.0
+"""For streams to say good-bye; the storage gets what is left of the ten seconds (DESIGN §4)."""
+
+
+@dataclass(slots=True)
+class Listener:
+    """One port. `direct`: TLS from the first byte."""
+
+    address: str
+    port: int
+    accept: Accept
+    context: ssl.SSLContext
+    certificate: bytes
+    direct: bool
+    key: str = ""
+    """The configuration's name for it, for error messages."""
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Keeps listeners and stops them. `streams()` counts the connections that are still open."""
+
+    shell: Shell
+    streams: Callable[[], int]
+    _servers: list[asyncio.Server] = field(default_factory=list)
+
+    async def listen(self, listener: Listener) -> int:
+        """Opens the port and returns its number (0 asks the kernel for one). Raises ConfigError."""
+
+        def connected() -> Connection:
+            return Connection(
+                self.shell,
+                listener.accept,
+                context=None if listener.direct else listener.context,
+                certificate=listener.certificate,
+            )
+
+        try:
+            server = await self.shell.loop.create_server(
+                connected,
+                listener.address or None,
+                listener.port,
+                ssl=listener.context if listener.direct else None,
+                ssl_handshake_timeout=20.0 if listener.direct else None,
+                backlog=BACKLOG,
+            )
+        except OSError as error:
+            where = f"{listener.address or '*'}:{listener.port}"
+            raise ConfigError(
+                f"listen.{listener.key}", where, f"cannot listen there: {error.strerror or 'no such address'}"
+            ) from None
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def stop(self, shut_down: Callable[[], None]) -> None:
+        """Closes the listeners, then the streams, and waits for them."""
+        for server in self._servers:
+            server.close()
+        shut_down()
+        deadline = self.shell.loop.time() + STOP_SECONDS
+        while self.streams() and self.shell.loop.time() < deadline:
+            await asyncio.sleep(0.02)

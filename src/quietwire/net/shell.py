@@ -1,0 +1,89 @@
+"""The one layer that does I/O: clock, timers, threads and the end of each loop turn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from quietwire.core.later import Later
+from quietwire.server.timers import Timers
+
+T = TypeVar("T")
+
+
+class Flushes(Protocol):
+    """A connection with something to write."""
+
+    def flush(self) -> None: ...
+
+
+class Shell:
+    """Binds the pure server to one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, workers: int = 1) -> None:
+        self.loop = loop
+        self.timers = Timers(time.monotonic, self._rearm)
+        self._alarm: asyncio.TimerHandle | None = None
+        self._pending: list[Flushes] = []
+        # PBKDF2 lets go of the interpreter lock: one worker leaves the other core to the loop.
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="compute")
+
+    # -- writes: once per connection and turn ---------------------------------------------------------------------
+
+    def flush_soon(self, connection: Flushes) -> None:
+        if not self._pending:
+            self.loop.call_soon(self._flush)
+        self._pending.append(connection)
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        for connection in pending:
+            connection.flush()
+
+    # -- time -------------------------------------------------------------------------------------------------------
+
+    def _rearm(self) -> None:
+        at = self.timers.next_at()
+        if at is None:
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self.loop.call_later(max(at - time.monotonic(), 0.0), self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        try:
+            self.timers.fire(time.monotonic())
+        finally:
+            self._rearm()
+
+    # -- threads ----------------------------------------------------------------------------------------------------
+
+    def post(self, action: Callable[[], None]) -> None:
+        """Runs `action` on the loop; from any thread. After the loop is closed there is nobody to tell."""
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(action)
+
+    def compute(self, work: Callable[[], T]) -> Later[T]:
+        """Runs something slow in a thread."""
+        later: Later[T] = Later()
+
+        def run() -> None:
+            try:
+                value = work()
+            except BaseException as error:
+                self.post(lambda error=error: later.fail(error))  # type: ignore[misc]
+            else:
+                self.post(lambda: later.resolve(value))
+
+        self._pool.submit(run)
+        return later
+
+    def close(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._pool.shutdown(wait=True, cancel_futures=True)

@@ -1,0 +1,197 @@
+"""One TCP connection as a `Link`: the outbox is emptied once per loop turn, the reader pauses on request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from quietwire.net.shell import Shell
+from quietwire.net.tls import channel_bindings, peer_domains
+from quietwire.server.links import Link, Stream
+
+OUTBOX_BYTES = 8 << 20
+"""Not yet in the kernel's hands. A phone that wakes to a thousand messages has 2 MB waiting; a peer that lets more
+pile up is not reading (DESIGN §4)."""
+CLOSE_SECONDS = 5.0
+"""For the last bytes to leave; then the connection is cut."""
+EMPTY: Mapping[str, bytes] = {}
+
+Accept = Callable[[Link], Stream]
+
+
+class Connection(asyncio.Protocol):
+    """Implements `links.Link` on a transport; `accept` makes the stream that it belongs to."""
+
+    __slots__ = (
+        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_paused", "_server_side", "_shell",
+        "_stream", "_tls_pending", "_transport", "_unwritten", "secure",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        shell: Shell,
+        accept: Accept,
+        *,
+        context: ssl.SSLContext | None = None,
+        certificate: bytes = b"",
+        server_side: bool = True,
+    ) -> None:
+        """`context`: for STARTTLS, None where TLS is up from the first byte. `certificate`: our own, DER, for
+        tls-server-end-point."""
+        self._shell = shell
+        self._accept = accept
+        self._context = context
+        self._certificate = certificate
+        self._server_side = server_side
+        self._transport: asyncio.Transport | None = None
+        self._stream: Stream | None = None
+        self._out: list[bytes] = []
+        self._closing = False
+        self._paused = False
+        self._tls_pending = False
+        self._unwritten = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._bindings: Mapping[str, bytes] = EMPTY
+        self.secure = False
+
+    # -- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        if transport.get_extra_info("ssl_object") is not None:
+            self._secured()
+        if self._stream is None:
+            self._stream = self._accept(self)
+
+    def _secured(self) -> None:
+        self.secure = True
+        if self._server_side:
+            self._bindings = channel_bindings(self._certificate)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._tls_pending and self._stream is not None:
+            self._stream.received(data)
+
+    def eof_received(self) -> bool:
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._transport = None
+        self._out.clear()
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.lost()
+
+    # -- links.Link ---------------------------------------------------------------------------------------------------
+
+    @property
+    def bindings(self) -> Mapping[str, bytes]:
+        return self._bindings
+
+    @property
+    def peer_domains(self) -> frozenset[str]:
+        ssl_object = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+        return peer_domains(ssl_object) if ssl_object is not None else frozenset()
+
+    def put(self, data: bytes) -> None:
+        if not self._out:
+            self._shell.flush_soon(self)
+        self._out.append(data)
+
+    def flush(self) -> None:
+        """Called by the shell at the end of the turn."""
+        transport = self._transport
+        if transport is None or self._stream is None:
+            return
+        if self._out:
+            out = self._out
+            transport.write(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
+        waiting = transport.get_write_buffer_size()
+        if waiting == 0:
+            self._stream.written()
+        elif waiting > OUTBOX_BYTES:
+            self._overflow()
+        elif not self._unwritten:
+            # uvloop writes at the end of the turn: look again in the next one, then every second.
+            self._unwritten = True
+            self._shell.loop.call_soon(self._look_again, 0.05)
+
+    def _look_again(self, pause: float) -> None:
+        self._unwritten = False
+        if self._transport is None or self._stream is None:
+            return
+        if self._transport.get_write_buffer_size() == 0:
+            self._stream.written()
+        else:
+            self._unwritten = True
+            self._shell.loop.call_later(pause, self._look_again, min(pause * 2, 1.0))
+
+    def _overflow(self) -> None:
+        overflow = getattr(self._stream, "overflow", None)
+        if overflow is not None:
+            overflow()
+        self.abort()
+
+    def start_tls(self) -> None:
+        assert self._context is not None
+        assert self._transport is not None
+        self._tls_pending = True
+        self.flush()
+        self._transport.pause_reading()
+        task = self._shell.loop.create_task(self._start_tls())
+        task.add_done_callback(_consume)
+
+    async def _start_tls(self) -> None:
+        assert self._transport is not None
+        assert self._context is not None
+        try:
+            transport = await self._shell.loop.start_tls(
+                self._transport, self, self._context, server_side=self._server_side, ssl_handshake_timeout=20.0
+            )
+        except (OSError, ssl.SSLError):
+            self.abort()
+            return
+        if transport is None or self._stream is None:
+            return
+        self._transport = cast(asyncio.Transport, transport)
+        self._tls_pending = False
+        self._secured()
+        self._stream.secured()
+
+    def close(self) -> None:
+        if self._closing or self._transport is None:
+            return
+        self._closing = True
+        self.flush()
+        self._transport.close()
+        self._deadline = self._shell.loop.call_later(CLOSE_SECONDS, self.abort)
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def pause(self) -> None:
+        if not self._paused and self._transport is not None and not self._closing:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self._transport is not None and not self._closing:
+            self._paused = False
+            with contextlib.suppress(RuntimeError):
+                self._transport.resume_reading()
+
+    def backlog(self) -> int:
+        buffered = self._transport.get_write_buffer_size() if self._transport is not None else 0
+        return buffered + sum(map(len, self._out))
+
+
+def _consume(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        task.exception()

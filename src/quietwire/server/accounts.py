@@ -1,0 +1,84 @@
+"""Which accounts exist, and those in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from quietwire.core.jid import JID
+from quietwire.core.later import Later
+from quietwire.server.account import Account
+from quietwire.server.roster import Roster
+from quietwire.store.ports import Store
+
+TABLE = "account"
+CREDENTIALS = b"credentials"
+
+
+class Accounts:
+    """`loaded` has the accounts with at least one session, by bare JID. `names` are the bare JIDs that exist: a name
+    costs some hundred bytes, and every message asks."""
+
+    def __init__(self, store: Store, iterations_of: Callable[[bytes, JID], int], iterations: int) -> None:
+        self._store = store
+        self._iterations_of = iterations_of
+        self._counts: Counter[int] = Counter()
+        self._default = iterations
+        self._loading: dict[JID, Later[Account | None]] = {}
+        self.names: set[str] = set()
+        self.loaded: dict[JID, Account] = {}
+
+    async def open(self) -> None:
+        """Reads the names that exist. Call it once, before the first stream."""
+        for owner in await self._store.owners(TABLE):
+            await self._learn(owner)
+
+    async def _learn(self, owner: bytes) -> None:
+        record = await self._store.get(TABLE, owner, CREDENTIALS)
+        if record is not None:
+            self.names.add(owner.decode())
+            self._counts[self._iterations_of(record, JID.parse(owner.decode()))] += 1
+
+    @property
+    def iterations(self) -> int:
+        """The iteration count that most accounts have: what a name that does not exist is shown."""
+        return self._counts.most_common(1)[0][0] if self._counts else self._default
+
+    async def changed(self, bare: JID) -> None:
+        """The account was made or deleted, or has other credentials."""
+        self.names.discard(bare.text)
+        await self._learn(bare.text.encode())
+
+    def exists(self, bare: JID) -> bool:
+        return bare.text in self.names
+
+    async def credentials(self, bare: JID) -> bytes | None:
+        """The stored record, read every time: nothing caches a verifier."""
+        return await self._store.get(TABLE, bare.text.encode(), CREDENTIALS)
+
+    async def load(self, bare: JID) -> Account | None:
+        """The account in memory, or a copy read from the store that is nobody's: use it before the next await."""
+        account = self.loaded.get(bare)
+        if account is not None or bare.text not in self.names:
+            return account
+        pending = self._loading.get(bare)
+        if pending is None:
+            pending = self._loading[bare] = Later()
+            try:
+                rows = await self._store.scan("roster", bare.text.encode())
+            except BaseException as error:
+                del self._loading[bare]
+                pending.fail(error)
+                raise
+            del self._loading[bare]
+            pending.resolve(Account(bare, Roster.from_rows(rows)))
+        return self.loaded.get(bare) or await pending
+
+    def hold(self, account: Account) -> Account:
+        """A session of the account begins: from now on this object is the account."""
+        return self.loaded.setdefault(account.jid, account)
+
+    def release(self, account: Account) -> None:
+        """A session has ended."""
+        if not account.sessions:
+            self.loaded.pop(account.jid, None)

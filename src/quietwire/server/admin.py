@@ -1,0 +1,104 @@
+"""What an administrator does to accounts, on a running server or in its absence. Knows no password afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from quietwire.core.errors import QuietwireError
+from quietwire.core.jid import JID, JIDError
+from quietwire.core.later import Later
+from quietwire.core.sasl import PasswordError
+from quietwire.seal.credentials import Credentials
+from quietwire.server.accounts import CREDENTIALS, TABLE
+from quietwire.store.ports import Storage
+
+
+class AdminError(QuietwireError):
+    """Could not be done; the text says why and what to do."""
+
+
+@dataclass(slots=True)
+class Admin:
+    """`changed(bare)` is told of every account made, changed or deleted. Every method returns when it is durable."""
+
+    domain: JID
+    storage: Storage
+    iterations: int
+    randomness: Callable[[int], bytes]
+    compute: Callable[[Callable[[], bytes | None]], Later[bytes | None]]
+    changed: Callable[[JID], Awaitable[None]]
+
+    def _jid(self, name: str) -> JID:
+        """`name` is a localpart or a bare JID of this domain."""
+        try:
+            jid = JID.parse(name) if "@" in name else JID.of(name, self.domain.domain)
+        except JIDError:
+            raise AdminError(f"{name!r} is not an address: use name or name@{self.domain}") from None
+        if jid.domain != self.domain.domain or not jid.local or jid.resource:
+            raise AdminError(f"{name!r} is not an account of {self.domain}")
+        return jid
+
+    async def add(self, name: str, password: str, iterations: int = 0) -> JID:
+        jid = self._jid(name)
+        if await self._record(jid) is not None:
+            raise AdminError(f"{jid} exists already: `quietwire account passwd` sets a new password")
+        await self._set(jid, password, iterations)
+        await self._durable()
+        await self.changed(jid)
+        return jid
+
+    async def load(self, accounts: list[tuple[str, str]], iterations: int = 0) -> int:
+        """Makes many accounts with one commit at the end; those that exist are left alone. -> how many were made."""
+        made = []
+        for name, password in accounts:
+            jid = self._jid(name)
+            if await self._record(jid) is None:
+                await self._set(jid, password, iterations)
+                made.append(jid)
+        await self._durable()
+        for jid in made:
+            await self.changed(jid)
+        return len(made)
+
+    async def set_password(self, name: str, password: str) -> JID:
+        """An administrator's reset: the account's secret cannot be unwrapped without the old password, so a new one is
+        made. Nothing is sealed under it yet (see docs/threat-model.md)."""
+        jid = self._jid(name)
+        if await self._record(jid) is None:
+            raise AdminError(f"{jid} does not exist: `quietwire account add` makes it")
+        await self._set(jid, password, 0)
+        await self._durable()
+        await self.changed(jid)
+        return jid
+
+    async def delete(self, name: str) -> JID:
+        jid = self._jid(name)
+        if await self._record(jid) is None:
+            raise AdminError(f"{jid} does not exist")
+        self.storage.store.erase(jid.text.encode())
+        await self._durable()
+        await self.changed(jid)
+        return jid
+
+    async def list(self) -> list[str]:
+        return sorted(owner.decode() for owner in await self.storage.store.owners(TABLE))
+
+    async def _record(self, jid: JID) -> bytes | None:
+        return await self.storage.store.get(TABLE, jid.text.encode(), CREDENTIALS)
+
+    async def _set(self, jid: JID, password: str, iterations: int) -> None:
+        rounds = iterations or self.iterations
+        try:
+            record = await self.compute(
+                lambda: Credentials.create(password, jid, rounds, randomness=self.randomness).to_bytes()
+            )
+        except PasswordError as error:
+            raise AdminError(f"the password cannot be used: {error}") from None
+        assert record is not None
+        self.storage.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
+
+    async def _durable(self) -> None:
+        committed: Later[None] = Later()
+        self.storage.sync().when_settled(lambda: committed.resolve(None))
+        await committed

@@ -1,0 +1,123 @@
+"""Who is it: SASL for a client's stream (RFC 6120 §6), without I/O.
+
+An unknown user costs what a wrong password costs: the same look-up, the same computations, the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from quietwire.core.jid import JID, JIDError
+from quietwire.core.later import Later
+from quietwire.core.sasl import (
+    Plain,
+    SaslFailure,
+    Scram,
+    Verifier,
+    check_authzid,
+    check_plain,
+    decoy,
+    make_nonce,
+    parse_plain,
+)
+from quietwire.seal.credentials import Credentials
+from quietwire.server.accounts import Accounts
+
+SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
+PLAIN_UNDER = "SCRAM-SHA-256"
+"""The verifier that a PLAIN password is checked against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    account: JID
+    data: bytes
+    """Additional data with success: SCRAM's server-final-message."""
+
+
+class Gate:
+    """What all logins of a server share. `compute` runs something slow elsewhere than on the loop."""
+
+    def __init__(
+        self,
+        domain: JID,
+        accounts: Accounts,
+        server_key: bytes,
+        randomness: Callable[[int], bytes],
+        compute: Callable[[Callable[[], bytes | None]], Later[bytes | None]],
+        plain: bool,
+    ) -> None:
+        self.domain = domain
+        self.accounts = accounts
+        self.randomness = randomness
+        self.compute = compute
+        self._server_key = server_key
+        self._plain = plain
+
+    def mechanisms(self, secure: bool, bindings: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Offered on a stream, the best first. Nothing without TLS."""
+        if not secure:
+            return ()
+        plus = tuple(f"{name}-PLUS" for name in SCRAM) if bindings else ()
+        return (*plus, *SCRAM, *(("PLAIN",) if self._plain else ()))
+
+    async def verifier(self, username: str, mechanism: str) -> tuple[JID | None, Verifier]:
+        """The account and its verifier, or None and a decoy; both are made for either."""
+        try:
+            bare: JID | None = JID.of(username, self.domain.domain)
+        except JIDError:
+            bare = None
+        record = await self.accounts.credentials(bare or self.domain)
+        stand_in = decoy(self._server_key, bare.local if bare else username, mechanism, self.accounts.iterations)
+        if record is None or bare is None:
+            return None, stand_in
+        return bare, Credentials.from_bytes(record, bare).verifier(mechanism)
+
+
+class Exchange:
+    """One attempt to log in on one stream."""
+
+    def __init__(self, gate: Gate, mechanism: str, bindings: Mapping[str, bytes]) -> None:
+        if mechanism not in gate.mechanisms(True, bindings):
+            raise SaslFailure("invalid-mechanism")
+        self._gate = gate
+        self._mechanism = mechanism
+        self._scram: Scram | None = None
+        self._account: JID | None = None
+        self._authzid = ""
+        if mechanism != "PLAIN":
+            self._scram = Scram(mechanism, bindings, make_nonce(gate.randomness), bool(bindings))
+
+    async def first(self, message: bytes) -> Challenge | Accepted:
+        """Raises SaslFailure."""
+        if self._scram is None:
+            return await self._check(parse_plain(message))
+        request = self._scram.first(message)
+        self._authzid = request.authzid
+        self._account, verifier = await self._gate.verifier(request.username, self._mechanism)
+        return Challenge(self._scram.challenge(verifier))
+
+    def second(self, message: bytes) -> Accepted:
+        """Raises SaslFailure."""
+        if self._scram is None:
+            raise SaslFailure("malformed-request")
+        success = self._scram.final(message)
+        return self._accept(self._account, success.server_final)
+
+    async def _check(self, plain: Plain) -> Accepted:
+        account, verifier = await self._gate.verifier(plain.username, PLAIN_UNDER)
+        key = await self._gate.compute(lambda: check_plain(plain.password, verifier, PLAIN_UNDER))
+        self._authzid = plain.authzid
+        return self._accept(account if key is not None else None, b"")
+
+    def _accept(self, account: JID | None, data: bytes) -> Accepted:
+        if account is None or not self._gate.accounts.exists(account):
+            raise SaslFailure("not-authorized")
+        check_authzid(self._authzid, account)
+        return Accepted(account, data)

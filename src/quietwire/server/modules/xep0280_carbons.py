@@ -1,0 +1,106 @@
+"""XEP-0280: Message Carbons. Other devices of either side see what one device says or gets."""
+
+from __future__ import annotations
+
+from quietwire.core import ns
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Iq
+from quietwire.core.xml import escape
+from quietwire.server.account import Account, Session
+from quietwire.server.module import Context, IqSet, MessageHook, Module, SessionHook, Stage, Xep
+from quietwire.server.pipeline import Passage
+
+NS = "urn:xmpp:carbons:2"
+FORWARD = "urn:xmpp:forward:0"
+_HINTS = "{urn:xmpp:hints}"
+_EXCLUDED = frozenset((f"{{{NS}}}private", f"{_HINTS}no-copy"))
+_BODY = f"{{{ns.CLIENT}}}body"
+_MUC_USER = "{http://jabber.org/protocol/muc#user}x"
+_INSTANT = frozenset(
+    (
+        "http://jabber.org/protocol/chatstates",
+        "urn:xmpp:receipts",
+        "urn:xmpp:chat-markers:0",
+        "urn:xmpp:omemo:2",
+        "eu.siacs.conversations.axolotl",
+        "urn:xmpp:eme:0",
+    )
+)
+"""Payloads that make a message without a body part of a conversation (XEP-0280 §6.1)."""
+
+
+async def on_switch(context: Context, iq: Iq) -> Iq:
+    session = context.session
+    if session is None or context.account is not session.account:
+        return iq.error("service-unavailable")
+    session.carbons = iq.names[0] == f"{{{NS}}}enable"
+    return iq.result()
+
+
+def eligible(passage: Passage) -> bool:
+    """XEP-0280 §6.1, the recommended rules."""
+    message = passage.message
+    names = message.names
+    if message.type == "chat":
+        eligible = True
+    elif message.type in ("", "normal"):
+        eligible = any(name == _BODY or name[1:].partition("}")[0] in _INSTANT for name in names)
+    elif message.type == "error":
+        eligible = bool(passage.to.resource) and _MUC_USER not in names
+    else:
+        return False
+    return eligible and _EXCLUDED.isdisjoint(names) and (_MUC_USER not in names)
+
+
+def copy(context: Context, passage: Passage) -> None:
+    sender = passage.session.account if passage.session is not None else None
+    recipient = passage.account if passage.local else None
+    # Most accounts have one session: nothing to copy, and nothing built.
+    sent = [s for s in sender.sessions.values() if s.carbons and s is not passage.session] if sender else []
+    targets = passage.targets
+    received = [s for s in recipient.sessions.values() if s.carbons and s not in targets] if recipient else []
+    if recipient is sender:
+        received = []
+        sent = [s for s in sent if s not in targets]
+    if not (sent or received) or not eligible(passage):
+        return
+    inner = b"<message xmlns='jabber:client'" + passage.bytes()[len(b"<message") :]
+    if sender is not None:
+        _send(sender, sent, b"sent", inner)
+    if recipient is not None and targets:
+        _send(recipient, received, b"received", inner)
+
+
+def _send(account: Account, sessions: list[Session], direction: bytes, inner: bytes) -> None:
+    if not sessions:
+        return
+    start = f"<message from='{escape(account.jid.text)}' to='"
+    rest = b"' type='chat'><%b xmlns='%b'><forwarded xmlns='%b'>%b</forwarded></%b></message>" % (
+        direction, NS.encode(), FORWARD.encode(), inner, direction,
+    )  # fmt: skip
+    for session in sessions:
+        session.outlet.put(_head(start, session.jid) + rest, None)
+
+
+def _head(start: str, to: JID) -> bytes:
+    return (start + escape(to.text)).encode()
+
+
+def on_bound(context: Context) -> None:
+    assert context.session is not None
+    context.session.carbons = False
+
+
+MODULE = Module(
+    name="carbons",
+    xep=Xep(280, "1.0.1"),
+    features=(NS, "urn:xmpp:carbons:rules:0"),
+    handlers=(
+        IqSet(f"{{{NS}}}enable", on_switch),
+        IqSet(f"{{{NS}}}disable", on_switch),
+        MessageHook(Stage.COPY, copy),
+        SessionHook("bound", on_bound),
+    ),
+    keeps=(),
+    emits="a copy of every conversation's message to each other device of its account that asked for copies",
+)

@@ -1,0 +1,256 @@
+"""Presence (RFC 6121 §3 and §4): what local clients send, and what reaches local accounts.
+
+Who hears of whom is in the roster alone (`contacts.py`, `subscriptions.py`); this file carries presence along it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Literal
+
+from quietwire.core import ns
+from quietwire.core.errors import StanzaError
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Presence
+from quietwire.server.account import Account, Session
+from quietwire.server.contacts import Contacts
+from quietwire.server.module import Services
+from quietwire.server.subscriptions import KINDS
+from quietwire.store.ports import Store
+
+MAX_DIRECTED: Final = 1_000
+"""Addresses that got a session's directed presence, mostly rooms. Each is told when the session ends, at once."""
+
+MAX_WAITING: Final = 256
+"""Subscription stanzas that wait while one account is read from the store, some milliseconds. What exceeds it is
+dropped: a flood, and an honest request in it is repeated at its sender's next login (§3.1.2)."""
+
+PRIORITY: Final = f"{{{ns.CLIENT}}}priority"
+_BYTE = re.compile(r"[+-]?[0-9]{1,3}")
+
+Hooks = Callable[[Literal["in", "out"], Session | None, Account, Presence], None]
+
+
+def _nothing(*_: object) -> None:
+    return None
+
+
+class PresenceRouter:
+    """`hooks(direction, session, account, presence)` runs the modules' `PresenceHook`s; `became_available(session)` is
+    called when a session can take messages that it could not take before: its priority is now 0 or more."""
+
+    def __init__(
+        self,
+        services: Services,
+        store: Store,
+        domain: JID,
+        *,
+        hooks: Hooks = _nothing,
+        became_available: Callable[[Session], None] = _nothing,
+    ) -> None:
+        self._services = services
+        self._contacts = Contacts(services, store)
+        self._domain = domain.domain
+        self._hooks = hooks
+        self._became_available = became_available
+        self._waiting: dict[JID, deque[Presence]] = {}
+
+    # -- from local clients ---------------------------------------------------------------------------------------
+
+    def outbound(self, session: Session, presence: Presence) -> None:
+        """Everything a local client sends. Its `from_` is not looked at. Raises StanzaError, for the caller to answer:
+        bad-request (unknown type, bad priority, subscription without `to`), not-allowed (probe), policy-violation (too
+        many directed presences), resource-constraint (roster full)."""
+        kind, to = presence.type, presence.to
+        if kind in KINDS:
+            self._subscription(session.account, presence)
+        elif kind == "probe":
+            raise StanzaError("not-allowed")  # the server probes for its clients (§4.3)
+        elif kind not in ("", "unavailable", "error"):
+            raise StanzaError("bad-request")
+        elif to is not None:
+            self._directed(session, presence.addressed(to=to, from_=session.jid))
+        elif kind == "":
+            self._available(session, presence.addressed(to=None, from_=session.jid))
+        elif kind == "unavailable":
+            self._unavailable(session, presence.addressed(to=None, from_=session.jid))
+
+    def ended(self, session: Session) -> None:
+        """The session is gone for good: tells all that must know (§4.5.3)."""
+        self._unavailable(session, Presence.make(from_=session.jid, type="unavailable"))
+
+    def _subscription(self, account: Account, presence: Presence) -> None:
+        if presence.to is None:
+            raise StanzaError("bad-request")
+        to = presence.to.bare
+        if to != account.jid:  # one's own sessions see each other without being asked
+            self._contacts.outbound(account, presence.addressed(to=to, from_=account.jid))
+
+    def _directed(self, session: Session, presence: Presence) -> None:
+        to = presence.to
+        assert to is not None
+        if presence.type == "unavailable":
+            session.directed.discard(to)
+        elif presence.type == "" and to.bare != session.account.jid:
+            if len(session.directed) >= MAX_DIRECTED and to not in session.directed:
+                raise StanzaError("policy-violation", "too many directed presences")
+            session.directed.add(to)
+        self._services.send(presence)
+
+    def _available(self, session: Session, presence: Presence) -> None:
+        priority = parse_priority(presence)
+        account = session.account
+        initial = session.presence is None
+        could = not initial and session.priority >= 0
+        alone = initial and not account.available()
+        session.presence, session.priority = presence, priority
+        self._broadcast(account, presence)
+        self._tell(account.available(), presence, account.jid)
+        if initial:
+            for other in account.available():
+                if other is not session and other.presence is not None:
+                    session.send(other.presence.addressed(to=session.jid, from_=other.jid))
+            self._probe_contacts(session, alone)
+        self._hooks("out", session, account, presence)
+        if priority >= 0 and not could:
+            self._became_available(session)
+
+    def _unavailable(self, session: Session, presence: Presence) -> None:
+        account = session.account
+        was_available = session.presence is not None
+        session.presence, session.priority = None, 0
+        if was_available:
+            self._broadcast(account, presence)
+            self._tell(account.available(), presence, account.jid)
+        directed, session.directed = session.directed, set()
+        for jid in directed:
+            contact = account.roster.get(jid.bare)
+            if not was_available or contact is None or not contact.sees_user:
+                self._services.send(presence.addressed(to=jid, from_=session.jid))
+        if was_available:
+            self._hooks("out", session, account, presence)
+
+    def _broadcast(self, account: Account, presence: Presence) -> None:
+        """To every contact that sees the user (§4.2.2)."""
+        send = self._services.send
+        # A copy, since an answer may come back at once and change the roster.
+        for jid in [contact.jid for contact in account.roster if contact.sees_user]:
+            send(presence.addressed(to=jid, from_=presence.from_))
+
+    def _probe_contacts(self, session: Session, alone: bool) -> None:
+        """Asks for the presence of all the user sees (§4.3.1), hands out requests that nobody has answered (§3.1.3) and,
+        at the account's first session, repeats the user's own to other servers, which may have lost them (§3.1.2)."""
+        account = session.account
+        for contact in list(account.roster):
+            jid = contact.jid
+            local = jid.domain == self._domain
+            if contact.seen_by_user:
+                if not local:
+                    self._services.send(Presence.make(to=jid, from_=session.jid, type="probe"))
+                elif (other := self._services.account(jid)) is not None:
+                    self._answer_probe(other, account.jid, session)
+            if contact.ask and alone and not local:
+                self._services.send(Presence.make(to=jid, from_=account.jid, type="subscribe"))
+            if contact.pending_in is not None:
+                session.outlet.put(contact.pending_in, None)
+
+    def _answer_probe(self, account: Account, asker: JID, session: Session) -> None:
+        """A local user's probe: the presence of all sessions of `account`, without a stanza for the question."""
+        contact = account.roster.get(asker)
+        if contact is not None and contact.sees_user:
+            for other in account.available():
+                assert other.presence is not None
+                session.send(other.presence.addressed(to=session.jid, from_=other.jid))
+
+    # -- to local accounts ----------------------------------------------------------------------------------------
+
+    def inbound(self, presence: Presence, to: JID, account: Account | None) -> None:
+        """Presence for the local address `to`, from a local user or, its `from_` authenticated, from another server.
+        `account` is the one of `to` if in memory. What cannot be delivered is dropped in silence, whether or not there
+        is such an account; presence is never bounced."""
+        sender, kind = presence.from_, presence.type
+        if sender is None or not to.local:
+            return
+        if kind in KINDS:
+            if sender.bare != to.bare:
+                self._queue(presence.addressed(to=to.bare, from_=sender.bare), account)
+        elif account is None:
+            return  # away: nobody is available, so that probes get silence as well
+        elif kind == "probe":
+            self._probed(account, to, sender)
+        elif kind == "error":
+            self._failed(account, presence, to)
+        elif kind in ("", "unavailable"):
+            if not to.resource:
+                self._tell(account.available(), presence, to)
+            elif (session := account.sessions.get(to.resource)) is not None:
+                self._tell([session], presence, to)
+            self._hooks("in", None, account, presence)
+
+    def _queue(self, presence: Presence, account: Account | None) -> None:
+        """Applies a subscription stanza, in the order in which those of one account came."""
+        assert presence.to is not None
+        waiting = self._waiting.get(presence.to)
+        if waiting is not None:
+            if len(waiting) < MAX_WAITING:
+                waiting.append(presence)
+        elif account is not None:
+            self._contacts.inbound(account, presence)
+        else:
+            self._waiting[presence.to] = deque((presence,))
+            self._services.spawn(self._apply_waiting(presence.to))
+
+    async def _apply_waiting(self, bare: JID) -> None:
+        try:
+            account = await self._services.load(bare)
+        except BaseException:
+            del self._waiting[bare]
+            raise
+        account = self._services.account(bare) or account
+        waiting = self._waiting[bare]
+        while waiting:  # what is applied may bring more for the same account
+            presence = waiting.popleft()
+            if account is not None:
+                self._contacts.inbound(account, presence)
+        del self._waiting[bare]
+
+    def _probed(self, account: Account, to: JID, asker: JID) -> None:
+        """§4.3.2. Who may not see the user gets silence, as from an account that does not exist."""
+        contact = account.roster.get(asker.bare)
+        if contact is None or not contact.sees_user:
+            return
+        for session in account.available():
+            if to.resource in ("", session.jid.resource):
+                assert session.presence is not None
+                self._services.send(session.presence.addressed(to=asker, from_=session.jid))
+
+    def _failed(self, account: Account, presence: Presence, to: JID) -> None:
+        """Somebody could not be reached or has refused: the session that wrote to them is told, and needs not tell them
+        of its end. An error for the bare address answers our own broadcast: nobody waits for it (§8.5.2.1.2)."""
+        session = account.sessions.get(to.resource) if to.resource else None
+        if session is not None and presence.from_ is not None:
+            session.directed.discard(presence.from_)
+            self._tell([session], presence, to)
+
+    @staticmethod
+    def _tell(sessions: list[Session], presence: Presence, to: JID) -> None:
+        """One stanza to all of them, its bytes built once."""
+        if sessions:
+            data = presence.addressed(to=to, from_=presence.from_).to_bytes()
+            for session in sessions:
+                session.outlet.put(data, None)
+
+
+def parse_priority(presence: Presence) -> int:
+    """-128 to 127, 0 where there is none (§4.7.2.3). Raises StanzaError(bad-request)."""
+    count = presence.names.count(PRIORITY)
+    if count == 0:
+        return 0
+    element = presence.child(PRIORITY)
+    assert element is not None
+    text = (element.text or "").strip(" \t\r\n")
+    if count > 1 or len(element) or not _BYTE.fullmatch(text) or not -128 <= int(text) <= 127:
+        raise StanzaError("bad-request", "priority: -128 to 127")
+    return int(text)

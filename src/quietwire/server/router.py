@@ -1,0 +1,316 @@
+"""Where stanzas go: the rules of RFC 6121 §8 and RFC 6120 §10. Everything here runs to its end at once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from quietwire.core.errors import QuietwireError, StanzaError
+from quietwire.core.jid import JID
+from quietwire.core.later import drive
+from quietwire.core.stanza import Iq, Message, Presence, Stanza
+from quietwire.server.account import Account, Session
+from quietwire.server.accounts import Accounts
+from quietwire.server.module import (
+    Context,
+    IqGet,
+    IqHandler,
+    IqSet,
+    MessageHook,
+    Module,
+    PresenceHook,
+    SessionHook,
+    Stage,
+)
+from quietwire.server.pipeline import Passage
+from quietwire.server.timers import Timer, Timers
+
+ANSWER_SECONDS = 30.0
+"""For an answer to a request of the server's own: longer than a phone needs to wake."""
+ASKED_AT_MOST = 10_000
+"""Requests of the server's own without an answer yet; each is about 500 bytes."""
+_QUIET_TYPES = frozenset(("error", "result"))
+
+
+class Router:
+    """Implements `module.Services`. `remote` takes what is for other domains; None where there is no federation."""
+
+    def __init__(
+        self,
+        domain: JID,
+        accounts: Accounts,
+        timers: Timers,
+        clock: Callable[[], float],
+        randomness: Callable[[int], bytes],
+        faults: Callable[[BaseException], None],
+    ) -> None:
+        self.domain = domain
+        self.accounts = accounts
+        self.timers = timers
+        self.clock = clock
+        """Seconds since the epoch; the timers' own clock never jumps."""
+        self._randomness = randomness
+        self._faults = faults
+        self.remote: Callable[[Stanza], None] | None = None
+        self.presence_in: Callable[[Presence, JID, Account | None], None] = lambda presence, to, account: None
+        self.presence_out: Callable[[Session, Presence], None] = lambda session, presence: None
+        self._iq: dict[tuple[str, str], tuple[IqHandler, Context]] = {}
+        self._message: tuple[tuple[Callable[[Context, Passage], None], Context], ...] = ()
+        self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
+        self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {"bound": [], "ended": []}
+        self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
+
+    def install(
+        self, modules: Sequence[Module], ports: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
+    ) -> None:
+        """Takes in what the modules register. Called once."""
+        staged: list[tuple[int, Callable[[Context, Passage], None], Context]] = []
+        own = Context(self.domain, None, None, None, 0.0, self, {})
+        staged.append((Stage.ROUTE, self._route, own))
+        staged.append((Stage.LEAVE, self._leave, own))
+        for module in modules:
+            state = module.state(settings.get(module.name, {}))
+            context = Context(self.domain, None, None, state, 0.0, self, {name: ports[name] for name in module.needs})
+            for handler in module.handlers:
+                match handler:
+                    case IqGet(tag, serve):
+                        self._iq["get", tag] = serve, context
+                    case IqSet(tag, serve):
+                        self._iq["set", tag] = serve, context
+                    case MessageHook(stage, hook):
+                        staged.append((stage, hook, context))
+                    case PresenceHook(direction, presence_hook):
+                        self._presence[direction].append((presence_hook, context))
+                    case SessionHook(event, session_hook):
+                        self._session[event].append((session_hook, context))
+                    case _:
+                        pass  # the others are taken by server.py
+        staged.sort(key=lambda item: item[0])
+        self._message = tuple((hook, context) for _, hook, context in staged)
+
+    def context(self, base: Context, account: Account | None, session: Session | None) -> Context:
+        return Context(base.domain, account, session, base.state, self.clock(), self, base.ports)
+
+    # -- services -------------------------------------------------------------------------------------------------
+
+    def send(self, stanza: Stanza) -> None:
+        if isinstance(stanza, Message):
+            self.message(None, stanza)
+        elif isinstance(stanza, Presence):
+            self.presence(stanza)
+        elif isinstance(stanza, Iq):
+            self.iq(None, stanza)
+
+    def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
+        if len(self._asked) >= ASKED_AT_MOST or iq.to is None:
+            answered(None)
+            return
+        key = self._randomness(9).hex()
+        iq = iq.addressed(to=iq.to, from_=iq.from_)
+        iq.id = key
+        iq.attributes = {**iq.attributes, "id": key}
+        to = iq.to
+        assert to is not None
+        self._asked[key] = (to, answered, self.timers.after(ANSWER_SECONDS, lambda: self._answer(key, None)))
+        self.iq(None, iq)
+
+    def _answer(self, key: str, reply: Iq | None) -> None:
+        _, answered, timer = self._asked.pop(key)
+        timer.cancel()
+        answered(reply)
+
+    def account(self, bare: JID) -> Account | None:
+        return self.accounts.loaded.get(bare)
+
+    def exists(self, bare: JID) -> bool:
+        return self.accounts.exists(bare)
+
+    async def load(self, bare: JID) -> Account | None:
+        return await self.accounts.load(bare)
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
+
+        def done(_: None, error: BaseException | None) -> None:
+            if error is not None and not isinstance(error, QuietwireError):
+                self._faults(error)
+
+        drive(run(), done)
+
+    # -- messages -------------------------------------------------------------------------------------------------
+
+    def message(self, session: Session | None, message: Message) -> None:
+        """Routes one message; `from_` is stamped already. Errors go back to whoever sent it."""
+        to = message.to
+        if to is None:
+            assert message.from_ is not None
+            to = message.to = message.from_.bare
+        passage = Passage(message, session, to)
+        if to.domain == self.domain.domain:
+            passage.local = True
+            bare = to.bare
+            account = passage.account = self.accounts.loaded.get(bare)
+            passage.known = account is not None or self.accounts.exists(bare)
+        now = self.clock()
+        try:
+            for hook, context in self._message:
+                context.now = now
+                hook(context, passage)
+                if passage.dropped:
+                    return
+        except StanzaError as error:
+            self.bounce(message, error)
+
+    def bounce(self, stanza: Stanza, error: StanzaError | str) -> None:
+        """Answers with an error, unless the stanza is an answer itself (RFC 6120 §8.3.1)."""
+        if stanza.type not in _QUIET_TYPES and stanza.from_ is not None:
+            self.send(stanza.error(error))
+
+    def recipients(self, passage: Passage) -> list[Session]:
+        """The sessions that RFC 6121 §8.5 gives the message to."""
+        account = passage.account
+        if account is None:
+            return []
+        kind = passage.message.type
+        resource = passage.to.resource
+        if resource:
+            session = account.sessions.get(resource)
+            if session is not None:
+                return [session]
+            if kind in ("groupchat", "error", "headline"):
+                return []
+        elif kind in ("groupchat", "error"):
+            return []
+        return [
+            session for session in account.sessions.values() if session.presence is not None and session.priority >= 0
+        ]
+
+    def _route(self, context: Context, passage: Passage) -> None:
+        if not passage.local:
+            return
+        kind = passage.message.type
+        if passage.to.is_domain or (not passage.to.local):
+            raise StanzaError("service-unavailable")
+        targets = passage.targets = self.recipients(passage)
+        if targets:
+            data = passage.bytes()
+            entry = passage.entry
+            for target in targets:
+                target.outlet.put(data, entry)
+        elif kind == "groupchat":
+            raise StanzaError("service-unavailable")
+
+    def _leave(self, context: Context, passage: Passage) -> None:
+        if not passage.local:
+            self._away(passage.message)
+
+    def _away(self, stanza: Stanza) -> None:
+        if self.remote is None:
+            self.bounce(stanza, "remote-server-not-found")
+        else:
+            self.remote(stanza)
+
+    # -- presence -------------------------------------------------------------------------------------------------
+
+    def presence(self, presence: Presence) -> None:
+        """Presence of the server's making or from elsewhere; a client's own goes through `presence_out`."""
+        to = presence.to
+        assert to is not None
+        if to.domain != self.domain.domain:
+            if self.remote is not None:
+                self.remote(presence)
+        elif to.local:
+            self.presence_in(presence, to, self.accounts.loaded.get(to.bare))
+
+    def presence_hooks(self, direction: str, session: Session | None, account: Account, presence: Presence) -> None:
+        for hook, base in self._presence[direction]:
+            hook(self.context(base, account, session), presence)
+
+    def session_hooks(self, event: str, session: Session) -> None:
+        for hook, base in self._session[event]:
+            hook(self.context(base, session.account, session))
+
+    # -- iq ---------------------------------------------------------------------------------------------------------
+
+    def iq(self, session: Session | None, iq: Iq, finished: Callable[[], None] | None = None) -> bool:
+        """Routes or serves one iq. Returns False if its handler is suspended; then `finished` is called later."""
+        to = iq.to
+        if to is None and session is not None:
+            target: JID | None = session.account.jid
+        else:
+            target = to
+        if target is not None and target.domain != self.domain.domain:
+            self._away(iq)
+            return True
+        kind = iq.type
+        if kind in _QUIET_TYPES:
+            self._reply(iq, target)
+            return True
+        if kind not in ("get", "set") or len(iq.names) != 1 or not iq.id:
+            self.bounce(iq, "bad-request")
+            return True
+        if target is not None and target.resource:
+            self._forward(iq, target)
+            return True
+        return self._serve(session, iq, target, finished)
+
+    def _reply(self, iq: Iq, target: JID | None) -> None:
+        asked = self._asked.get(iq.id)
+        if asked is not None and iq.from_ is not None and (asked[0] == iq.from_ or asked[0] == iq.from_.bare):
+            self._answer(iq.id, iq)
+        elif target is not None and target.resource:
+            account = self.accounts.loaded.get(target.bare)
+            session = account.sessions.get(target.resource) if account else None
+            if session is not None:
+                session.send(iq)
+
+    def _forward(self, iq: Iq, target: JID) -> None:
+        account = self.accounts.loaded.get(target.bare)
+        session = account.sessions.get(target.resource) if account else None
+        if session is None:
+            self.bounce(iq, "service-unavailable")
+        else:
+            session.send(iq)
+
+    def _serve(self, session: Session | None, iq: Iq, target: JID | None, finished: Callable[[], None] | None) -> bool:
+        found = self._iq.get((iq.type, iq.names[0]))
+        if found is None:
+            self.bounce(iq, "service-unavailable")
+            return True
+        handler, base = found
+
+        async def run() -> Iq | None:
+            account: Account | None = None
+            if target is not None and target.local:
+                account = await self.accounts.load(target)
+                if account is None:
+                    return iq.error("service-unavailable")
+            return await handler(self.context(base, account, session), iq)
+
+        suspended = False
+
+        def done(reply: Iq | None, error: BaseException | None) -> None:
+            if isinstance(error, StanzaError):
+                reply = iq.error(error)
+            elif error is not None:
+                if not isinstance(error, QuietwireError):
+                    self._faults(error)
+                reply = iq.error("internal-server-error")
+            if reply is not None:
+                self._return(session, reply)
+            if suspended and finished is not None:
+                finished()
+
+        if drive(run(), done):
+            return True
+        suspended = True
+        return False
+
+    def _return(self, session: Session | None, reply: Iq) -> None:
+        if session is not None:
+            if session.account.sessions.get(session.jid.resource) is session:
+                reply.to = session.jid
+                session.send(reply)
+        elif reply.to is not None:
+            self.iq(None, reply)

@@ -1,0 +1,313 @@
+"""The server without its shell: accounts, sessions, routing and modules put together.
+
+Everything it needs from outside is handed in as `Ports`; the shell feeds it connections and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from quietwire.core import ns, xml
+from quietwire.core.errors import QuietwireError, StanzaError, StreamError
+from quietwire.core.jid import JID, JIDError
+from quietwire.core.later import Later, Ticket, drive
+from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza, from_tree
+from quietwire.seal.credentials import Credentials
+from quietwire.server.account import Session
+from quietwire.server.accounts import Accounts
+from quietwire.server.c2s import Bound, ClientStream, feature
+from quietwire.server.links import Link
+from quietwire.server.login import PLAIN_UNDER, Gate
+from quietwire.server.module import Context, Module, NonzaHook, StreamFeature
+from quietwire.server.presence import PresenceRouter
+from quietwire.server.router import Router
+from quietwire.server.settings import Settings
+from quietwire.server.sm import Incoming, Outgoing
+from quietwire.server.timers import Timers
+from quietwire.store.ports import Entry, Storage
+
+
+@dataclass(slots=True)
+class Ports:
+    """Clock, randomness, storage and the rest of the world."""
+
+    storage: Storage
+    clock: Callable[[], float]
+    """Seconds since the epoch."""
+    timers: Timers
+    randomness: Callable[[int], bytes]
+    compute: Callable[[Callable[[], bytes | None]], Later[bytes | None]]
+    note: Callable[..., None]
+    """`note(event, **facts)`: one line of log."""
+    fault: Callable[[BaseException], None]
+    """A bug: the error without its text."""
+    server_key: bytes
+
+
+class Server:
+    """Implements `c2s.Host`."""
+
+    def __init__(self, settings: Settings, ports: Ports, modules: Sequence[Module]) -> None:
+        self.settings = settings
+        self.ports = ports
+        self.timers = ports.timers
+        self.randomness = ports.randomness
+        self.fault = ports.fault
+        self.accounts = Accounts(
+            ports.storage.store,
+            lambda record, bare: Credentials.from_bytes(record, bare).verifier(PLAIN_UNDER).iterations,
+            settings.iterations,
+        )
+        self.gate = Gate(
+            settings.domain, self.accounts, ports.server_key, ports.randomness, ports.compute, settings.plain_login
+        )
+        self.router = Router(settings.domain, self.accounts, ports.timers, ports.clock, ports.randomness, ports.fault)
+        self.presence = PresenceRouter(
+            self.router,
+            ports.storage.store,
+            settings.domain,
+            hooks=self.router.presence_hooks,
+        )
+        self.router.presence_in = self.presence.inbound
+        self.modules = tuple(modules)
+        self.router.install(
+            modules,
+            {
+                "store": ports.storage.store,
+                "spool": ports.storage.spool,
+                "randomness": ports.randomness,
+                "timers": ports.timers,
+                "modules": self.modules,
+            },
+            settings.modules,
+        )
+        self._features = b"".join(
+            feature(handler.make())
+            for module in modules
+            for handler in module.handlers
+            if isinstance(handler, StreamFeature)
+        )
+        self._nonzas = {
+            handler.tag: handler.hook
+            for module in modules
+            for handler in module.handlers
+            if isinstance(handler, NonzaHook)
+        }
+        self._streams: set[ClientStream] = set()
+        self._carriers: dict[int, ClientStream] = {}
+        self._resumable: dict[str, Bound] = {}
+        self._bounds: dict[Session, Bound] = {}
+        self._leaving: Ticket | None = None
+        self.stopping = False
+
+    async def open(self) -> None:
+        """Reads what must be known before the first stream."""
+        await self.accounts.open()
+
+    def federate(self, send: Callable[[Stanza], Ticket]) -> None:
+        """Gives the router its way to other servers."""
+
+        def leave(stanza: Stanza) -> None:
+            self._leaving = send(stanza)
+
+        self.router.remote = leave
+
+    # -- connections --------------------------------------------------------------------------------------------
+
+    def accept(self, link: Link) -> ClientStream:
+        """A client has connected."""
+        stream = ClientStream(self, link)
+        self._streams.add(stream)
+        return stream
+
+    def closed(self, stream: ClientStream) -> None:
+        self._streams.discard(stream)
+
+    def features(self) -> bytes:
+        return self._features
+
+    def note(self, event: str, **facts: str) -> None:
+        self.ports.note(event, **facts)
+
+    def from_remote(self, stanza: Stanza) -> None:
+        """A stanza that another server sent, its `from_` authenticated by its stream, its `to` ours."""
+        if isinstance(stanza, Message):
+            self.router.message(None, stanza)
+        elif isinstance(stanza, Presence):
+            self.router.presence(stanza)
+        elif isinstance(stanza, Iq):
+            self.router.iq(None, stanza)
+
+    def shut_down(self) -> None:
+        """Closes every stream; what waits for resumption waits in the spool."""
+        self.stopping = True
+        for stream in list(self._streams):
+            stream.shut_down()
+        for bound in list(self._resumable.values()):
+            self.end(bound)
+
+    @property
+    def streams(self) -> int:
+        return len(self._streams)
+
+    # -- sessions -------------------------------------------------------------------------------------------------
+
+    async def bind(self, account: JID, resource: str, stream: ClientStream, link: Link) -> Bound:
+        try:
+            jid = account.with_resource(resource or self.randomness(8).hex())
+        except JIDError:
+            raise StanzaError("bad-request") from None
+        loaded = await self.accounts.load(account)
+        if loaded is None:
+            raise StanzaError("not-allowed")
+        holder = self.accounts.hold(loaded)
+        former = holder.sessions.get(jid.resource)
+        if former is not None:
+            # RFC 6120 §7.7.2.2: the newer one is the client that is really there.
+            old = self._bounds[former]
+            self._evict(old)
+            self.end(old)
+            self.accounts.hold(holder)
+        elif len(holder.sessions) >= self.settings.sessions_per_account:
+            raise StanzaError("resource-constraint")
+        spool = self.ports.storage.spool
+        bound: Bound
+        outgoing = Outgoing(link, spool.confirm, lambda: self._overrun(bound))
+        session = Session(jid, holder, outgoing)
+        bound = Bound(session, outgoing, Incoming(self.timers, lambda h: None))
+        holder.sessions[jid.resource] = session
+        self._bounds[session] = bound
+        self._carriers[id(bound)] = stream
+        self.router.session_hooks("bound", session)
+        return bound
+
+    def make_resumable(self, bound: Bound) -> tuple[str, int]:
+        bound.resume_id = self.randomness(16).hex()
+        self._resumable[bound.resume_id] = bound
+        return bound.resume_id, int(self.settings.resume_seconds)
+
+    def resumable(self, resume_id: str, account: JID) -> Bound | None:
+        bound = self._resumable.get(resume_id)
+        return bound if bound is not None and bound.session.account.jid == account else None
+
+    def adopt(self, bound: Bound, stream: ClientStream) -> None:
+        self._evict(bound)
+        if bound.waiting is not None:
+            bound.waiting.cancel()
+            bound.waiting = None
+        self._carriers[id(bound)] = stream
+
+    def _evict(self, bound: Bound) -> None:
+        carrier = self._carriers.pop(id(bound), None)
+        if carrier is not None and bound.outgoing.link is not None:
+            bound.outgoing.detach()
+            carrier.evict()
+
+    def park(self, bound: Bound) -> None:
+        self._carriers.pop(id(bound), None)
+        if self.stopping or bound.resume_id not in self._resumable:
+            self.end(bound)
+            return
+        bound.waiting = self.timers.after(self.settings.resume_seconds, lambda: self.end(bound))
+
+    def _overrun(self, bound: Bound) -> None:
+        carrier = self._carriers.get(id(bound))
+        bound.resume_id = ""
+        self.note("session-queue-full")
+        if carrier is not None and bound.outgoing.link is not None:
+            carrier.fail(StreamError("policy-violation", "unacknowledged queue full"))
+        else:
+            self.timers.after(0, lambda: self.end(bound))
+
+    def end(self, bound: Bound) -> None:
+        session = bound.session
+        if self._bounds.pop(session, None) is None:
+            return
+        account = session.account
+        for key in [key for key, value in self._resumable.items() if value is bound] if bound.outgoing.enabled else ():
+            del self._resumable[key]
+        if bound.waiting is not None:
+            bound.waiting.cancel()
+        self._carriers.pop(id(bound), None)
+        bound.outgoing.detach()
+        leftovers = bound.outgoing.leftovers()
+        account.sessions.pop(session.jid.resource, None)
+        self.presence.ended(session)
+        self.router.session_hooks("ended", session)
+        for data, entry in leftovers:
+            self._return(session, data, entry)
+        self.accounts.release(account)
+
+    def _return(self, session: Session, data: bytes, entry: Entry | None) -> None:
+        """Nobody confirmed this delivery: another device gets it, or it waits in the spool (XEP-0198 §8)."""
+        if entry is not None:
+            if not entry.confirmed and entry.holders == 0:
+                for other in session.account.available():
+                    if other.priority >= 0:
+                        other.outlet.put(data or entry.value[8:], entry)
+        elif data.startswith(b"<iq"):
+            iq = from_tree(xml.parse(data, ns.CLIENT))
+            if iq.type in ("get", "set"):
+                iq.from_, iq.to = JID.parse(iq.attributes["from"]), session.jid
+                self.router.bounce(iq, "service-unavailable")
+
+    # -- stanzas ----------------------------------------------------------------------------------------------------
+
+    def stanza(self, bound: Bound, stanza: Stanza, finished: Callable[[], None]) -> bool:
+        session = bound.session
+        if isinstance(stanza, Message):
+            self.router.message(session, stanza)
+        elif isinstance(stanza, Presence):
+            try:
+                self.presence.outbound(session, stanza)
+            except StanzaError as error:
+                self.router.bounce(stanza, error)
+        else:
+            assert isinstance(stanza, Iq)
+
+            def counted() -> None:
+                self.count(bound)
+                finished()
+
+            if not self.router.iq(session, stanza, counted):
+                return False
+        self.count(bound)
+        return True
+
+    def count(self, bound: Bound) -> None:
+        leaving, self._leaving = self._leaving, None
+        bound.incoming.count(self.ports.storage.latest, leaving)
+
+    def nonza(self, bound: Bound, nonza: Nonza) -> bool:
+        hook = self._nonzas.get(nonza.kind)
+        if hook is None:
+            return False
+        session = bound.session
+        base = Context(self.settings.domain, None, None, None, 0.0, self.router, {})
+        hook(self.router.context(base, session.account, session), nonza)
+        return True
+
+    # -- accounts -----------------------------------------------------------------------------------------------
+
+    def account_changed(self, bare: JID, done: Callable[[], None]) -> None:
+        """Somebody made, changed or deleted the account in the store; its sessions end if it is gone."""
+
+        async def work() -> None:
+            await self.accounts.changed(bare)
+            account = self.accounts.loaded.get(bare)
+            if account is not None and not self.accounts.exists(bare):
+                for session in list(account.sessions.values()):
+                    bound = self._bounds[session]
+                    carrier = self._carriers.get(id(bound))
+                    bound.resume_id = ""
+                    if carrier is not None:
+                        carrier.fail(StreamError("not-authorized"))
+                    self.end(bound)
+
+        def finished(_: None, error: BaseException | None) -> None:
+            if error is not None and not isinstance(error, QuietwireError):
+                self.fault(error)
+            done()
+
+        drive(work(), finished)

@@ -1,0 +1,188 @@
+"""Stream management (XEP-0198 1.6.3): what a session owes its peer, and what its peer owes it.
+
+A stanza counts as handled only when all it caused is durable or confirmed by its recipient: `Incoming` holds the count
+back until then. `Outgoing` is the session's outlet: it outlives the connection, so that a resumed stream goes on
+where the lost one stopped.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from quietwire.core import ns
+from quietwire.core.later import Ticket
+from quietwire.server.links import Link
+from quietwire.server.timers import Timers
+from quietwire.store.ports import Entry
+
+MODULO = 1 << 32
+REQUEST = f"<r xmlns='{ns.SM}'/>".encode()
+QUEUE_STANZAS = 10_000
+QUEUE_BYTES = 4 << 20
+"""Sent and not acknowledged. A client that reads but never acknowledges, or is away for the whole resumption time,
+may hold that much of our memory; what exceeds it ends the session, and its messages wait in the spool."""
+ANSWER_SECONDS = 0.05
+"""A request is answered within this time, with what is durable by then (DESIGN §4)."""
+
+
+class Incoming:
+    """Counts the peer's stanzas. `answer(h)` is how an acknowledgement is sent."""
+
+    __slots__ = ("_listening", "_owed", "_target", "_timers", "_told", "_wanted", "answer", "handled")
+
+    def __init__(self, timers: Timers, answer: Callable[[int], None]) -> None:
+        self._timers = timers
+        self.answer = answer
+        self.handled = 0
+        self._told = 0
+        self._target = 0
+        self._owed: deque[tuple[int, Ticket]] = deque()
+        self._wanted = False
+        self._listening: Ticket | None = None
+
+    def count(self, *tickets: Ticket | None) -> None:
+        """One more stanza is done with; what it caused is safe when all `tickets` are settled."""
+        self.handled += 1
+        for ticket in tickets:
+            if ticket is not None and not ticket.settled and (not self._owed or self._owed[-1][1] is not ticket):
+                self._owed.append((self.handled, ticket))
+
+    def safe(self) -> int:
+        """How many stanzas may be acknowledged now."""
+        owed = self._owed
+        while owed and owed[0][1].settled:
+            owed.popleft()
+        return owed[0][0] - 1 if owed else self.handled
+
+    def requested(self) -> None:
+        """The peer sent ``<r/>``."""
+        if self.safe() == self.handled:
+            self._say()
+            return
+        self._target = self.handled
+        self._listen()
+        if not self._wanted:
+            self._wanted = True
+            self._timers.after(ANSWER_SECONDS, self._late)
+
+    def _say(self) -> None:
+        self._wanted = False
+        self._told = self.safe()
+        self.answer(self._told % MODULO)
+
+    def _listen(self) -> None:
+        ticket = self._owed[0][1]
+        if self._listening is not ticket:
+            self._listening = ticket
+            ticket.when_settled(self._settled)
+
+    def _settled(self) -> None:
+        self._listening = None
+        safe = self.safe()
+        if safe > self._told and safe >= self._target:
+            self._say()
+        elif safe < self._target:
+            self._listen()
+
+    def _late(self) -> None:
+        if self._wanted:
+            # The rest follows by itself once it is safe: an answer that waits for a distant server would look dead.
+            self._say()
+
+
+class Outgoing:
+    """The outlet of a session: numbers, keeps and confirms what goes to the peer.
+
+    `link` is None while the session waits for resumption. `done(entry)` is called for every entry that the peer has,
+    `overrun()` when the queue is full.
+    """
+
+    __slots__ = (
+        "_asked", "_bytes", "_done", "_overrun", "_queue", "_unwritten", "acknowledged", "enabled", "link",
+    )  # fmt: skip
+
+    def __init__(self, link: Link | None, done: Callable[[Entry], None], overrun: Callable[[], None]) -> None:
+        self.link = link
+        self.enabled = False
+        self.acknowledged = 0
+        self._done = done
+        self._overrun = overrun
+        self._queue: deque[tuple[bytes, Entry | None]] = deque()
+        self._bytes = 0
+        self._asked = False
+        self._unwritten: list[Entry] = []
+
+    def put(self, data: bytes, entry: Entry | None) -> None:
+        if entry is not None:
+            entry.holders += 1
+        link = self.link
+        if self.enabled:
+            self._queue.append((data, entry))
+            self._bytes += len(data)
+            if link is not None:
+                link.put(data)
+                if not self._asked:
+                    self._asked = True
+                    link.put(REQUEST)
+            if self._bytes > QUEUE_BYTES or len(self._queue) > QUEUE_STANZAS:
+                self._overrun()
+        elif link is not None:
+            link.put(data)
+            if entry is not None:
+                self._unwritten.append(entry)
+
+    def written(self) -> None:
+        """Without 0198, delivered means handed to the kernel (DESIGN §4)."""
+        if self._unwritten:
+            entries, self._unwritten = self._unwritten, []
+            for entry in entries:
+                self._done(entry)
+
+    def confirm(self, h: int) -> bool:
+        """The peer has `h` stanzas in all. False if it claims more than it was sent (XEP-0198 §4)."""
+        count = (h - self.acknowledged) % MODULO
+        if count > len(self._queue):
+            return False
+        self.acknowledged = (self.acknowledged + count) % MODULO
+        for _ in range(count):
+            data, entry = self._queue.popleft()
+            self._bytes -= len(data)
+            if entry is not None:
+                self._done(entry)
+        return True
+
+    def acknowledged_by_peer(self, h: int) -> bool:
+        """An ``<a/>`` came; asks again if there is something left to confirm."""
+        self._asked = False
+        if not self.confirm(h):
+            return False
+        if self._queue and self.link is not None:
+            self._asked = True
+            self.link.put(REQUEST)
+        return True
+
+    def resume(self, link: Link) -> None:
+        """Sends again what was not confirmed, on the new connection."""
+        self.link = link
+        for data, _ in self._queue:
+            link.put(data)
+        self._asked = bool(self._queue)
+        if self._asked:
+            link.put(REQUEST)
+
+    def detach(self) -> None:
+        self.link = None
+        self._asked = False
+
+    def leftovers(self) -> list[tuple[bytes, Entry | None]]:
+        """What the peer never confirmed; the session is over."""
+        rest = list(self._queue)
+        rest.extend((b"", entry) for entry in self._unwritten)
+        self._queue.clear()
+        self._unwritten = []
+        self._bytes = 0
+        for _, entry in rest:
+            if entry is not None:
+                entry.holders -= 1
+        return rest
