@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, Final
+from xml.etree.ElementTree import Element
 
-from quietwire.client.events import ChatStateName, Event
+from quietwire.client import caps, payloads, sce, state
+from quietwire.client.adapter import Adapter, stanza_error
+from quietwire.client.db import Database
+from quietwire.client.errors import ClientError, LinkError, RequestError
+from quietwire.client.events import (
+    Available,
+    ChatStateName,
+    Connected,
+    Correction,
+    DeviceAnnounced,
+    Disconnected,
+    Event,
+    Failed,
+    LinkLost,
+    Resumed,
+    Retraction,
+    Sent,
+    Subscribed,
+    SubscriptionRequest,
+    Undecryptable,
+    Unencrypted,
+)
+from quietwire.client.keys import FromKeyring, Passphrase, Source
+from quietwire.client.omemo2 import Duplicate, KnownDevice, Omemo, Turn, Unreadable
+from quietwire.client.omemo_xml import DEVICES, OmemoXmlError, is_empty
+from quietwire.client.outbox import Entry, Outbox
+from quietwire.client.pubsub import Pubsub, notified
+from quietwire.client.stanzas import ENABLE_CARBONS, Incoming, bare, incoming, outgoing, subscription
 from quietwire.client.trust import Decision, Policy, Trust
+from quietwire.core import ns
+from quietwire.core.jid import JIDError, parse_jid
+from quietwire.core.xml import build, serialise
+
+FRESH_SECONDS: Final = 60.0
+"""How long a fetched device list of an account is believed that does not notify us: no subscription, no +notify."""
+
+CLOSE_SECONDS: Final = 2.0
+PUBLISH_RETRY_SECONDS: Final = 30.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,96 +103,500 @@ class Device:
 class Client:
     """One device of one account. Use as ``async with Client(settings) as client``, or `connect` and `close`."""
 
-    def __init__(self, settings: Settings) -> None:
-        raise NotImplementedError
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        random: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Raises LinkError if the address is none."""
+        try:
+            self._jid = str(parse_jid(settings.jid).bare)
+        except JIDError:
+            raise LinkError("the account's address is not a JID") from None
+        self._settings = settings
+        self._clock = clock
+        self._random = random
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[Callable[[], Any]] = asyncio.Queue()
+        self._outbox = Outbox()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._roster: dict[str, dict[str, Any]] = {}
+        self._fresh: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._database: Database | None = None
+        self._adapter: Adapter | None = None
+        self._omemo: Omemo | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Client:
-        raise NotImplementedError
+        await self.connect()
+        return self
 
     async def __aexit__(self, *exc: object) -> None:
-        raise NotImplementedError
+        await self.close()
 
-    async def connect(self, timeout: float = 30.0) -> None:
+    async def connect(self, seconds: float = 30.0) -> None:
         """Opens the store, logs in, publishes this device, sends presence. Afterwards it reconnects by itself.
 
         Raises ClientError (one line): wrong passphrase, wrong password, no certificate, nobody there.
         """
-        raise NotImplementedError
+        settings = self._settings
+        try:
+            source = _source(self._jid, settings.passphrase)
+            self._database = await asyncio.to_thread(_open, settings.store, source, self._random)
+            batch = self._database.batch()
+            self._roster = state.load_roster(batch)
+            for entry in state.load_outbox(batch):
+                self._outbox.put(entry)
+                self._idle.clear()
+            self._adapter = Adapter(
+                self,
+                jid=self._jid,
+                password=settings.password,
+                resource=settings.resource,
+                address=settings.address,
+                direct_tls=settings.direct_tls,
+                ca_file=settings.ca_file,
+                outbox=self._outbox,
+            )
+            await self._adapter.connect(seconds)
+            await self._fetch_roster()
+            self._omemo = await Omemo.create(
+                self._database,
+                self._jid,
+                Pubsub(self._jid, self._adapter.request),
+                policy=settings.policy,
+                clock=self._clock,
+                announce=self._announce,
+            )
+            await self._be_present()
+        except BaseException:
+            await self.close()
+            raise
+        self._spawn(self._work())
+        self._spawn(self._keep_published())
 
     async def close(self) -> None:
         """Waits up to 2 s for outstanding acknowledgements, then closes stream and store. Idempotent."""
-        raise NotImplementedError
+        if self._closed:
+            return
+        if self._omemo is not None:
+            await self.drained(CLOSE_SECONDS)
+        self._closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._omemo is not None:
+            await self._omemo.close()
+        if self._adapter is not None:
+            await self._adapter.close()
+        if self._database is not None:
+            self._database.close()
+        self._events.put_nowait(None)
 
     def drop_link(self) -> None:
         """Aborts the TCP connection, as a network cut does. The client resumes by itself."""
-        raise NotImplementedError
+        self._link.drop_link()
 
     @property
     def jid(self) -> str:
         """Bare JID."""
-        raise NotImplementedError
+        return self._jid
 
     @property
     def device(self) -> int:
         """This device's OMEMO id."""
-        raise NotImplementedError
+        return self._keys.device
 
-    def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncIterator[Event]:
         """All events in order, from `connect` on; ends after `close`. For one consumer."""
-        raise NotImplementedError
+        while (event := await self._events.get()) is not None:
+            yield event
+
+    # Saying something. All return the origin-id, raise NoDevices if nobody could read it, and queue while the link is
+    # down.
 
     async def send_text(self, to: str, text: str) -> str:
-        """Returns the origin-id. Raises NoDevices if nobody could read it. Queued while the link is down."""
-        raise NotImplementedError
+        """Asks for a receipt and a displayed marker."""
+        return await self._say(to, payloads.text(text))
 
     async def send_chat_state(self, to: str, state: ChatStateName) -> str:
-        raise NotImplementedError
+        return await self._say(to, payloads.chat_state(state), passing=True)
 
     async def send_receipt(self, to: str, ref: str) -> str:
-        raise NotImplementedError
+        return await self._say(to, payloads.receipt(ref))
 
     async def send_displayed(self, to: str, ref: str) -> str:
-        raise NotImplementedError
+        return await self._say(to, payloads.displayed(ref))
 
     async def send_reaction(self, to: str, ref: str, emojis: Sequence[str]) -> str:
-        raise NotImplementedError
+        """All our reactions to `ref`; none: takes them back."""
+        return await self._say(to, payloads.reaction(ref, emojis))
 
     async def send_correction(self, to: str, ref: str, text: str) -> str:
-        raise NotImplementedError
+        return await self._say(to, payloads.correction(ref, text))
 
     async def send_reply(self, to: str, ref: str, text: str, author: str | None = None) -> str:
         """`author`: bare JID of who wrote `ref`; None: `to`."""
-        raise NotImplementedError
+        return await self._say(to, payloads.reply(ref, author or to, text))
 
     async def send_retraction(self, to: str, ref: str) -> str:
-        raise NotImplementedError
+        return await self._say(to, payloads.retraction(ref))
 
-    async def drained(self, timeout: float = 10.0) -> bool:
-        """Waits until the server has acknowledged everything sent (XEP-0198). False: not within `timeout`."""
-        raise NotImplementedError
+    async def drained(self, seconds: float = 10.0) -> bool:
+        """Waits until the server has acknowledged everything sent (XEP-0198). False: not within `seconds`."""
+        try:
+            await asyncio.wait_for(self._idle.wait(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    # Contacts
 
     async def subscribe(self, jid: str) -> None:
-        raise NotImplementedError
+        """Asks for `jid`'s presence. The answer comes as `Subscribed`."""
+        self._put(Entry(subscription(_bare(jid), "subscribe"), "message"))
 
     async def accept(self, jid: str) -> None:
         """Grants `jid` our presence."""
-        raise NotImplementedError
+        self._put(Entry(subscription(_bare(jid), "subscribed"), "message"))
 
     async def deny(self, jid: str) -> None:
-        raise NotImplementedError
+        self._put(Entry(subscription(_bare(jid), "unsubscribed"), "message"))
 
     def roster(self) -> list[Contact]:
         """The cache, which is there before `connect` returns and kept up to date."""
-        raise NotImplementedError
+        return [Contact(jid=jid, **fields) for jid, fields in sorted(self._roster.items())]
+
+    # Devices
 
     async def devices(self, jid: str | None = None) -> list[Device]:
-        """Known devices of `jid`; None: our own account's."""
-        raise NotImplementedError
+        """Known devices of `jid`; None: our own account's. Fetches the list where it may have changed unnoticed."""
+        whose = self._jid if jid is None else _bare(jid)
+        async with self._keys.turn() as turn:
+            await self._freshen(turn, whose)
+            return [_device(device) for device in await turn.devices(whose)]
 
     async def decide(self, jid: str, fingerprint: str, decision: Decision) -> Device:
-        """Verify or distrust the device with that fingerprint (spaces and case do not matter)."""
-        raise NotImplementedError
+        """Verify or distrust the device with that fingerprint (spaces and case do not matter).
+
+        Raises ClientError if there is none.
+        """
+        whose, wanted = _bare(jid), _folded(fingerprint)
+        async with self._keys.turn() as turn:
+            for device in await turn.devices(whose):
+                if _folded(device.fingerprint) == wanted:
+                    await turn.decide(whose, device.device, decision)
+                    return next(_device(d) for d in await turn.devices(whose) if d.device == device.device)
+        raise ClientError("no known device of this account has that fingerprint")
 
     def history(self, jid: str, last: int = 50) -> list[Event]:
         """The last encrypted messages exchanged with `jid`, oldest first; own ones as `Sent`."""
-        raise NotImplementedError
+        return list(state.history(self._open.batch(), _bare(jid), last))
+
+    # Parts that are there once connected
+
+    @property
+    def _open(self) -> Database:
+        if self._database is None or self._closed:
+            raise ClientError("the client is not connected")
+        return self._database
+
+    @property
+    def _link(self) -> Adapter:
+        if self._adapter is None or self._closed:
+            raise ClientError("the client is not connected")
+        return self._adapter
+
+    @property
+    def _keys(self) -> Omemo:
+        if self._omemo is None or self._closed:
+            raise ClientError("the client is not connected")
+        return self._omemo
+
+    # Sending
+
+    async def _say(self, to: str, content: list[Element], *, passing: bool = False) -> str:
+        peer, id, stamp = _bare(to), secrets.token_hex(16), self._clock()
+        envelope = sce.seal(content, sender=self._jid, id=id, stamp=stamp, random=self._random)
+        async with self._keys.turn() as turn:
+            await self._freshen(turn, self._jid)
+            await self._freshen(turn, peer)
+            encrypted = await turn.encrypt(peer, envelope)
+            data = outgoing(peer, id, encrypted, "no-store" if passing else "store")
+            entry = Entry(data, "passing" if passing else "message", id)
+            if not passing:
+                origin = payloads.Origin(self._jid, peer, self._keys.device, Trust.VERIFIED, id, stamp)
+                if (event := payloads.read(content, origin)) is not None:
+                    state.remember(turn.batch, event, own=True)
+            self._post(turn, [entry])
+        return id
+
+    def _post(self, turn: Turn, entries: list[Entry]) -> None:
+        """`entries`, and the empty messages of the turn, are kept with it and written after it. No await may follow."""
+        for to, encrypted in turn.empties:
+            id = secrets.token_hex(16)
+            entries.append(Entry(outgoing(to, id, encrypted, "store"), "message", id))
+        for entry in entries:
+            if entry.kind == "message":
+                state.keep_unsent(turn.batch, entry)
+            turn.after.append(partial(self._put, entry))
+
+    def _put(self, entry: Entry) -> None:
+        self._idle.clear()
+        self._link.put(entry)
+
+    async def _freshen(self, turn: Turn, jid: str) -> None:
+        """Fetches the device list once a session, and again where no notification would tell of a change."""
+        notifies = jid == self._jid or self._roster.get(jid, {}).get("subscription") in ("to", "both")
+        fetched = self._fresh.get(jid)
+        if fetched is not None and (notifies or fetched > self._clock() - FRESH_SECONDS):
+            return
+        if not self._outbox.live:
+            return  # what is known must do until the link is back
+        try:
+            await turn.refresh(jid)
+        except RequestError:
+            return
+        self._fresh[jid] = self._clock()
+
+    # What the adapter tells
+
+    def session_began(self, resent: int) -> None:
+        self._fresh.clear()
+        self._note_idle()
+        self._events.put_nowait(Connected(resent=resent))
+        if self._omemo is not None:
+            self._spawn(self._begin_again())
+
+    def session_resumed(self, resent: int) -> None:
+        self._note_idle()
+        self._events.put_nowait(Resumed(resent=resent))
+
+    def link_lost(self) -> None:
+        self._events.put_nowait(LinkLost())
+
+    def ended(self, error: ClientError) -> None:
+        self._events.put_nowait(Disconnected(reason=str(error)))
+
+    def confirmed(self, ids: list[str]) -> None:
+        batch = self._open.batch()
+        state.drop_unsent(batch, ids)
+        batch.commit()
+        self._note_idle()
+
+    def _note_idle(self) -> None:
+        if self._outbox.idle:
+            self._idle.set()
+
+    def stanza_came(self, stanza: Element, done: Callable[[], None]) -> None:
+        if stanza.tag == f"{{{ns.CLIENT}}}presence":
+            self._presence_came(stanza)
+            done()
+            return
+        self._inbox.put_nowait(partial(self._message_came, stanza, done))
+
+    def request_came(self, iq: Element) -> Element:
+        query = iq.find(f"{{{ns.ROSTER}}}query")
+        # A roster push counts only from our own account (RFC 6121 §2.1.6).
+        if iq.get("type") == "set" and query is not None and bare(iq.get("from")) in ("", self._jid):
+            self._update_roster(query)
+            return caps.reply(iq)
+        return caps.answer(iq)
+
+    # Session
+
+    async def _fetch_roster(self) -> None:
+        answer = await self._link.request("get", build(f"{{{ns.ROSTER}}}query"))
+        query = answer.find(f"{{{ns.ROSTER}}}query")
+        self._roster = {}
+        self._update_roster(query if query is not None else build("none"))
+
+    async def _be_present(self) -> None:
+        try:
+            await self._link.request("set", ENABLE_CARBONS)
+        except RequestError:
+            pass  # a server without carbons still delivers to bare JIDs
+        self._put(Entry(serialise(caps.presence(), ns.CLIENT), "session"))
+        # Servers deliver what waited on presence: the answer to a ping sent after it comes behind all that.
+        try:
+            await self._link.request("get", build(f"{{{caps.PING}}}ping"), self._jid.partition("@")[2])
+        except RequestError:
+            pass
+        self._inbox.put_nowait(self._caught_up)
+
+    async def _begin_again(self) -> None:
+        try:
+            await self._fetch_roster()
+            await self._be_present()
+        except RequestError:
+            pass  # the link broke again; the next session does it
+
+    async def _caught_up(self) -> None:
+        async with self._keys.turn() as turn:
+            await turn.caught_up()
+            self._post(turn, [])
+
+    async def _keep_published(self) -> None:
+        """Our bundle on the server is ours, and has the prekeys we have. Outside the lock, since it takes a while."""
+        keys = self._keys
+        check = True
+        while True:
+            try:
+                if check:
+                    await keys.check_published()
+                    check = False
+                await keys.bundle_stale.wait()
+                await keys.publish_bundle()
+            except RequestError:
+                await asyncio.sleep(PUBLISH_RETRY_SECONDS)
+
+    def _update_roster(self, query: Element) -> None:
+        for item in query.findall(f"{{{ns.ROSTER}}}item"):
+            jid, subscribed = item.get("jid", ""), item.get("subscription", "none")
+            if subscribed == "remove":
+                self._roster.pop(jid, None)
+            else:
+                self._roster[jid] = {"subscription": subscribed, "pending": item.get("ask") == "subscribe"}
+        batch = self._open.batch()
+        state.save_roster(batch, self._roster)
+        batch.commit()
+
+    def _announce(self, device: KnownDevice, changed: bool) -> None:
+        self._events.put_nowait(
+            DeviceAnnounced(
+                jid=device.jid,
+                device=device.device,
+                fingerprint=device.fingerprint,
+                trust=device.trust,
+                changed=changed,
+            )
+        )
+
+    # Receiving, one after the other
+
+    async def _work(self) -> None:
+        while True:
+            await (await self._inbox.get())()
+
+    async def _message_came(self, stanza: Element, done: Callable[[], None]) -> None:
+        try:
+            await self._read(stanza)
+        except RequestError:
+            pass  # a device list that could not be fetched; the next message tries again
+        finally:
+            done()
+
+    async def _read(self, stanza: Element) -> None:
+        devices = notified(stanza, DEVICES)
+        if devices is not None:
+            await self._devices_came(bare(stanza.get("from")) or self._jid, devices)
+            return
+        message = incoming(stanza, self._jid)
+        if message is None:
+            return
+        if message.element.get("type") == "error":
+            if not message.own:
+                condition = stanza_error(message.element)
+                self._events.put_nowait(Failed(peer=message.sender, id=message.id, condition=condition))
+            return
+        encrypted = message.encrypted
+        if encrypted is not None:
+            await self._encrypted_came(message, encrypted)
+        elif message.body is not None and not message.own:
+            self._events.put_nowait(Unencrypted(sender=message.sender, id=message.id, text=message.body))
+
+    async def _devices_came(self, jid: str, devices: Element) -> None:
+        async with self._keys.turn() as turn:
+            try:
+                await turn.update(jid, devices)
+            except OmemoXmlError:
+                return
+            self._fresh[jid] = self._clock()
+
+    async def _encrypted_came(self, message: Incoming, encrypted: Element) -> None:
+        try:
+            async with self._keys.turn() as turn:
+                decrypted = await turn.decrypt(encrypted, message.sender)
+                event: Event | None = None
+                if decrypted.plaintext is not None:
+                    event = self._understand(turn, message, decrypted.plaintext, decrypted.device, decrypted.trust)
+                if event is not None:
+                    turn.after.append(partial(self._events.put_nowait, event))
+                self._post(turn, [])
+        except Duplicate:
+            return
+        except Unreadable as failure:
+            # Not worth a word: empty messages between other devices, and copies of what our others sent before this
+            # one was there.
+            elsewhere = failure.reason == "not-for-this-device" and (message.own or is_empty(encrypted))
+            if not elsewhere:
+                lost = Undecryptable(sender=message.sender, id=message.id, reason=failure.reason)
+                self._events.put_nowait(lost)
+
+    def _understand(self, turn: Turn, message: Incoming, plaintext: bytes, device: int, trust: Trust) -> Event | None:
+        try:
+            envelope = sce.unseal(plaintext, sender=message.sender)
+        except sce.EnvelopeError:
+            return Undecryptable(sender=message.sender, id=message.id, reason="forged")
+        stamp = envelope.stamp if envelope.stamp is not None else message.delayed or self._clock()
+        peer = message.to if message.own else message.sender
+        origin = payloads.Origin(message.sender, peer, device, trust, envelope.id or message.id, stamp)
+        event = payloads.read(envelope.content, origin)
+        if event is None:
+            return None
+        if isinstance(event, Correction | Retraction) and not self._may_change(turn, event):
+            return None
+        state.remember(turn.batch, event, own=message.own)
+        return Sent(what=event) if message.own else event
+
+    def _may_change(self, turn: Turn, event: Correction | Retraction) -> bool:
+        """Not what the other side wrote (XEP-0308 §Security Considerations). What we do not have, we cannot judge."""
+        other = event.peer if event.sender == self._jid else self._jid
+        return not state.wrote(turn.batch, event.peer, other, event.ref)
+
+    def _presence_came(self, presence: Element) -> None:
+        sender, kind = bare(presence.get("from")), presence.get("type")
+        if sender in ("", self._jid):
+            return
+        if kind == "subscribe":
+            self._events.put_nowait(SubscriptionRequest(jid=sender))
+        elif kind == "subscribed":
+            self._events.put_nowait(Subscribed(jid=sender))
+        elif kind in (None, "unavailable"):
+            self._events.put_nowait(Available(jid=sender, available=kind is None))
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = asyncio.get_running_loop().create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _open(path: Path, source: Source, random: Callable[[int], bytes]) -> Database:
+    return Database.open(path, source, random)
+
+
+def _source(jid: str, passphrase: str | None) -> Source:
+    if passphrase is not None:
+        return Passphrase(passphrase)
+    import keyring  # slow to import, and needed only here
+
+    return FromKeyring(keyring, jid)
+
+
+def _bare(jid: str) -> str:
+    try:
+        return str(parse_jid(jid).bare)
+    except JIDError:
+        raise ClientError("not an address") from None
+
+
+def _folded(fingerprint: str) -> str:
+    return "".join(fingerprint.split()).lower()
+
+
+def _device(known: KnownDevice) -> Device:
+    return Device(**vars(known))

@@ -46,7 +46,8 @@ class Database:
         """Opens the file, or makes it with mode 0600. Raises StoreError."""
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-            connection = sqlite3.connect(path, isolation_level=None, timeout=0)
+            # Opened in a thread, since Argon2 takes a while; used by the event loop's thread alone from then on.
+            connection = sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"the store cannot be opened: {error.__class__.__name__}") from None
         try:

@@ -175,6 +175,13 @@ class LinkLost(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Disconnected(Event):
+    """The client has given up (password changed, certificate replaced): `reason` is one line."""
+
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failed(Event):
     """A message came back as an error: `condition` is the stanza error's (RFC 6120 §8.3.3)."""
 

@@ -11,9 +11,10 @@ import asyncio
 import base64
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Literal, Protocol, cast
 from xml.etree.ElementTree import Element
 
@@ -173,6 +174,10 @@ class Turn:
             raise RequestError("remote-server-timeout") from None
         await self._omemo._settle(jid)
 
+    async def caught_up(self) -> None:
+        """What waited at the server has been read: first messages are now answered at once."""
+        await self._omemo._manager.after_history_sync()
+
     async def devices(self, jid: str) -> list[KnownDevice]:
         return await self._omemo._devices(jid)
 
@@ -190,6 +195,7 @@ class Omemo:
         database: Database,
         jid: str,
         pep: Pep,
+        *,
         policy: Policy,
         clock: Callable[[], float],
         announce: Callable[[KnownDevice, bool], None],
@@ -226,7 +232,7 @@ class Omemo:
 
         Raises RequestError if the server does not let us publish.
         """
-        self = cls(database, jid, pep, policy, clock, announce)
+        self = cls(database, jid, pep, policy=policy, clock=clock, announce=announce)
         async with self.turn():
             try:
                 self._manager = await _manager_class(self).create(
@@ -263,10 +269,6 @@ class Omemo:
                     call()
             finally:
                 self._turn = self._storage.batch = None
-
-    async def caught_up(self) -> None:
-        """What waited at the server has been read: first messages are now answered at once."""
-        await self._manager.after_history_sync()
 
     async def publish_bundle(self) -> None:
         """Raises RequestError; the bundle stays stale then."""
@@ -313,16 +315,17 @@ class Omemo:
             raise Unreadable("broken") from None
         exchange = next((key[1] for key in message.keys), None)
         mine = message.device_id
-        before = await self._ratchets.prekeys()
         current = await self._ratchets.current(sender, mine)
         known = ([] if current is None else [current]) + await self._ratchets.superseded(sender, mine)
-        tries: list[Snapshot | None] = [*known] or [None]
+        tries = known
+        before: dict[str, Any] = {}
         if isinstance(exchange, KeyExchangeImpl):
             ephemeral = base64.urlsafe_b64encode(exchange.header.ephemeral_key).decode("ascii")
-            tries = [old for old in known if same_exchange(old, exchange, ephemeral)][:1] or [None]
-            if tries == [None]:
+            tries = [old for old in known if same_exchange(old, exchange, ephemeral)][:1]
+            if not tries:
                 await self._ratchets.revive(exchange)
-        found, used = await self._try_each(turn, message, sender, tries)
+            before = await self._ratchets.prekeys()
+        found, used = await self._try_each(turn, message, sender, tries or [None])
         if isinstance(exchange, KeyExchangeImpl):
             await self._ratchets.note_spent(before, exchange)
         if known and used is not current:
@@ -330,7 +333,7 @@ class Omemo:
         return found
 
     async def _try_each(
-        self, turn: Turn, message: Message, sender: str, tries: list[Snapshot | None]
+        self, turn: Turn, message: Message, sender: str, tries: Sequence[Snapshot | None]
     ) -> tuple[Decrypted, Snapshot | None]:
         mark, sent = turn.batch.mark(), len(turn.empties)
         failure: Exception = NoSession()
@@ -365,7 +368,9 @@ class Omemo:
                 await self._manager.set_trust(jid, info.identity_key, decision.value)
             known[str(info.device_id)] = fingerprint(info.identity_key)
             await self._storage.store(key, known)
-            self._announce(self._known(info, judge(decision, self._policy)), False)
+            device = self._known(info, judge(decision, self._policy))
+            if self._turn is not None:
+                self._turn.after.append(partial(self._announce, device, False))
 
     async def _devices(self, jid: str) -> list[KnownDevice]:
         infos = sorted(await self._manager.get_device_information(jid), key=lambda info: info.device_id)
@@ -467,7 +472,7 @@ def _manager_class(omemo: Omemo) -> type[SessionManager]:
             await omemo._publish_bundle(cast(BundleImpl, bundle))
 
         @staticmethod
-        async def _download_bundle(namespace: str, bare_jid: str, device_id: int) -> Bundle:
+        async def _download_bundle(namespace: str, bare_jid: str, device_id: int) -> Bundle:  # noqa: ARG004 - the library's signature
             return await omemo._fetch_bundle(bare_jid, device_id)
 
         @staticmethod
@@ -475,11 +480,11 @@ def _manager_class(omemo: Omemo) -> type[SessionManager]:
             raise NotImplementedError("called by purge_backend only, which we do not offer")
 
         @staticmethod
-        async def _upload_device_list(namespace: str, device_list: DeviceList) -> None:
+        async def _upload_device_list(namespace: str, device_list: DeviceList) -> None:  # noqa: ARG004 - the library's signature
             await omemo._publish_devices(device_list)
 
         @staticmethod
-        async def _download_device_list(namespace: str, bare_jid: str) -> DeviceList:
+        async def _download_device_list(namespace: str, bare_jid: str) -> DeviceList:  # noqa: ARG004 - the library's signature
             return await omemo._fetch_devices(bare_jid)
 
         async def _evaluate_custom_trust_level(self, device: DeviceInformation) -> TrustLevel:

@@ -1,7 +1,7 @@
 """Device lists, bundles and messages of OMEMO 2 (XEP-0384 0.9.1) as XML. Pure.
 
-twomemo offers the same through `xmlschema`, whose import alone takes longer than everything else at start-up. Cryptographic
-content is opaque here; twomemo parses it.
+twomemo offers the same through `xmlschema`, whose import alone takes longer than all else at start-up.
+Cryptographic content is opaque here; twomemo parses it.
 """
 
 from __future__ import annotations
@@ -150,6 +150,11 @@ def read_message(root: Element, sender: str, own: str, device: int) -> Message:
     payload = root.find(f"{{{NS}}}payload")
     content = ContentImpl.make_empty() if payload is None else ContentImpl(_decode(payload.text))
     return Message(NS, sender, sid, content, frozenset(found))
+
+
+def is_empty(root: Element) -> bool:
+    """Whether an <encrypted/> only moves the ratchet."""
+    return root.find(f"{{{NS}}}payload") is None
 
 
 def _encode(data: bytes) -> str:

@@ -36,7 +36,8 @@ class Entry:
     data: bytes
     """The stanza as written on the stream."""
     kind: Literal["message", "passing", "session"]
-    """``message``: survives the session. ``passing``: a chat state, stale in a new one. ``session``: iq and presence."""
+    """``message`` survives the session. ``passing`` (a chat state) and ``session`` (iq, presence) mean nothing in a
+    new one."""
     id: str = ""
     """Origin-id of a message."""
 
@@ -125,3 +126,34 @@ class Outbox:
         self.live = self.counting = False
         self._h = 0
         return confirmed
+
+
+class Inbound:
+    """The receiving half: what arrived, and what of it is handled, that is, on disk or of no consequence."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._first_open = 0
+        self._done: set[int] = set()
+
+    @property
+    def handled(self) -> int:
+        """For <a h=''/>: everything up to here is safe. A resumption claims `received` instead: what is in memory
+        will still be handled, and must not come twice."""
+        return self._first_open % _MODULUS
+
+    @property
+    def idle(self) -> bool:
+        """Everything that arrived is handled."""
+        return self._first_open == self.received
+
+    def arrive(self) -> int:
+        """A stanza came in: its number, for `done`."""
+        self.received += 1
+        return self.received - 1
+
+    def done(self, number: int) -> None:
+        self._done.add(number)
+        while self._first_open in self._done:
+            self._done.remove(self._first_open)
+            self._first_open += 1

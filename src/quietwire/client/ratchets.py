@@ -113,9 +113,6 @@ class Ratchets:
 
 def same_exchange(snapshot: Snapshot, exchange: KeyExchangeImpl, ephemeral: str) -> bool:
     """Whether `snapshot` is the session that `exchange` built. `ephemeral`: its key as the library stores it."""
-    return (
-        snapshot["initiation"] == "PASSIVE"
-        and snapshot["key_exchange/ephemeral_key"] == ephemeral
-        and snapshot["key_exchange/pre_key_id"] == exchange.pre_key_id
-        and snapshot["key_exchange/signed_pre_key_id"] == exchange.signed_pre_key_id
-    )
+    wanted = ("PASSIVE", ephemeral, exchange.pre_key_id, exchange.signed_pre_key_id)
+    names = ("initiation", "key_exchange/ephemeral_key", "key_exchange/pre_key_id", "key_exchange/signed_pre_key_id")
+    return wanted == tuple(snapshot[name] for name in names)

@@ -1,0 +1,214 @@
+"""`quietwire send`, `listen` and `devices`: the client's face on the command line. Builds a client, decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from quietwire.core.errors import QuietwireError
+
+if TYPE_CHECKING:
+    from quietwire.client.core import Client, Device
+
+MISSING = "this needs the client's libraries: pip install 'quietwire[client]'"
+
+Account = Annotated[str, typer.Option("--account", "-a", envvar="QUIETWIRE_ACCOUNT", help="Your address.")]
+Password = Annotated[
+    str,
+    typer.Option(
+        envvar="QUIETWIRE_PASSWORD", prompt=True, hide_input=True, help="Of the account. Asked for if not set."
+    ),
+]
+Passphrase = Annotated[
+    str | None,
+    typer.Option(envvar="QUIETWIRE_PASSPHRASE", help="Opens the store. Without it the system's keyring keeps the key."),
+]
+Store = Annotated[Path | None, typer.Option(help="The file that keeps keys and history. Default: one per account.")]
+Address = Annotated[str | None, typer.Option(help="HOST:PORT instead of the one in DNS.")]
+Starttls = Annotated[bool, typer.Option("--starttls", help="With --address: STARTTLS instead of direct TLS.")]
+CaFile = Annotated[Path | None, typer.Option(help="Believe only the authorities in this PEM file.")]
+
+Use = Callable[["Client"], Awaitable[None]]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds `send`, `listen` and `devices` to the root command."""
+    app.command()(send)
+    app.command()(listen)
+    devices = typer.Typer(help="Whose devices can read, and which are verified.", no_args_is_help=True)
+    devices.command("list")(devices_list)
+    devices.command("verify")(devices_verify)
+    devices.command("distrust")(devices_distrust)
+    app.add_typer(devices, name="devices")
+
+
+def send(
+    to: str,
+    text: str,
+    account: Account,
+    password: Password,
+    passphrase: Passphrase = None,
+    store: Store = None,
+    address: Address = None,
+    starttls: Starttls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Send one encrypted message and wait until the server has it."""
+
+    async def use(client: Client) -> None:
+        await client.send_text(to, text)
+        if not await client.drained():
+            _fail("the server has not confirmed the message; it goes out with the next connection")
+
+    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+
+
+def listen(
+    account: Account,
+    password: Password,
+    passphrase: Passphrase = None,
+    store: Store = None,
+    address: Address = None,
+    starttls: Starttls = False,
+    ca_file: CaFile = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Show what arrives until interrupted."""
+
+    async def use(client: Client) -> None:
+        async for event in client.events():
+            fields = event.as_dict()
+            typer.echo(json.dumps(fields, ensure_ascii=False) if as_json else _line(fields))
+
+    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+
+
+def devices_list(
+    account: Account,
+    password: Password,
+    jid: Annotated[str | None, typer.Argument(help="Whose. Default: your own.")] = None,
+    passphrase: Passphrase = None,
+    store: Store = None,
+    address: Address = None,
+    starttls: Starttls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """List the devices of an account with their fingerprints and what you decided."""
+
+    async def use(client: Client) -> None:
+        for device in await client.devices(jid):
+            typer.echo(_device_line(device))
+
+    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+
+
+def devices_verify(
+    jid: str,
+    fingerprint: str,
+    account: Account,
+    password: Password,
+    passphrase: Passphrase = None,
+    store: Store = None,
+    address: Address = None,
+    starttls: Starttls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Say that you compared this fingerprint with its owner."""
+    use = _decide(jid, fingerprint, "verified")
+    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+
+
+def devices_distrust(
+    jid: str,
+    fingerprint: str,
+    account: Account,
+    password: Password,
+    passphrase: Passphrase = None,
+    store: Store = None,
+    address: Address = None,
+    starttls: Starttls = False,
+    ca_file: CaFile = None,
+) -> None:
+    """Write nothing to this device any more, and read nothing from it."""
+    use = _decide(jid, fingerprint, "distrusted")
+    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+
+
+def _decide(jid: str, fingerprint: str, decision: str) -> Use:
+    async def use(client: Client) -> None:
+        from quietwire.client.trust import Decision
+
+        await client.devices(jid)
+        typer.echo(_device_line(await client.decide(jid, fingerprint, Decision(decision))))
+
+    return use
+
+
+def _run(use: Use, account: str, password: str, passphrase: str | None, **options: Any) -> None:
+    try:
+        from quietwire.client.core import Client, Settings
+    except ImportError:
+        _fail(MISSING)
+        return
+
+    async def main() -> None:
+        settings = Settings(
+            jid=account,
+            password=password,
+            passphrase=passphrase,
+            store=options["store"] or _default_store(account),
+            address=_address(options["address"]),
+            direct_tls=not options["starttls"],
+            ca_file=options["ca_file"],
+        )
+        async with Client(settings) as client:
+            await use(client)
+
+    try:
+        asyncio.run(main())
+    except QuietwireError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(line: str) -> None:
+    typer.echo(f"quietwire: {line}", err=True)
+    raise typer.Exit(1)
+
+
+def _address(text: str | None) -> tuple[str, int] | None:
+    if text is None:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        _fail("--address: HOST:PORT is expected")
+    return host.strip("[]"), int(port)
+
+
+def _default_store(account: str) -> Path:
+    base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "quietwire"
+    base.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return base / f"{account.replace('/', '_')}.db"
+
+
+def _device_line(device: Device) -> str:
+    marks = [device.trust.value] + (["this device"] if device.own else []) + ([] if device.active else ["gone"])
+    return f"{device.jid}  {device.device:>10}  {device.fingerprint}  {', '.join(marks)}"
+
+
+def _line(fields: dict[str, Any]) -> str:
+    """One event as text, control characters made visible: a message must not steer the terminal."""
+    what = fields.get("what", fields)
+    who = what.get("sender") or what.get("jid") or what.get("peer") or ""
+    direction = f"to {what['peer']}" if fields["event"] == "Sent" else who
+    said = what.get("text") or what.get("state") or what.get("reason") or " ".join(what.get("emojis", ()))
+    trust = f" [{what['trust']}]" if "trust" in what else ""
+    line = f"{what['event']}{trust} {direction} {said}".rstrip()
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)

@@ -1,0 +1,448 @@
+"""The only file that knows slixmpp. It takes from it: SRV, TCP, TLS, XML, SASL and resource binding.
+
+Stanzas go around its send queue, through our own `Outbox`, since slixmpp's stream management loses and reorders (see
+there); iq, presence and messages are elements here. Every other trap has its reason where it is dealt with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
+from xml.etree.ElementTree import Element
+
+from slixmpp import ClientXMPP
+from slixmpp.plugins.xep_0198.stanza import StreamManagement
+from slixmpp.stanza import Iq, Message, Presence, StreamFeatures
+from slixmpp.xmlstream import register_stanza_plugin
+from slixmpp.xmlstream.handler import Callback
+from slixmpp.xmlstream.matcher import MatchXPath
+
+from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
+from quietwire.client.outbox import BadAck, Entry, Inbound, Outbox
+from quietwire.core import ns
+from quietwire.core.xml import build, serialise
+
+MECHANISMS: Final = tuple(f"SCRAM-SHA-{size}{plus}" for size in ("512", "256", "1") for plus in ("-PLUS", ""))
+"""No PLAIN: the server would learn the password. On TLS 1.3 Python 3.11 offers slixmpp no channel binding, so the
+-PLUS ones are left out there by slixmpp itself."""
+
+IQ_SECONDS: Final = 20.0
+ACK_SECONDS: Final = 30.0
+"""An <r/> unanswered for so long means a dead link."""
+
+MAX_DELAY: Final = 60.0
+"""Seconds between two attempts to reconnect."""
+
+# slixmpp logs whole stanzas at DEBUG and fragments of them at ERROR. Nothing of it is to reach a handler.
+logging.getLogger("slixmpp").addHandler(logging.NullHandler())
+logging.getLogger("slixmpp").propagate = False
+
+
+class Listener(Protocol):
+    """Who is told. Plain calls from the event loop; none may raise."""
+
+    def session_began(self, resent: int) -> None: ...
+    def session_resumed(self, resent: int) -> None: ...
+    def link_lost(self) -> None: ...
+    def ended(self, error: ClientError) -> None:
+        """There will be no further attempt."""
+
+    def confirmed(self, ids: list[str]) -> None:
+        """The server has taken over these messages."""
+
+    def stanza_came(self, stanza: Element, done: Callable[[], None]) -> None:
+        """A message or presence. `done` when it is on disk: until then the server is not told."""
+
+    def request_came(self, iq: Element) -> Element:
+        """Returns the answer to an iq get or set."""
+
+
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """For clients: certificate and name are checked. Raises LinkError if `ca_file` cannot be read."""
+    try:
+        context = ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
+    except (OSError, ssl.SSLError):
+        raise LinkError("the file of certificate authorities cannot be read") from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+class Adapter:
+    """One stream at a time to one server, opened again after each cut until `close`."""
+
+    def __init__(
+        self,
+        listener: Listener,
+        *,
+        jid: str,
+        password: str,
+        resource: str | None,
+        address: tuple[str, int] | None,
+        direct_tls: bool,
+        ca_file: Path | None,
+        outbox: Outbox,
+    ) -> None:
+        self._listener = listener
+        self._address = address
+        self._outbox = outbox
+        self._inbound = Inbound()
+        self._sm_id: str | None = None
+        self._sm_reply: asyncio.Future[Element] | None = None
+        self._counting_in = False
+        self._ack_wanted = False
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._retry: asyncio.TimerHandle | None = None
+        self._attempts = 0
+        self._closing = False
+        self._error: ClientError | None = None
+        self._last_failure = "nobody answers there"
+        self._first: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._gone = asyncio.Event()
+        self._replies: dict[str, asyncio.Future[Element]] = {}
+        self._stream = self._make_stream(jid, resource, password, direct_tls, tls_context(ca_file))
+
+    @property
+    def resumable(self) -> bool:
+        return self._sm_id is not None
+
+    async def connect(self, seconds: float) -> None:
+        """Returns when the first session is there. Raises LoginError, LinkError."""
+        self._dial()
+        try:
+            await asyncio.wait_for(self._first, seconds)
+        except TimeoutError:
+            await self.close()
+            raise LinkError(f"no connection: {self._last_failure}") from None
+
+    async def close(self) -> None:
+        """Ends stream and session."""
+        self._closing = True
+        for timer in (self._retry, self._ack_timer):
+            if timer is not None:
+                timer.cancel()
+        if self._stream.transport is not None:
+            self._gone.clear()
+            self._stream.disconnect(wait=2.0, ignore_send_queue=True)
+            try:
+                await asyncio.wait_for(self._gone.wait(), 3.0)
+            except TimeoutError:
+                self._stream.abort()
+        self._stream.cancel_connection_attempt()
+        if self._stream._run_out_filters is not None:
+            self._stream._run_out_filters.cancel()
+        self._fail_requests()
+
+    def drop_link(self) -> None:
+        """Cuts the TCP connection as a broken network does: no </stream:stream>, no close_notify."""
+        if self._stream.transport is not None:
+            self._stream.transport.abort()
+
+    def put(self, entry: Entry) -> None:
+        """Writes `entry`, or keeps it for the time when that is possible. Raises OutboxFull."""
+        self._write(self._outbox.put(entry))
+
+    async def request(self, type: str, payload: Element, to: str | None = None) -> Element:
+        """Sends an iq and returns its answer. Raises RequestError."""
+        id = secrets.token_hex(8)
+        attributes = {"type": type, "id": id} | ({"to": to} if to is not None else {})
+        iq = build(f"{{{ns.CLIENT}}}iq", attributes, payload)
+        future = self._replies[id] = asyncio.get_running_loop().create_future()
+        try:
+            self.put(Entry(serialise(iq, ns.CLIENT), "session"))
+            answer: Element = await asyncio.wait_for(future, IQ_SECONDS)
+        except TimeoutError:
+            raise RequestError("remote-server-timeout") from None
+        finally:
+            self._replies.pop(id, None)
+        if answer.get("type") == "error":
+            raise RequestError(stanza_error(answer))
+        return answer
+
+    # Connection
+
+    def _make_stream(
+        self, jid: str, resource: str | None, password: str, direct_tls: bool, context: ssl.SSLContext
+    ) -> ClientXMPP:
+        full = jid if resource is None else f"{jid}/{resource}"
+        mechanisms = {"feature_mechanisms": {"use_mechs": set(MECHANISMS)}}
+        stream = ClientXMPP(full, password, plugin_config=mechanisms, ssl_context=context)
+        if self._address is not None:
+            # With an explicit address slixmpp tries direct TLS first, on a STARTTLS port too.
+            stream.enable_direct_tls, stream.enable_starttls = direct_tls, not direct_tls
+        # The switch whitespace_keepalive is not looked at; an <r/> that stays unanswered finds a dead link.
+        stream.del_event_handler("session_start", stream._start_keepalive)
+        # Its own handlers accept every subscription request, and see messages only with a body.
+        for name in ("IM", "IMError", "Presence", "Roster Update"):
+            stream.remove_handler(name)
+        for name in ("message", "presence"):
+            stream.register_handler(Callback(f"our {name}", MatchXPath(f"{{{ns.CLIENT}}}{name}"), self._on_stanza))
+        stream.register_handler(Callback("our iq", MatchXPath(f"{{{ns.CLIENT}}}iq"), self._on_iq))
+        for name in ("enabled", "resumed", "failed"):
+            stream.register_handler(Callback(f"our sm {name}", MatchXPath(f"{{{ns.SM}}}{name}"), self._on_sm_reply))
+        stream.register_handler(Callback("our sm a", MatchXPath(f"{{{ns.SM}}}a"), self._on_ack))
+        stream.register_handler(Callback("our sm r", MatchXPath(f"{{{ns.SM}}}r"), self._on_ack_request))
+        register_stanza_plugin(StreamFeatures, StreamManagement)
+        stream.register_feature("sm", self._on_sm_feature, restart=True, order=9000)
+        stream.register_feature("sm", self._on_sm_feature, restart=True, order=10100)
+        stream.add_filter("out_sync", self._capture)
+        checked = stream._handle_stream_features
+
+        async def features_came(features: Any) -> Any:
+            if self._refuses_plaintext(features):
+                return None
+            return await checked(features)
+
+        stream.remove_handler("Stream Features")
+        stream.register_handler(
+            Callback(
+                "Stream Features",
+                MatchXPath(f"{{{ns.STREAMS}}}features"),
+                lambda features: asyncio.ensure_future(features_came(features)),
+            )
+        )
+        for event, handler in (
+            ("stream_negotiated", self._on_negotiated),
+            ("disconnected", self._on_disconnected),
+            ("failed_all_auth", self._on_refused),
+            ("connection_failed", self._on_connection_failed),
+            ("reconnect_delay", self._on_retry),
+            ("ssl_invalid_chain", self._on_bad_certificate),
+        ):
+            stream.add_event_handler(event, handler)
+        return stream
+
+    def _refuses_plaintext(self, features: Any) -> bool:
+        # Whoever strips <starttls/> from the features would otherwise get SCRAM in the clear.
+        encrypted = isinstance(self._stream.socket, ssl.SSLObject | ssl.SSLSocket) or (
+            self._stream.transport is not None and self._stream.transport.get_extra_info("ssl_object") is not None
+        )
+        if encrypted or "starttls" in features["features"]:
+            return False
+        self._give_up(LinkError("the server offers no TLS"))
+        return True
+
+    def _dial(self) -> None:
+        self._retry = None
+        host, port = self._address or (None, None)
+        self._stream.connect(host, port)
+
+    def _on_connection_failed(self, reason: object) -> None:
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            self._on_bad_certificate(reason)
+        elif isinstance(reason, ssl.SSLError):
+            self._last_failure = "the server does not speak TLS there"
+        elif isinstance(reason, OSError):
+            self._last_failure = "nobody answers there"
+        else:
+            self._last_failure = "the server's name is not known"
+
+    def _on_bad_certificate(self, reason: object) -> None:
+        self._give_up(LinkError("the server's certificate is not valid for this address and these authorities"))
+
+    def _on_retry(self, delay: object) -> None:
+        if not self._first.done():
+            self._give_up(LinkError(f"no connection: {self._last_failure}"))
+
+    def _on_refused(self, _: object) -> None:
+        self._give_up(LoginError("the server does not accept the address and password, or offers no SCRAM"))
+
+    def _give_up(self, error: ClientError) -> None:
+        if self._error is not None:
+            return
+        self._error = error
+        self._closing = True
+        self._stream.cancel_connection_attempt()
+        self._stream.abort()
+        if not self._first.done():
+            self._first.set_exception(error)
+        else:
+            self._listener.ended(error)
+
+    def _on_disconnected(self, _: object) -> None:
+        self._gone.set()
+        self._outbox.cut()
+        self._counting_in = False
+        self._ack_wanted = False
+        self._stop_ack_timer()
+        if self._sm_reply is not None and not self._sm_reply.done():
+            self._sm_reply.cancel()
+        if self._sm_id is None:
+            self._lose_session(None)
+        if self._closing:
+            if not self._first.done():
+                self._first.set_exception(self._error or LinkError("the connection was closed"))
+            return
+        if self._first.done():
+            self._listener.link_lost()
+        # The first attempt is made at once; a server that hangs up each time is not asked more often than a dead one.
+        delay = 0.0 if self._attempts == 0 else min(MAX_DELAY, 2.0**self._attempts) * random.uniform(0.5, 1)  # noqa: S311
+        self._attempts += 1
+        self._retry = asyncio.get_running_loop().call_later(delay, self._dial)
+
+    # Session and stream management
+
+    async def _on_sm_feature(self, _: object) -> bool:
+        if "bind" not in self._stream.features:
+            return self._sm_id is not None and await self._resume(self._sm_id)
+        self._outbox.enable()
+        answer = await self._ask_sm(build(f"{{{ns.SM}}}enable", {"resume": "true"}))
+        if answer.tag == f"{{{ns.SM}}}enabled":
+            resumable = answer.get("resume") in ("true", "1")
+            self._sm_id = answer.get("id") if resumable else None
+            self._stream.end_session_on_disconnect = not resumable
+        else:
+            self._outbox.disable()
+        return False
+
+    async def _resume(self, session: str) -> bool:
+        h = str(self._inbound.received % 2**32)
+        answer = await self._ask_sm(build(f"{{{ns.SM}}}resume", {"h": h, "previd": session}))
+        handled = answer.get("h", "")
+        if answer.tag != f"{{{ns.SM}}}resumed" or not handled.isdecimal():
+            self._lose_session(int(handled) if handled.isdecimal() else None)
+            self._stream.event("session_end")
+            return False
+        unacked = self._outbox.unacked
+        try:
+            confirmed, again = self._outbox.resume(int(handled))
+        except BadAck:
+            self._break_session()
+            return True
+        self._counting_in = True
+        self._attempts = 0
+        self._stream.event("session_resumed", answer)
+        self._confirm(confirmed)
+        self._write(again)
+        self._listener.session_resumed(unacked - len(confirmed))
+        return True
+
+    async def _ask_sm(self, element: Element) -> Element:
+        self._sm_reply = asyncio.get_running_loop().create_future()
+        self._stream.send_raw(serialise(element, ns.CLIENT))
+        return await self._sm_reply
+
+    def _on_sm_reply(self, stanza: Any) -> None:
+        if self._sm_reply is not None and not self._sm_reply.done():
+            # What follows in the same read must be counted already, before the waiting task runs.
+            if stanza.xml.tag == f"{{{ns.SM}}}enabled":
+                self._inbound = Inbound()
+                self._counting_in = True
+            elif stanza.xml.tag == f"{{{ns.SM}}}resumed":
+                self._counting_in = True
+            self._sm_reply.set_result(stanza.xml)
+
+    def _lose_session(self, h: int | None) -> None:
+        self._sm_id = None
+        self._stream.end_session_on_disconnect = True
+        self._confirm(self._outbox.lose(h))
+        self._fail_requests()
+
+    def _break_session(self) -> None:
+        self._lose_session(None)
+        self.drop_link()
+
+    def _on_negotiated(self, _: object) -> None:
+        if not self._stream.bound:
+            self._give_up(LinkError("the server offers no session"))
+            return
+        self._attempts = 0
+        waiting = self._outbox.start()
+        self._write(waiting)
+        self._listener.session_began(sum(1 for entry in waiting if entry.id))
+        if not self._first.done():
+            self._first.set_result(None)
+
+    def _write(self, entries: list[Entry]) -> None:
+        if not entries:
+            return
+        data = b"".join(entry.data for entry in entries)
+        if self._outbox.counting and self._ack_timer is None:
+            data += serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT)
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self.drop_link)
+        if self._stream.transport is not None:
+            self._stream.send_raw(data)
+        if not self._outbox.counting:
+            self._confirm(entries)  # without 0198, handed to the kernel is all that can be known
+
+    def _on_ack(self, stanza: Any) -> None:
+        self._stop_ack_timer()
+        h = stanza.xml.get("h", "")
+        try:
+            self._confirm(self._outbox.ack(int(h) if h.isdecimal() else -1))
+        except BadAck:
+            self._break_session()
+            return
+        if self._outbox.unacked and self._stream.transport is not None:
+            self._stream.send_raw(serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT))
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self.drop_link)
+
+    def _stop_ack_timer(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+
+    def _on_ack_request(self, _: object) -> None:
+        self._ack_wanted = True
+        self._answer_ack_request()
+
+    def _answer_ack_request(self) -> None:
+        if self._ack_wanted and self._inbound.idle and self._stream.transport is not None:
+            self._ack_wanted = False
+            self._stream.send_raw(serialise(build(f"{{{ns.SM}}}a", {"h": str(self._inbound.handled)}), ns.CLIENT))
+
+    def _confirm(self, entries: list[Entry]) -> None:
+        ids = [entry.id for entry in entries if entry.id]
+        if ids:
+            self._listener.confirmed(ids)
+
+    # Stanzas
+
+    def _capture(self, stanza: Any) -> Any:
+        """What slixmpp itself sends goes the same way as ours, so that it is counted; all but the binding."""
+        if not isinstance(stanza, Iq | Message | Presence) or not self._stream.bound:
+            return stanza
+        self.put(Entry(serialise(stanza.xml, ns.CLIENT), "session"))
+        return None
+
+    def _on_stanza(self, stanza: Any) -> None:
+        inbound = self._inbound
+        number = inbound.arrive() if self._counting_in else None
+
+        def done() -> None:
+            if number is not None:
+                inbound.done(number)
+                self._answer_ack_request()
+
+        self._listener.stanza_came(stanza.xml, done)
+
+    def _on_iq(self, stanza: Any) -> None:
+        if self._counting_in:
+            self._inbound.done(self._inbound.arrive())
+        iq: Element = stanza.xml
+        if iq.get("type") in ("result", "error"):
+            future = self._replies.get(iq.get("id", ""))
+            if future is not None and not future.done():
+                future.set_result(iq)
+            return
+        self.put(Entry(serialise(self._listener.request_came(iq), ns.CLIENT), "session"))
+
+    def _fail_requests(self) -> None:
+        for future in self._replies.values():
+            if not future.done():
+                future.set_exception(RequestError("remote-server-timeout"))
+
+
+def stanza_error(stanza: Element) -> str:
+    """The condition of an error stanza (RFC 6120 §8.3.3)."""
+    error = stanza.find(f"{{{ns.CLIENT}}}error")
+    for child in error if error is not None else ():
+        space, _, name = child.tag[1:].partition("}")
+        if space == ns.STANZAS and name != "text":
+            return name
+    return "undefined-condition"
