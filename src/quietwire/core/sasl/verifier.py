@@ -22,7 +22,7 @@ SALT_BYTES: Final = 16
 """Of every salt, made up ones included: a different length would tell them apart."""
 
 DEFAULT_ITERATIONS: Final = 100_000
-"""Of new passwords. The client pays it at each login (some 40 ms), a thief for each guess."""
+"""Of new passwords. The client pays for them at each login, a thief at each guess."""
 
 _VERSION: Final = 1
 _HEAD = struct.Struct(">BIBB")
