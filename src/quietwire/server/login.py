@@ -59,6 +59,7 @@ class Gate:
         self.compute = compute
         self._server_key = server_key
         self._plain = plain
+        self._any_record = Credentials.create("nobody's", domain, 1, randomness=randomness).to_bytes()
 
     def mechanisms(self, secure: bool, bindings: Mapping[str, bytes]) -> tuple[str, ...]:
         """Offered on a stream, the best first. Nothing without TLS."""
@@ -68,16 +69,15 @@ class Gate:
         return (*plus, *SCRAM, *(("PLAIN",) if self._plain else ()))
 
     async def verifier(self, username: str, mechanism: str) -> tuple[JID | None, Verifier]:
-        """The account and its verifier, or None and a decoy; both are made for either."""
+        """The account and its verifier, or None and a decoy. Both are made, and a record is read, for either: it shows in time."""
         try:
             bare: JID | None = JID.of(username, self.domain.domain)
         except JIDError:
             bare = None
         record = await self.accounts.credentials(bare or self.domain)
         stand_in = decoy(self._server_key, bare.local if bare else username, mechanism, self.accounts.iterations)
-        if record is None or bare is None:
-            return None, stand_in
-        return bare, Credentials.from_bytes(record, bare).verifier(mechanism)
+        found = Credentials.from_bytes(record or self._any_record, bare or self.domain).verifier(mechanism)
+        return (None, stand_in) if record is None or bare is None else (bare, found)
 
 
 class Exchange:
