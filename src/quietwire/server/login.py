@@ -69,7 +69,7 @@ class Gate:
         return (*plus, *SCRAM, *(("PLAIN",) if self._plain else ()))
 
     async def verifier(self, username: str, mechanism: str) -> tuple[JID | None, Verifier]:
-        """The account and its verifier, or None and a decoy. Both are made, and a record is read, for either: it shows in time."""
+        """The account and its verifier, or None and a decoy. Both are made for either: time tells, too."""
         try:
             bare: JID | None = JID.of(username, self.domain.domain)
         except JIDError:
