@@ -154,7 +154,7 @@ class Contacts:
 
 
 def state(contact: Contact) -> State:
-    return State((contact.subscription, contact.ask, contact.pending_in is not None))
+    return State.of(contact.subscription, ask=contact.ask, pending_in=contact.pending_in is not None)
 
 
 def _before(contact: Contact | None) -> tuple[State, bool]:

@@ -140,8 +140,8 @@ class PresenceRouter:
             send(presence.addressed(to=jid, from_=presence.from_))
 
     def _probe_contacts(self, session: Session, alone: bool) -> None:
-        """Asks for the presence of all the user sees (§4.3.1), hands out requests that nobody has answered (§3.1.3) and,
-        at the account's first session, repeats the user's own to other servers, which may have lost them (§3.1.2)."""
+        """Asks for the presence of all whom the user sees (§4.3.1) and hands out requests that have no answer (§3.1.3).
+        The account's first session repeats the user's own to other servers, which may have lost them (§3.1.2)."""
         account = session.account
         for contact in list(account.roster):
             jid = contact.jid
@@ -203,18 +203,14 @@ class PresenceRouter:
             self._services.spawn(self._apply_waiting(presence.to))
 
     async def _apply_waiting(self, bare: JID) -> None:
+        waiting = self._waiting[bare]
         try:
             account = await self._services.load(bare)
-        except BaseException:
+            account = self._services.account(bare) or account  # it may have logged in meanwhile
+            while waiting and account is not None:  # what is applied may bring more for the same account
+                self._contacts.inbound(account, waiting.popleft())
+        finally:
             del self._waiting[bare]
-            raise
-        account = self._services.account(bare) or account
-        waiting = self._waiting[bare]
-        while waiting:  # what is applied may bring more for the same account
-            presence = waiting.popleft()
-            if account is not None:
-                self._contacts.inbound(account, presence)
-        del self._waiting[bare]
 
     def _probed(self, account: Account, to: JID, asker: JID) -> None:
         """§4.3.2. Who may not see the user gets silence, as from an account that does not exist."""

@@ -36,10 +36,18 @@ class State(Enum):
         self.ask = ask
         self.pending_in = pending_in
 
+    @staticmethod
+    def of(subscription: Subscription, *, ask: bool, pending_in: bool) -> State:
+        """The state of a contact. KeyError for a combination that no table leads to."""
+        return _STATES[subscription, ask, pending_in]
+
     @property
     def sees_user(self) -> bool:
         """The contact gets the user's presence."""
         return self.subscription in ("from", "both")
+
+
+_STATES: Final = {state.value: state for state in State}
 
 
 class Cell(NamedTuple):
