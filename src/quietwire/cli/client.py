@@ -51,6 +51,7 @@ def register(app: typer.Typer) -> None:
 def send(
     to: str,
     text: str,
+    *,
     account: Account,
     password: Password,
     passphrase: Passphrase = None,
@@ -70,6 +71,7 @@ def send(
 
 
 def listen(
+    *,
     account: Account,
     password: Password,
     passphrase: Passphrase = None,
@@ -90,9 +92,10 @@ def listen(
 
 
 def devices_list(
+    jid: Annotated[str | None, typer.Argument(help="Whose. Default: your own.")] = None,
+    *,
     account: Account,
     password: Password,
-    jid: Annotated[str | None, typer.Argument(help="Whose. Default: your own.")] = None,
     passphrase: Passphrase = None,
     store: Store = None,
     address: Address = None,
@@ -111,6 +114,7 @@ def devices_list(
 def devices_verify(
     jid: str,
     fingerprint: str,
+    *,
     account: Account,
     password: Password,
     passphrase: Passphrase = None,
@@ -127,6 +131,7 @@ def devices_verify(
 def devices_distrust(
     jid: str,
     fingerprint: str,
+    *,
     account: Account,
     password: Password,
     passphrase: Passphrase = None,

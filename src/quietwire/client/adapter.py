@@ -7,7 +7,6 @@ there); iq, presence and messages are elements here. Every other trap has its re
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import secrets
 import ssl
@@ -25,6 +24,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 
 from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
 from quietwire.client.outbox import BadAck, Entry, Inbound, Outbox
+from quietwire.client.quiet import silence
 from quietwire.core import ns
 from quietwire.core.xml import build, serialise
 
@@ -39,9 +39,7 @@ ACK_SECONDS: Final = 30.0
 MAX_DELAY: Final = 60.0
 """Seconds between two attempts to reconnect."""
 
-# slixmpp logs whole stanzas at DEBUG and fragments of them at ERROR. Nothing of it is to reach a handler.
-logging.getLogger("slixmpp").addHandler(logging.NullHandler())
-logging.getLogger("slixmpp").propagate = False
+silence("slixmpp")
 
 
 class Listener(Protocol):
@@ -54,7 +52,7 @@ class Listener(Protocol):
         """There will be no further attempt."""
 
     def confirmed(self, ids: list[str]) -> None:
-        """The server has taken over these messages."""
+        """The server has taken over these messages, or, if there are none, something else."""
 
     def stanza_came(self, stanza: Element, done: Callable[[], None]) -> None:
         """A message or presence. `done` when it is on disk: until then the server is not told."""
@@ -397,9 +395,8 @@ class Adapter:
             self._stream.send_raw(serialise(build(f"{{{ns.SM}}}a", {"h": str(self._inbound.handled)}), ns.CLIENT))
 
     def _confirm(self, entries: list[Entry]) -> None:
-        ids = [entry.id for entry in entries if entry.id]
-        if ids:
-            self._listener.confirmed(ids)
+        if entries:
+            self._listener.confirmed([entry.id for entry in entries if entry.id])
 
     # Stanzas
 

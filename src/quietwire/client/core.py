@@ -383,9 +383,10 @@ class Client:
         self._events.put_nowait(Disconnected(reason=str(error)))
 
     def confirmed(self, ids: list[str]) -> None:
-        batch = self._open.batch()
-        state.drop_unsent(batch, ids)
-        batch.commit()
+        if ids:
+            batch = self._open.batch()
+            state.drop_unsent(batch, ids)
+            batch.commit()
         self._note_idle()
 
     def _note_idle(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -54,6 +53,7 @@ from quietwire.client.omemo_xml import (
     write_devices,
     write_message,
 )
+from quietwire.client.quiet import silence
 from quietwire.client.ratchets import Ratchets, Snapshot, same_exchange
 from quietwire.client.trust import Decision, Policy, Trust, first_decision, judge
 
@@ -75,9 +75,7 @@ _REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (KeyExchangeFailed, "broken"),
 )
 
-# The library logs plaintext and keys at DEBUG.
-logging.getLogger("omemo").addHandler(logging.NullHandler())
-logging.getLogger("omemo").propagate = False
+silence("omemo")
 
 
 class Pep(Protocol):
