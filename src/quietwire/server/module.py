@@ -94,6 +94,8 @@ class IqGet:
 
     tag: str
     handler: IqHandler
+    absent: str = "service-unavailable"
+    """The error for an account that does not exist: what the handler tells a stranger about one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ class IqSet:
 
     tag: str
     handler: IqHandler
+    absent: str = "service-unavailable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +150,8 @@ class NonzaHook:
 class StreamFeature:
     """An element of the stream features offered after authentication."""
 
-    make: Callable[[], Element]
+    make: Callable[[tuple[Module, ...]], Element]
+    """Is given the active modules; called once, at the start."""
 
 
 @dataclass(frozen=True, slots=True)

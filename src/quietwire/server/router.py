@@ -54,7 +54,7 @@ class Router:
         self.remote: Callable[[Stanza], None] | None = None
         self.presence_in: Callable[[Presence, JID, Account | None], None] = lambda presence, to, account: None
         self.presence_out: Callable[[Session, Presence], None] = lambda session, presence: None
-        self._iq: dict[tuple[str, str], tuple[IqHandler, Context]] = {}
+        self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
         self._message: tuple[tuple[Callable[[Context, Passage], None], Context], ...] = ()
         self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
         self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {"bound": [], "ended": []}
@@ -73,10 +73,10 @@ class Router:
             context = Context(self.domain, None, None, state, 0.0, self, {name: ports[name] for name in module.needs})
             for handler in module.handlers:
                 match handler:
-                    case IqGet(tag, serve):
-                        self._iq["get", tag] = serve, context
-                    case IqSet(tag, serve):
-                        self._iq["set", tag] = serve, context
+                    case IqGet(tag, serve, absent):
+                        self._iq["get", tag] = serve, absent, context
+                    case IqSet(tag, serve, absent):
+                        self._iq["set", tag] = serve, absent, context
                     case MessageHook(stage, hook):
                         staged.append((stage, hook, context))
                     case PresenceHook(direction, presence_hook):
@@ -278,14 +278,14 @@ class Router:
         if found is None:
             self.bounce(iq, "service-unavailable")
             return True
-        handler, base = found
+        handler, absent, base = found
 
         async def run() -> Iq | None:
             account: Account | None = None
             if target is not None and target.local:
                 account = await self.accounts.load(target)
                 if account is None:
-                    return iq.error("service-unavailable")
+                    return iq.error(absent)
             return await handler(self.context(base, account, session), iq)
 
         suspended = False

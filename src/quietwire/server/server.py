@@ -83,7 +83,7 @@ class Server:
             settings.modules,
         )
         self._features = b"".join(
-            feature(handler.make())
+            feature(handler.make(self.modules))
             for module in modules
             for handler in module.handlers
             if isinstance(handler, StreamFeature)
