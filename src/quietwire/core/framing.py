@@ -14,16 +14,31 @@ from xml.parsers import expat
 
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
-from quietwire.core.stanza import STANZAS, Child, Nonza
+from quietwire.core.stanza import STANZAS, Child, Nonza, Stanza
 
 # The whole of a start tag in bytes that expat has validated: quotes may hold '>'.
 _START_TAG = re.compile(rb"""<[^>"']*(?:"[^"]*"[^>"']*|'[^']*'[^>"']*)*>""")
 _STREAM = f"{ns.STREAMS}}}stream"
 _SERVER = f"{ns.SERVER}}}"
+_STANZAS_IN = {
+    space: {f"{space}}}{name}": stanza for name, stanza in STANZAS.items()} for space in (ns.CLIENT, ns.SERVER)
+}
+"""Content namespace -> expat's name -> class."""
 _PROHIBITED = ("CommentHandler", "ProcessingInstructionHandler", "StartDoctypeDeclHandler", "EntityDeclHandler")
 _INTERNED_AT_MOST = 4_096
 _INTERNED: dict[str, str] = {}
 """Names seen by all parsers, shared so that an idle stream keeps none; emptied when a peer has filled it."""
+
+
+class _ClarkNames(dict[str, str]):
+    """expat's ``ns}name`` -> Clark notation ``{ns}name``, each made once."""
+
+    def __missing__(self, name: str) -> str:
+        clark = self[name] = "{" + name if "}" in name else name
+        return clark
+
+
+_CLARK = _ClarkNames()
 _NAMES_PER_PARSER = 1_024
 """expat itself remembers every name for its life: a parser that has met this many stanza children starts afresh at
 the next stanza boundary, so that a peer that invents names cannot grow it."""
@@ -69,7 +84,7 @@ class StreamParser:
 
     __slots__ = (
         "_attributes", "_base", "_buffer", "_child", "_content", "_declared", "_depth", "_events", "_failed", "_limits",
-        "_names", "_opened", "_parser", "_prefixes", "_seen", "_start",
+        "_names", "_opened", "_parser", "_prefixes", "_seen", "_stanzas", "_start",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = Limits()) -> None:
@@ -77,6 +92,7 @@ class StreamParser:
         self._failed = False
         self._opened = False
         self._content = ""
+        self._stanzas: dict[str, type[Stanza]] = {}
         self._prefixes: dict[str, str] = {}
         self._events: list[Event] = []
         self.reset()
@@ -100,6 +116,7 @@ class StreamParser:
         self._declared: dict[str, str] = {}
         if len(_INTERNED) > _INTERNED_AT_MOST:
             _INTERNED.clear()
+            _CLARK.clear()
         parser = expat.ParserCreate("utf-8", "}", _INTERNED)
         self._parser: Any = parser
         if hasattr(parser, "SetReparseDeferralEnabled"):
@@ -127,7 +144,8 @@ class StreamParser:
         self._buffer = self._buffer + data if self._buffer else data
         try:
             self._parser.Parse(data, False)
-            self._check_size()
+            if len(self._buffer) > self._limits.stanza_bytes:
+                self._check_size()
         except StreamError as error:
             self._fail(error)
         except expat.ExpatError as error:
@@ -151,7 +169,7 @@ class StreamParser:
         """Drops the bytes that no open child needs."""
         cut = (self._start if self._start >= 0 else self._parser.CurrentByteIndex) - self._base
         if cut > 0:
-            self._buffer = self._buffer[cut:]
+            self._buffer = self._buffer[cut:] if cut < len(self._buffer) else b""
             self._base += cut
         if self._seen > _NAMES_PER_PARSER and self.idle:
             self._renew()
@@ -206,10 +224,11 @@ class StreamParser:
             raise StreamError("invalid-namespace" if name.endswith("}stream") or name == "stream" else "bad-format")
         self._opened = True
         self._content = declared.pop("", "")
+        self._stanzas = _STANZAS_IN.get(self._content, {})
         if declared.get("stream") == ns.STREAMS:
             del declared["stream"]
         self._prefixes = declared
-        self._events.append(StreamOpen({_clark(k): v for k, v in attributes.items()}, self._content))
+        self._events.append(StreamOpen({_CLARK[k]: v for k, v in attributes.items()}, self._content))
 
     def _on_end(self, name: str) -> None:
         depth = self._depth = self._depth - 1
@@ -239,14 +258,12 @@ class StreamParser:
         self._seen += len(names) + len(self._attributes) + 1
         if self._content == ns.SERVER:
             names = [f"{ns.CLIENT}}}{name[len(_SERVER) :]}" if name.startswith(_SERVER) else name for name in names]
-        self._events.append(self._make(inner, tuple(["{" + name if "}" in name else name for name in names])))
+        self._events.append(self._make(inner, tuple(map(_CLARK.__getitem__, names))))
 
     def _make(self, inner: bytes, names: tuple[str, ...]) -> Child:
         attributes = self._attributes
-        for key in attributes:
-            if "}" in key:
-                attributes = {_clark(k): v for k, v in attributes.items()}
-                break
+        if "}" in "".join(attributes):
+            attributes = {_CLARK[key]: value for key, value in attributes.items()}
         name = self._child or ""
         declared = self._declared
         prefixes = self._prefixes
@@ -259,10 +276,11 @@ class StreamParser:
                 if prefix.encode() + b":" in inner:
                     # The payload leans on a declaration outside of it: carried along on the stanza itself.
                     attributes = {**attributes, f"xmlns:{prefix}": uri}
+        stanza = self._stanzas.get(name)
+        if stanza is not None:
+            return stanza(attributes, inner, names)
         space, _, local = name.rpartition("}")
-        if space == self._content and local in STANZAS:
-            return STANZAS[local](attributes, inner, names)
-        if local in STANZAS and space in (ns.CLIENT, ns.SERVER):
+        if local in STANZAS and space in _STANZAS_IN:
             raise StreamError("invalid-namespace")
         return Nonza("{" + name if space else name, attributes, inner, names)
 
@@ -283,10 +301,6 @@ class StreamParser:
         if "unbound prefix" in text or "prefix" in text:
             return StreamError("bad-namespace-prefix")
         return StreamError("not-well-formed")
-
-
-def _clark(name: str) -> str:
-    return "{" + name if "}" in name else name
 
 
 def _escape(uri: str) -> str:

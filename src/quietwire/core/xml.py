@@ -39,6 +39,11 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda match: _ESCAPES[match[0]], text)
 
 
+def plain(text: str) -> bool:
+    """Whether `escape` would leave `text` as it is."""
+    return _SPECIAL.search(text) is None
+
+
 def _escape_text(text: str) -> str:
     if _TEXT_SPECIAL.search(text) is None:
         return text
