@@ -106,8 +106,9 @@ class Storage(Protocol):
 
     @property
     def latest(self) -> Ticket | None:
-        """The ticket of the newest group of writes, settled or not; None before the first write. Groups settle in order,
-        so whoever waits for it waits for every write made so far."""
+        """The ticket of the newest group with writes that are not durable yet, or None. Groups settle in order,
+        so whoever waits for it waits for every write made so far. Entries that were confirmed before their commit,
+        and the deletion of confirmed ones, do not count: no acknowledgement rests on them."""
         ...
 
     def sync(self) -> Ticket:

@@ -1,0 +1,428 @@
+"""The default storage: SQLite, one writer thread, commits of groups.
+
+States of a group: collecting -> (timer, size, `sync`, a read that must see it) -> committing -> settled; if the disk
+refuses, it takes up what was collected meanwhile and is collecting again, until the next try. One job is with the
+thread at a time. A group that has become empty, since every recipient confirmed, settles without the thread: so the
+usual message costs the disk nothing.
+
+Everything here runs in the thread of the loop, save `_done`.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, NoReturn, TypeVar
+from weakref import WeakValueDictionary
+
+from quietwire.core.errors import StanzaError
+from quietwire.core.later import Later, Ticket
+from quietwire.store.database import lock_directory, open_database
+from quietwire.store.group import OVERHEAD, Group
+from quietwire.store.ports import LONGEST_NAME, TABLES, Entry, StorageError
+from quietwire.store.writer import (
+    Job,
+    Query,
+    Read,
+    Writer,
+    query_get,
+    query_owners,
+    query_scan,
+    usage,
+)
+
+T = TypeVar("T")
+Cancel = Callable[[], None]
+
+GROUP_SECONDS = 0.025
+"""Longest wait of a write for company: with a commit of some milliseconds, 0198 acknowledgements go within 50 ms."""
+GROUP_WEIGHT = 1 << 20
+"""Bytes that are committed at once. An operation weighs at least OVERHEAD, so this is also 4,096 operations: larger
+groups save nothing, the flush to the disk is spread thin enough, and a commit stays within some ten milliseconds."""
+BUFFER_WEIGHT = 64 << 20
+"""Bytes that may wait, those of the commit under way included: some seconds' work of a busy server while the disk is
+stalled. Beyond that, give or take one group, nothing new is accepted."""
+RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Waits between tries while the disk refuses; the last one repeats. A disk that was full is noticed within 5 s."""
+CHECKPOINT_SECONDS = 30.0
+"""Longest life of the write-ahead log: it tells what was written together, and holds what was deleted since."""
+KEY_BYTES = 16  # random: a collision within one owner's spool is not to be expected
+KEYS_AT_ONCE = 512  # one system call for many keys
+
+_DURABLE = Ticket()
+_DURABLE.settle()
+
+
+class SqliteStorage:
+    """Store, spool and storage (see `ports`) in the SQLite file `path`; creates its directory (0700) and file (0600).
+
+    `post(fn)` has `fn` called in the loop's thread, from any thread (`loop.call_soon_threadsafe`). `later(seconds, fn)`
+    calls `fn` in the loop's thread then, and returns what cancels it. `randomness(n)` gives n random bytes.
+    `on_fault(text)` is told once why the disk refuses, again when the reason changes, and "" when it accepts again.
+    Raises ConfigError if the directory is in use by another process or the file cannot be used.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        post: Callable[[Callable[[], None]], object],
+        later: Callable[[float, Callable[[], None]], Cancel],
+        randomness: Callable[[int], bytes],
+        on_fault: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        file = Path(path)
+        self._post = post
+        self._later = later
+        self._randomness = randomness
+        self._on_fault = on_fault
+        self._keys: list[bytes] = []
+        self._group = Group()
+        self._resting: WeakValueDictionary[bytes, Entry] = WeakValueDictionary()
+        """Unconfirmed entries that are on the disk and that somebody still holds."""
+        self._job: Job | None = None
+        self._finished: SimpleQueue[Job] = SimpleQueue()
+        self._reads: list[Read] = []
+        self._due = False
+        """The group is to be committed as soon as the writer is free."""
+        self._refusing = False
+        self._closed = False
+        self._checkpoint_due = False
+        self._timer: Cancel | None = None
+        self._retry_timer: Cancel | None = None
+        self._checkpoint_timer: Cancel | None = None
+        self._failures = 0
+        self._fault = ""
+        self._lock = lock_directory(file.parent)
+        try:
+            db = open_database(file)
+            self._usage = usage(db)  # an owner's [0, 0] stays: there are no more of them than accounts
+        except sqlite3.Error as error:
+            os.close(self._lock)
+            raise StorageError(_reason(error)) from error
+        except BaseException:
+            os.close(self._lock)
+            raise
+        self._writer = Writer(db, self._done)
+
+    @property
+    def store(self) -> SqliteStorage:
+        """This object: the faces of one storage share its buffer and its commits."""
+        return self
+
+    @property
+    def spool(self) -> SqliteStorage:
+        return self
+
+    # the spool; `keep` and `confirm` run for every message
+
+    def keep(self, owner: bytes, value: bytes) -> Entry:
+        if self._refusing:
+            self._refuse()
+        if not self._keys:
+            block = self._randomness(KEY_BYTES * KEYS_AT_ONCE)
+            self._keys = [block[i : i + KEY_BYTES] for i in range(0, len(block), KEY_BYTES)]
+        key = self._keys.pop()
+        group = self._group
+        group.kept[key] = entry = Entry(owner, key, value, group.ticket)
+        size = len(value)
+        used = self._usage.get(owner)
+        if used is None:
+            used = self._usage[owner] = [0, 0]
+        used[0] += 1
+        used[1] += size
+        group.weight += size + OVERHEAD
+        if self._timer is None or group.weight >= GROUP_WEIGHT:
+            self._collected(group)
+        return entry
+
+    def confirm(self, entry: Entry) -> None:
+        if entry.confirmed:
+            return
+        entry.confirmed = True
+        group = self._group
+        size = len(entry.value)
+        used = self._usage[entry.owner]
+        used[0] -= 1
+        used[1] -= size
+        if group.kept.pop(entry.key, None) is not None:
+            group.weight -= size + OVERHEAD
+        else:
+            group.gone[entry.key] = entry.owner
+            self._wrote(0)
+
+    def load(self, owner: bytes) -> Later[list[Entry]]:
+        return self._ask(query_scan("spool", owner), partial(self._entries, owner))
+
+    def usage(self, owner: bytes) -> tuple[int, int]:
+        entries, size = self._usage.get(owner, (0, 0))
+        return entries, size
+
+    # the store
+
+    def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
+        return self._ask(query_get(_known(table), owner, key))
+
+    def scan(self, table: str, owner: bytes) -> Later[list[tuple[bytes, bytes]]]:
+        return self._ask(query_scan(_known(table), owner))
+
+    def owners(self, table: str) -> Later[list[bytes]]:
+        return self._ask(query_owners(_known(table)))
+
+    def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket:
+        return self._write(table, owner, key, value)
+
+    def delete(self, table: str, owner: bytes, key: bytes) -> Ticket:
+        return self._write(table, owner, key, None)
+
+    def erase(self, owner: bytes) -> Ticket:
+        if self._closed:
+            self._refuse()
+        self._usage.pop(owner, None)
+        committing = self._job.group if self._job else None
+        for entry in [*self._resting.values(), *(committing.kept.values() if committing else ())]:
+            if entry.owner == owner:
+                entry.confirmed = True  # all of them are looked at: an account is rarely deleted
+        group = self._group
+        group.erase(owner)
+        self._wrote(0)
+        return group.ticket
+
+    # the storage
+
+    @property
+    def latest(self) -> Ticket | None:
+        group = self._group
+        if group.kept or group.rows or group.erased:  # not `gone`: nobody's acknowledgement rests on a deletion
+            return group.ticket
+        job = self._job
+        return job.group.ticket if job is not None and job.group is not None else None
+
+    def sync(self) -> Ticket:
+        if self._group.empty:
+            self._settle_unwritten()
+            return self._job.group.ticket if self._job and self._job.group else _DURABLE
+        self._due = True
+        ticket = self._group.ticket
+        self._advance()
+        return ticket
+
+    def close(self) -> None:
+        """Raises StorageError, after closing, if the disk refused what was pending: its tickets stay unsettled."""
+        if self._closed:
+            return
+        self._closed = self._refusing = True
+        for cancel in (self._timer, self._retry_timer, self._checkpoint_timer):
+            if cancel is not None:
+                cancel()
+        self._retry_timer = None  # one more try
+        while True:
+            self._due = True
+            self._advance()
+            if self._job is None:
+                break
+            self._finish(self._finished.get())
+        self._writer.close()
+        os.close(self._lock)
+        if not self._group.empty:
+            raise StorageError(self._fault)
+        self._settle_unwritten()
+
+    # from here on: how it works
+
+    def _write(self, table: str, owner: bytes, key: bytes, value: bytes | None) -> Ticket:
+        if self._refusing:
+            self._refuse()
+        if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
+            raise ValueError("owners and keys have at most 4,096 bytes")
+        self._group.rows[_known(table), owner, key] = value
+        ticket = self._group.ticket
+        self._wrote(len(owner) + len(key) + len(value or b""))
+        return ticket
+
+    def _wrote(self, size: int) -> None:
+        group = self._group
+        group.weight += size + OVERHEAD
+        if self._timer is None or group.weight >= GROUP_WEIGHT:
+            self._collected(group)
+
+    def _collected(self, group: Group) -> None:
+        """Something was added to the group and nothing has been arranged for its commit, or it has become large."""
+        if self._closed:  # a waiter that close() settles may still confirm; it takes what it leaves
+            return
+        if group.weight >= GROUP_WEIGHT:
+            self._due = True
+            self._advance()
+            self._bound()
+        elif self._timer is None:
+            self._timer = self._later(GROUP_SECONDS, self._tick)
+
+    def _bound(self) -> None:
+        committing = self._job.group if self._job else None
+        weight = self._group.weight + (committing.weight if committing else 0)
+        self._refusing = self._closed or weight >= BUFFER_WEIGHT
+
+    def _refuse(self) -> NoReturn:
+        if self._closed:
+            raise StorageError("the storage is closed")
+        raise StanzaError("resource-constraint", "too much waits for the disk")
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._group.empty:
+            self._settle_unwritten()
+        else:
+            self._due = True
+            self._advance()
+
+    def _settle_unwritten(self) -> None:
+        """Every entry of the group was confirmed before its commit, and there is nothing else in it."""
+        group, self._group = self._group, Group()
+        if self._job is not None and self._job.group is not None:
+            self._job.group.others += [group.ticket, *group.others]  # groups settle in order
+        else:
+            group.settle()
+
+    def _ask(self, query: Query, convert: Callable[[Any], T] | None = None) -> Later[T]:
+        later: Later[T] = Later()
+        if self._closed:
+            later.fail(StorageError("the storage is closed"))
+        elif self._retry_timer is not None and self._group.matters_to_reads:
+            later.fail(StorageError(self._fault))  # it cannot see the writes before it; the next try comes by itself
+        else:
+            self._reads.append(Read(query, later, convert))
+            self._advance()
+        return later
+
+    def _advance(self) -> None:
+        """Gives the writer its next job, if it is free and there is one."""
+        if self._job is not None:
+            return
+        group = None
+        wanted = self._due or (self._reads and self._group.matters_to_reads)
+        if wanted and self._retry_timer is None and not self._group.empty:
+            group, self._group = self._group, Group()
+            self._due = False
+        if group is None and not self._reads and not self._checkpoint_due:
+            return
+        self._job = Job(group, self._reads, self._checkpoint_due)
+        self._reads = []
+        self._checkpoint_due = False
+        self._writer.submit(self._job)
+
+    def _done(self, job: Job) -> None:
+        """In the writer's thread."""
+        self._finished.put(job)
+        try:
+            self._post(self._collect)
+        except RuntimeError:  # the loop has ended: close() collects
+            pass
+
+    def _collect(self) -> None:
+        try:
+            job = self._finished.get_nowait()
+        except Empty:  # close() was quicker
+            return
+        try:
+            self._finish(job)
+        finally:
+            self._advance()
+
+    def _finish(self, job: Job) -> None:
+        """Settles what the job was for. Whatever waiters do then finds the storage ready for it."""
+        self._job = None
+        settle: list[Callable[[], None]] = []
+        reads = job.reads
+        if job.group is not None:
+            if job.error is None:
+                self._committed(job.group)
+                settle.append(job.group.settle)
+            else:
+                reads += self._failed(job.group, job.error)
+            self._bound()
+        settle += [partial(self._answer, read) for read in reads]
+        bugs = []
+        for one in settle:
+            try:
+                one()
+            except Exception as bug:  # a waiter's; the others are not to wait for ever
+                bugs.append(bug)
+        if bugs:
+            raise ExceptionGroup("waiters of the storage failed", bugs)
+
+    def _answer(self, read: Read) -> None:
+        if read.error is not None:
+            read.later.fail(StorageError(_reason(read.error)))
+        else:
+            read.later.resolve(read.convert(read.answer) if read.convert is not None else read.answer)
+
+    def _entries(self, owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[Entry]:
+        """The owner's entries: what was on the disk, with what happened since in memory."""
+        groups = [self._group]
+        if self._job is not None and self._job.group is not None:
+            groups.append(self._job.group)  # an earlier waiter had it handed over
+        entries = [entry for group in groups for entry in group.kept.values() if entry.owner == owner]
+        for key, value in rows if not any(owner in group.erased for group in groups) else ():
+            entry = self._resting.get(key)
+            if entry is None:
+                if any(key in group.gone for group in groups):
+                    continue
+                entry = self._resting[key] = Entry(owner, key, value, _DURABLE)
+            entries.append(entry)
+        return [entry for entry in entries if not entry.confirmed]
+
+    def _committed(self, group: Group) -> None:
+        for key, entry in group.kept.items():
+            if not entry.confirmed:
+                self._resting[key] = entry
+        self._failures = 0
+        self._report("")
+        if self._checkpoint_timer is None and not self._closed:
+            self._checkpoint_timer = self._later(CHECKPOINT_SECONDS, self._checkpoint)
+
+    def _failed(self, group: Group, error: Exception) -> list[Read]:
+        """Arranges the next try. Returns the reads that wait and would not see the writes before them."""
+        group.absorb(self._group)
+        self._group = group
+        self._due = True
+        seconds = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
+        self._failures += 1
+        self._retry_timer = (lambda: None) if self._closed else self._later(seconds, self._retry)
+        self._report(_reason(error))
+        blind: list[Read] = []
+        if group.matters_to_reads:
+            blind, self._reads = self._reads, []
+            for read in blind:
+                read.error = error
+        return blind
+
+    def _retry(self) -> None:
+        self._retry_timer = None
+        if self._group.empty:  # all confirmed meanwhile; whether the disk works will show
+            self._settle_unwritten()
+        self._advance()
+
+    def _checkpoint(self) -> None:
+        self._checkpoint_timer = None
+        self._checkpoint_due = True
+        self._advance()
+
+    def _report(self, fault: str) -> None:
+        if fault != self._fault:
+            self._fault = fault
+            self._on_fault(fault)
+
+
+def _known(table: str) -> str:
+    if table not in TABLES:
+        raise KeyError(table)
+    return table
+
+
+def _reason(error: Exception) -> str:
+    """SQLite's texts name at most a table; of other errors, which would be bugs, only the kind is told."""
+    return str(error) if isinstance(error, sqlite3.Error) else type(error).__name__

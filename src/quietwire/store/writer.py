@@ -1,0 +1,193 @@
+"""The thread that owns the connection: takes jobs in order, hands each back when it is done.
+
+Many rows go into one statement and many rows come back as one: SQLite lets go of the interpreter for each step, and to
+get it back from a busy loop can take a whole switch interval (5 ms). With a step a row, a thousand rows could take
+seconds while the loop is under load.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from functools import cache
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from quietwire.core.later import Later
+from quietwire.store.group import Group
+from quietwire.store.ports import TABLES
+
+ALL_TABLES = (*TABLES, "spool")
+MOST_ROWS = 256  # rows a statement: three parameters each stay under the 999 that every SQLite allows
+
+Query = Callable[[sqlite3.Connection], Any]
+
+
+class Read:
+    """A question for the database. `convert` turns the answer into the value of `later`, in the loop's thread."""
+
+    __slots__ = ("answer", "convert", "error", "later", "query")
+
+    def __init__(self, query: Query, later: Later[Any], convert: Callable[[Any], Any] | None = None) -> None:
+        self.query = query
+        self.later = later
+        self.convert = convert
+        self.answer: Any = None
+        self.error: Exception | None = None
+
+
+class Job:
+    """What the thread does in one go: commit the group, then answer the reads, then checkpoint."""
+
+    __slots__ = ("checkpoint", "error", "group", "reads")
+
+    def __init__(self, group: Group | None, reads: list[Read], checkpoint: bool) -> None:
+        self.group = group
+        self.reads = reads
+        self.checkpoint = checkpoint
+        self.error: Exception | None = None
+        """Why the group was not committed: nothing of it is in the database then."""
+
+
+class Writer:
+    """Runs jobs one after the other; `done(job)` is called in the thread after each. The thread ends with `close`."""
+
+    def __init__(self, db: sqlite3.Connection, done: Callable[[Job], None]) -> None:
+        self._db = db
+        self._done = done
+        self._inbox: SimpleQueue[Job | None] = SimpleQueue()
+        self._thread = Thread(target=self._run, name="quietwire-store", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        self._inbox.put(job)
+
+    def close(self) -> None:
+        """Waits for all jobs, checkpoints, closes the connection. Blocks."""
+        self._inbox.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (job := self._inbox.get()) is not None:
+            perform(self._db, job)
+            self._done(job)
+            del job  # the loop's thread is to be the last to hold it
+        checkpoint(self._db)
+        self._db.close()
+
+
+def perform(db: sqlite3.Connection, job: Job) -> None:
+    """Does the job; whatever goes wrong is written into it."""
+    if job.group is not None:
+        try:
+            commit(db, job.group)
+        except Exception as error:
+            job.error = error
+    blind = job.error if job.group is not None and job.group.matters_to_reads else None
+    for read in job.reads:
+        try:
+            if blind is not None:  # the answer would not be that of a moment after the writes before it
+                raise blind
+            read.answer = read.query(db)
+        except Exception as error:
+            read.error = error
+    if job.checkpoint:
+        checkpoint(db)
+
+
+def checkpoint(db: sqlite3.Connection) -> None:
+    """Moves the log into the database and cuts it to nothing: it would tell what was written together and when.
+
+    What it cannot do now (a full disk, a reader) is done by a later one: the log stays and loses nothing.
+    """
+    try:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error:
+        pass
+
+
+def commit(db: sqlite3.Connection, group: Group) -> None:
+    """All of the group or nothing. Rows go in sorted by owner and key, so that their order of arrival is not kept."""
+    if db.in_transaction:  # a rollback failed last time
+        db.rollback()
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        for owner in sorted(group.erased):
+            for table in ALL_TABLES:
+                db.execute(f"DELETE FROM {table} WHERE owner=?", (owner,))  # noqa: S608 - a name of ours
+        _each(db, _delete, "spool", sorted((owner, key) for key, owner in group.gone.items()))
+        for table in TABLES if group.rows else ():
+            rows = [(owner, key, value) for (name, owner, key), value in group.rows.items() if name == table]
+            _each(db, _delete, table, sorted((owner, key) for owner, key, value in rows if value is None))
+            _each(db, _insert, table, sorted((owner, key, value) for owner, key, value in rows if value is not None))
+        _each(db, _insert, "spool", sorted((entry.owner, entry.key, entry.value) for entry in group.kept.values()))
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.rollback()
+        raise
+
+
+def _each(
+    db: sqlite3.Connection, statement: Callable[[str, int], str], table: str, rows: list[tuple[bytes, ...]]
+) -> None:
+    start = 0
+    while start < len(rows):
+        count = min(MOST_ROWS, 1 << ((len(rows) - start).bit_length() - 1))  # powers of two: few distinct statements
+        some = rows[start : start + count]
+        db.execute(statement(table, count), [part for row in some for part in row])
+        start += count
+
+
+@cache
+def _insert(table: str, count: int) -> str:
+    return f"INSERT OR REPLACE INTO {table} (owner, key, value) VALUES " + ",".join(["(?,?,?)"] * count)  # noqa: S608
+
+
+@cache
+def _delete(table: str, count: int) -> str:
+    doomed = ",".join(["(?,?)"] * count)  # in a WITH: else SQLite scans the table instead of searching it by key
+    return (
+        f"WITH doomed (o, k) AS (VALUES {doomed}) DELETE FROM {table} WHERE (owner, key) IN (SELECT o, k FROM doomed)"  # noqa: S608
+    )
+
+
+def query_get(table: str, owner: bytes, key: bytes) -> Query:
+    sql = f"SELECT value FROM {table} WHERE owner=? AND key=?"  # noqa: S608
+
+    def query(db: sqlite3.Connection) -> bytes | None:
+        row = db.execute(sql, (owner, key)).fetchone()
+        return None if row is None else row[0]
+
+    return query
+
+
+def query_scan(table: str, owner: bytes) -> Query:
+    """All (key, value) of the owner, as one row of hexadecimal text: one step, see the head of this file."""
+    sql = f"SELECT group_concat(hex(key)||':'||hex(value)) FROM {table} WHERE owner=?"  # noqa: S608
+
+    def query(db: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
+        pairs = (item.split(":") for item in _items(db.execute(sql, (owner,)).fetchone()[0]))
+        return [(bytes.fromhex(key), bytes.fromhex(value)) for key, value in pairs]
+
+    return query
+
+
+def query_owners(table: str) -> Query:
+    sql = f"SELECT group_concat(hex(owner)) FROM (SELECT DISTINCT owner FROM {table})"  # noqa: S608
+
+    def query(db: sqlite3.Connection) -> list[bytes]:
+        return [bytes.fromhex(owner) for owner in _items(db.execute(sql).fetchone()[0])]
+
+    return query
+
+
+def usage(db: sqlite3.Connection) -> dict[bytes, list[int]]:
+    """Owner -> [entries, bytes] of the spool. Lengths stand in the rows' headers: no long value is read."""
+    counted = db.execute("SELECT owner, count(*), sum(length(value)) FROM spool GROUP BY owner")
+    return {owner: [entries, size] for owner, entries, size in counted}
+
+
+def _items(text: str | None) -> Iterable[str]:
+    return text.split(",") if text is not None else ()

@@ -1,0 +1,351 @@
+"""What every storage driver must do (see `quietwire.store.ports`) as tests to inherit, and a loop to turn by hand.
+
+    class TestMine(StoreContract):
+        def open(self) -> Storage: ...
+
+pytest collects the inherited methods. Nothing sleeps: `Pump` is the loop, and its clock moves when a test says so.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+from queue import Queue
+from typing import TypeVar
+
+from quietwire.core.later import Later, Ticket
+from quietwire.store.ports import LONGEST_NAME, TABLES, Entry, Storage
+
+T = TypeVar("T")
+ALICE, BOB = b"alice", b"bob"
+PATIENCE = 30.0  # seconds until a callable that never comes is a failure; nothing waits this long otherwise
+
+
+class Pump:
+    """A loop turned by hand: `post` and `later` to hand to a driver, `until` and `advance` for the test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._posted: Queue[Callable[[], None]] = Queue()
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        self._order = count()
+
+    def post(self, fn: Callable[[], None]) -> None:
+        self._posted.put(fn)
+
+    def later(self, seconds: float, fn: Callable[[], None]) -> Callable[[], None]:
+        timer = (self.now + seconds, next(self._order), fn)
+        heapq.heappush(self._timers, timer)
+
+        def cancel() -> None:
+            if timer in self._timers:
+                self._timers.remove(timer)
+                heapq.heapify(self._timers)
+
+        return cancel
+
+    @property
+    def timers(self) -> list[float]:
+        """Seconds until each timer that is set."""
+        return sorted(when - self.now for when, _, _ in self._timers)
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Runs what is posted until `true()`; queue.Empty if nothing comes any more."""
+        while not true():
+            self._posted.get(timeout=PATIENCE)()
+
+    def advance(self, seconds: float) -> None:
+        """Moves the clock and fires the timers that are due on the way, in order."""
+        end = self.now + seconds
+        while self._timers and self._timers[0][0] <= end:
+            self.now, _, fn = heapq.heappop(self._timers)
+            fn()
+        self.now = end
+
+
+class StoreContract:
+    """Tests of a driver. `open` gives a new, empty storage; `reopen` one as it is after a clean restart."""
+
+    def open(self) -> Storage:
+        raise NotImplementedError
+
+    def reopen(self, storage: Storage) -> Storage:
+        raise NotImplementedError
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Lets the driver work until `true()`."""
+        assert true()
+
+    def value(self, later: Later[T]) -> T:
+        self.until(lambda: later.settled)
+        return later.result()
+
+    def durable(self, storage: Storage) -> None:
+        ticket = storage.sync()
+        self.until(lambda: ticket.settled)
+
+    def rows(self, storage: Storage, table: str, owner: bytes) -> dict[bytes, bytes]:
+        pairs = self.value(storage.store.scan(table, owner))
+        assert len(dict(pairs)) == len(pairs), "a row was given twice"
+        return dict(pairs)
+
+    def owners(self, storage: Storage, table: str) -> list[bytes]:
+        owners = self.value(storage.store.owners(table))
+        return sorted(owners)
+
+    def loaded(self, storage: Storage, owner: bytes) -> dict[bytes, Entry]:
+        """The owner's entries by value."""
+        entries = self.value(storage.spool.load(owner))
+        assert len({entry.key for entry in entries}) == len(entries), "an entry was given twice"
+        return {entry.value: entry for entry in entries}
+
+    def test_a_row_can_be_read_as_soon_as_it_is_written(self) -> None:
+        store = self.open().store
+        for table in TABLES:
+            store.put(table, ALICE, b"k", table.encode())
+        for table in TABLES:
+            assert self.value(store.get(table, ALICE, b"k")) == table.encode()
+
+    def test_the_last_write_of_a_row_counts(self) -> None:
+        storage = self.open()
+        storage.store.put("roster", ALICE, b"k", b"1")
+        storage.store.put("roster", ALICE, b"k", b"2")
+        assert self.value(storage.store.get("roster", ALICE, b"k")) == b"2"
+        storage.store.delete("roster", ALICE, b"k")
+        assert self.value(storage.store.get("roster", ALICE, b"k")) is None
+        storage.store.put("roster", ALICE, b"k", b"3")
+        storage.store.delete("roster", ALICE, b"k")
+        storage.store.put("roster", ALICE, b"k", b"4")
+        assert self.value(storage.store.get("roster", ALICE, b"k")) == b"4"
+
+    def test_what_was_never_written_is_none_and_deleting_it_is_fine(self) -> None:
+        storage = self.open()
+        storage.store.delete("roster", ALICE, b"k")
+        storage.store.erase(BOB)
+        self.durable(storage)
+        assert self.value(storage.store.get("roster", ALICE, b"k")) is None
+        assert self.rows(storage, "roster", ALICE) == {}
+        assert self.owners(storage, "roster") == []
+        assert self.value(storage.spool.load(ALICE)) == []
+        assert storage.spool.usage(ALICE) == (0, 0)
+
+    def test_bytes_are_opaque(self) -> None:
+        storage = self.open()
+        rows = {b"": b"", b"\0": b"\0,:'\"", bytes(range(256)): bytes(range(256)), b"k" * LONGEST_NAME: b"v" * 100_000}
+        for key, value in rows.items():
+            storage.store.put("item", b"\0owner", key, value)
+        storage.spool.keep(b"", b"")
+        self.durable(storage)
+        storage = self.reopen(storage)
+        assert self.rows(storage, "item", b"\0owner") == rows
+        assert self.owners(storage, "item") == [b"\0owner"]
+        assert list(self.loaded(storage, b"")) == [b""]
+        assert storage.spool.usage(b"") == (1, 0)
+
+    def test_scan_and_owners_keep_owners_and_tables_apart(self) -> None:
+        storage = self.open()
+        store = storage.store
+        store.put("roster", ALICE, b"1", b"a1")
+        store.put("roster", ALICE, b"2", b"a2")
+        store.put("roster", BOB, b"1", b"b1")
+        store.put("node", BOB, b"1", b"n1")
+        assert self.rows(storage, "roster", ALICE) == {b"1": b"a1", b"2": b"a2"}
+        assert self.rows(storage, "roster", BOB) == {b"1": b"b1"}
+        assert self.owners(storage, "roster") == [ALICE, BOB]
+        assert self.owners(storage, "node") == [BOB]
+        store.delete("roster", BOB, b"1")
+        assert self.owners(storage, "roster") == [ALICE]
+
+    def test_many_rows(self) -> None:
+        storage = self.open()
+        rows = {n.to_bytes(2): bytes(n % 50) for n in range(1_000)}
+        for key, value in rows.items():
+            storage.store.put("item", ALICE, key, value)
+        assert self.rows(storage, "item", ALICE) == rows
+        for key in list(rows)[::2]:
+            storage.store.delete("item", ALICE, key)
+            del rows[key]
+        assert self.rows(storage, "item", ALICE) == rows
+
+    def test_an_unknown_table_is_a_key_error_at_once(self) -> None:
+        store = self.open().store
+        for call in (
+            lambda: store.get("spool", ALICE, b"k"),
+            lambda: store.scan("nothing", ALICE),
+            lambda: store.owners("spool"),
+            lambda: store.put("spool", ALICE, b"k", b"v"),
+            lambda: store.delete("", ALICE, b"k"),
+        ):
+            raises(KeyError, call)
+
+    def test_an_owner_or_key_that_is_too_long_is_a_value_error_at_once(self) -> None:
+        storage = self.open()
+        store = storage.store
+        raises(ValueError, lambda: store.put("roster", b"o" * (LONGEST_NAME + 1), b"k", b"v"))
+        raises(ValueError, lambda: store.put("roster", ALICE, b"k" * (LONGEST_NAME + 1), b"v"))
+        raises(ValueError, lambda: store.delete("roster", ALICE, b"k" * (LONGEST_NAME + 1)))
+        assert self.owners(storage, "roster") == []
+
+    def test_a_ticket_settles_when_its_write_is_durable(self) -> None:
+        storage = self.open()
+        tickets = [
+            storage.store.put("roster", ALICE, b"k", b"v"),
+            storage.store.delete("node", ALICE, b"k"),
+            storage.spool.keep(ALICE, b"hello").ticket,
+            storage.store.erase(BOB),
+        ]
+        assert not any(ticket.settled for ticket in tickets)
+        self.durable(storage)
+        assert all(ticket.settled for ticket in tickets)
+
+    def test_sync_with_nothing_pending_settles(self) -> None:
+        storage = self.open()
+        self.durable(storage)
+        self.durable(storage)
+        assert self.value(storage.spool.load(ALICE)) == []
+
+    def test_the_ticket_of_an_entry_that_is_confirmed_settles(self) -> None:
+        storage = self.open()
+        entry = storage.spool.keep(ALICE, b"hello")
+        storage.spool.confirm(entry)
+        self.durable(storage)
+        assert entry.ticket.settled
+
+    def test_kept_entries_are_loaded_as_the_same_objects(self) -> None:
+        storage = self.open()
+        one = storage.spool.keep(ALICE, b"one")
+        assert self.loaded(storage, ALICE) == {b"one": one}
+        self.durable(storage)
+        two = storage.spool.keep(ALICE, b"two")
+        loaded = self.loaded(storage, ALICE)
+        assert loaded[b"one"] is one
+        assert loaded[b"two"] is two
+        assert (one.owner, one.confirmed, one.holders) == (ALICE, False, 0)
+        assert one.key != two.key
+
+    def test_entries_loaded_from_before_a_restart_are_the_same_objects_each_time(self) -> None:
+        storage = self.open()
+        storage.spool.keep(ALICE, b"one")
+        storage = self.reopen(storage)
+        first = self.loaded(storage, ALICE)
+        second = self.loaded(storage, ALICE)
+        assert first[b"one"] is second[b"one"]
+        assert first[b"one"].ticket.settled
+
+    def test_confirmed_entries_are_gone(self) -> None:
+        storage = self.open()
+        early, late, staying = (storage.spool.keep(ALICE, value) for value in (b"early", b"late", b"staying"))
+        storage.spool.confirm(early)
+        assert set(self.loaded(storage, ALICE)) == {b"late", b"staying"}
+        self.durable(storage)
+        storage.spool.confirm(late)
+        storage.spool.confirm(late)
+        assert list(self.loaded(storage, ALICE)) == [b"staying"]
+        assert (early.confirmed, late.confirmed, staying.confirmed) == (True, True, False)
+        storage = self.reopen(storage)
+        assert list(self.loaded(storage, ALICE)) == [b"staying"]
+
+    def test_equal_values_are_different_entries(self) -> None:
+        storage = self.open()
+        first, second = storage.spool.keep(ALICE, b"same"), storage.spool.keep(ALICE, b"same")
+        storage.spool.confirm(first)
+        assert self.value(storage.spool.load(ALICE)) == [second]
+
+    def test_usage_counts_unconfirmed_entries_and_their_bytes(self) -> None:
+        storage = self.open()
+        first = storage.spool.keep(ALICE, b"12345")
+        storage.spool.keep(ALICE, b"123")
+        storage.spool.keep(BOB, b"1")
+        assert storage.spool.usage(ALICE) == (2, 8)
+        self.durable(storage)
+        assert storage.spool.usage(ALICE) == (2, 8)
+        storage.spool.confirm(first)
+        storage.spool.confirm(first)
+        assert storage.spool.usage(ALICE) == (1, 3)
+        storage = self.reopen(storage)
+        assert storage.spool.usage(ALICE) == (1, 3)
+        assert storage.spool.usage(BOB) == (1, 1)
+        storage.spool.confirm(self.loaded(storage, BOB)[b"1"])
+        assert storage.spool.usage(BOB) == (0, 0)
+
+    def test_erase_takes_everything_of_one_owner(self) -> None:
+        storage = self.open()
+        for owner in (ALICE, BOB):
+            for table in TABLES:
+                storage.store.put(table, owner, b"old", b"v")
+        durable = storage.spool.keep(ALICE, b"durable")
+        storage.spool.keep(BOB, b"bob's")
+        self.durable(storage)
+        storage.store.put("roster", ALICE, b"new", b"v")
+        pending = storage.spool.keep(ALICE, b"pending")
+        storage.store.erase(ALICE)
+        assert storage.spool.usage(ALICE) == (0, 0)
+        for entry in (durable, pending):
+            storage.spool.confirm(entry)
+        for _ in range(2):
+            for table in TABLES:
+                assert self.rows(storage, table, ALICE) == {}
+                assert self.owners(storage, table) == [BOB]
+            assert self.value(storage.spool.load(ALICE)) == []
+            assert storage.spool.usage(ALICE) == (0, 0)
+            assert list(self.loaded(storage, BOB)) == [b"bob's"]
+            storage = self.reopen(storage)
+
+    def test_what_is_written_after_erase_stays(self) -> None:
+        storage = self.open()
+        storage.store.put("roster", ALICE, b"k", b"old")
+        storage.spool.keep(ALICE, b"old")
+        storage.store.erase(ALICE)
+        storage.store.put("roster", ALICE, b"k", b"new")
+        storage.spool.keep(ALICE, b"new")
+        for _ in range(2):
+            assert self.rows(storage, "roster", ALICE) == {b"k": b"new"}
+            assert list(self.loaded(storage, ALICE)) == [b"new"]
+            assert storage.spool.usage(ALICE) == (1, 3)
+            storage = self.reopen(storage)
+
+    def test_closing_makes_everything_durable(self) -> None:
+        storage = self.open()
+        ticket = storage.store.put("account", ALICE, b"k", b"v")
+        entry = storage.spool.keep(ALICE, b"hello")
+        storage.close()
+        storage.close()
+        assert ticket.settled
+        assert entry.ticket.settled
+        storage = self.reopen(storage)
+        assert self.value(storage.store.get("account", ALICE, b"k")) == b"v"
+        assert list(self.loaded(storage, ALICE)) == [b"hello"]
+
+    def test_the_latest_ticket_stands_for_every_write_so_far(self) -> None:
+        storage = self.open()
+        assert storage.latest is None
+        entry = storage.spool.keep(ALICE, b"hello")
+        assert storage.latest is entry.ticket
+        storage.spool.confirm(entry)
+        assert storage.latest is None
+        ticket = storage.store.put("roster", ALICE, b"k", b"v")
+        assert storage.latest is ticket
+        self.durable(storage)
+        assert ticket.settled
+        assert storage.latest is None
+        storage.store.delete("roster", ALICE, b"k")
+        assert storage.latest is not None
+
+    def test_waiters_of_tickets_run_once(self) -> None:
+        storage = self.open()
+        settled: list[Ticket] = []
+        for value in (b"one", b"two"):
+            ticket = storage.spool.keep(ALICE, value).ticket
+            ticket.when_settled(lambda ticket=ticket: settled.append(ticket))  # type: ignore[misc]
+        self.durable(storage)
+        self.durable(storage)
+        assert len(settled) == 2
+
+
+def raises(kind: type[BaseException], call: Callable[[], object]) -> None:
+    try:
+        call()
+    except kind:
+        return
+    raise AssertionError(f"{kind.__name__} was not raised")
