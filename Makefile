@@ -1,0 +1,56 @@
+# Everything runs in a virtual environment made from pinned, hashed dependencies. Needs Python 3.11 or newer, make and a
+# package registry.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+TESTS ?= tests
+WORKERS ?= 2
+
+.PHONY: demo test check lint bench docs lock format clean help
+
+help:
+	@echo "make demo    two servers, a private chat, and what each adversary learned from it"
+	@echo "make test    all tests"
+	@echo "make check   style, types, layers, tests and the demo"
+	@echo "make bench   Quietwire, Prosody and ejabberd in one run (ARGS=--quick for a short one)"
+	@echo "make docs    documentation that is generated from the code"
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Quietwire needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "Setting up (once, about a minute) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY)
+	@$(BIN)/quietwire lab demo $(ARGS)
+
+test: $(READY)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test demo
+
+bench: $(READY)
+	@$(BIN)/python -m tests.bench.run $(ARGS)
+
+docs: $(READY)
+	$(BIN)/python -m quietwire.cli.docs
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
