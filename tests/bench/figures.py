@@ -1,0 +1,195 @@
+"""From the runs' results to the table: medians, ratios and the floors that must hold. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of run. `measure` is the result's figure; `arguments` are the load generator's."""
+
+    key: str
+    title: str
+    unit: str
+    measure: str
+    arguments: tuple[str, ...] = ()
+    step: str = ""
+    """For the rows of one `idle` run: the session count."""
+    floors: tuple[tuple[str, float], ...] = ()
+    """(peer, largest allowed ratio ours/peer)."""
+
+
+SATURATED = (("prosody", 0.5), ("ejabberd", 0.5))
+PACED = (("prosody", 0.9), ("ejabberd", 0.9))
+MEMORY = (("prosody", 1.0),)
+
+
+def chat(key: str, title: str, floors: tuple[tuple[str, float], ...], *arguments: str) -> Row:
+    return Row(key, title, "µs CPU a message", "us_per_message", ("chat", *arguments), floors=floors)
+
+
+def rows(sessions: Sequence[int] = (500, 2000), logins: int = 500) -> tuple[Row, ...]:
+    """The rows of the table, in the order they are run: memory first, in a process that has done nothing else."""
+    idle = ("idle", "--steps", ",".join(map(str, sessions)))
+    return (
+        *(
+            Row(f"idle{n}", f"memory, {n:,} idle sessions", "KB a session", "kb_per_session", idle, str(n), MEMORY)
+            for n in sessions
+        ),
+        Row("login", "login", "ms CPU", "ms_per_login", ("login", "-n", str(logins))),
+        chat("lean", "1:1, saturated", SATURATED),
+        chat("rich", "1:1 rich, saturated", SATURATED, "--rich"),
+        chat("lean500", "1:1 at 500/s", PACED, "--rate", "500"),
+        chat("rich500", "1:1 rich at 500/s", PACED, "--rate", "500", "--rich"),
+        chat("two", "1:1, two resources an account, saturated", SATURATED, "--resources", "2"),
+    )
+
+
+def value(row: Row, result: Mapping[str, object]) -> float:
+    """The row's figure in one result of the load generator. KeyError or TypeError when it is not there."""
+    found = result[row.measure]
+    if row.step:
+        assert isinstance(found, Mapping)
+        found = found[row.step]
+    if not isinstance(found, int | float):
+        raise TypeError(f"{row.measure} is not a number")
+    return float(found)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One floor: the ratio of medians ours/peer and whether it is low enough; ratio None where either is missing."""
+
+    row: Row
+    peer: str
+    floor: float
+    ratio: float | None
+
+    @property
+    def passed(self) -> bool | None:
+        return None if self.ratio is None else self.ratio <= self.floor
+
+
+@dataclass
+class Table:
+    """Results by row and server; one figure a round."""
+
+    rows: Sequence[Row]
+    servers: Sequence[str]
+    results: Mapping[str, Mapping[str, Sequence[Mapping[str, object]]]]
+    """row key -> server -> one result a round."""
+
+    def median(self, row: Row, server: str) -> float | None:
+        """None where the server did not run."""
+        found = [value(row, result) for result in self.results.get(row.key, {}).get(server, ())]
+        return median(found) if found else None
+
+    def spread(self, row: Row, server: str) -> tuple[float, float] | None:
+        """The lowest and highest round."""
+        found = [value(row, result) for result in self.results.get(row.key, {}).get(server, ())]
+        return (min(found), max(found)) if found else None
+
+    def ratio(self, row: Row, peer: str, ours: str = "quietwire") -> float | None:
+        """Ours/peer, the median of the rounds' own ratios: what slowed one round slowed both servers."""
+        both = self.results.get(row.key, {})
+        pairs = list(zip(both.get(ours, ()), both.get(peer, ()), strict=False))
+        return median(value(row, a) / value(row, b) for a, b in pairs) if pairs else None
+
+    def verdicts(self) -> list[Verdict]:
+        return [
+            Verdict(row, peer, floor, self.ratio(row, peer))
+            for row in self.rows
+            for peer, floor in row.floors
+            if peer in self.servers
+        ]
+
+    def cells(self) -> list[list[str]]:
+        """Lines of text cells: the head first, then a line a row: its medians, then its ratios to each peer."""
+        peers = [server for server in self.servers if server != "quietwire"]
+        with_ratios = peers if "quietwire" in self.servers else []
+        head = ["work", "unit", *self.servers, *(f"ours/{peer}" for peer in with_ratios)]
+        lines = [head]
+        for row in self.rows:
+            line = [row.title, row.unit]
+            line += [shown(self.median(row, server)) for server in self.servers]
+            floors = dict(row.floors)
+            for peer in with_ratios:
+                ratio = self.ratio(row, peer)
+                mark = ""
+                if ratio is not None and peer in floors:
+                    mark = " ✓" if ratio <= floors[peer] else f" ✗ (floor {floors[peer]})"
+                line.append("–" if ratio is None else f"{ratio:.2f}{mark}")
+            lines.append(line)
+        return lines
+
+
+def shown(number: float | None) -> str:
+    """Three digits are what such a measurement bears."""
+    if number is None:
+        return "–"
+    return f"{number:.0f}" if abs(number) >= 100 else f"{number:.1f}" if abs(number) >= 10 else f"{number:.2f}"
+
+
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    head, *body = cells
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def text(cells: Sequence[Sequence[str]]) -> str:
+    """Columns for a terminal."""
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
+
+
+def latencies(table: Table) -> list[list[str]]:
+    """For the rows with messages: p50/p99 of delivery and of acknowledgement, medians over the rounds, in ms."""
+    lines = [["work", *(f"{server}: message" for server in table.servers), *(f"{s}: ack" for s in table.servers)]]
+    for row in table.rows:
+        if row.measure != "us_per_message":
+            continue
+        line = [row.title]
+        for what in ("", "ack_"):
+            for server in table.servers:
+                found = table.results.get(row.key, {}).get(server, ())
+                line.append(" / ".join(shown(_median(found, f"{what}{p}_ms")) for p in ("p50", "p99")))
+        lines.append(line)
+    return lines
+
+
+def _median(results: Iterable[Mapping[str, object]], name: str) -> float | None:
+    found = [number for result in results if isinstance(number := result.get(name), int | float)]
+    return median(found) if found else None
+
+
+def document(table: Table, facts: Mapping[str, str]) -> str:
+    """docs/performance.md. `facts`: how and on what it was run, one line each."""
+    verdicts = table.verdicts()
+    parts = [
+        "# Performance",
+        "What `make bench` measured; this file is written by it (`--update-docs`). Absolute figures depend on the "
+        "machine and on what else it does: only ratios within one run count. CPU is that of the server process with "
+        "all its threads, by its CPU clock; every session uses TLS, SCRAM, stream management (XEP-0198, an "
+        "acknowledgement asked for after every tenth stanza) and carbons (XEP-0280). Our acknowledgements wait until what they "
+        "acknowledge is delivered or on disk; nobody keeps an archive here. A message that is lost, doubled or out of "
+        "order voids the run.",
+        "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
+        "## CPU and memory (medians)",
+        markdown(table.cells()),
+        "A ratio is the median of the rounds' own ratios. ✓ and ✗ mark the floors below.",
+        "## Latency, p50 / p99 in ms",
+        "Where saturated, latency is the length of the queue: messages under way over messages a second.",
+        markdown(latencies(table)),
+        "## Floors",
+        markdown([["work", "against", "floor", "ratio", ""], *map(_verdict, verdicts)]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(verdict: Verdict) -> list[str]:
+    mark = {True: "pass", False: "**fail**", None: "not measured"}[verdict.passed]
+    ratio = "–" if verdict.ratio is None else f"{verdict.ratio:.2f}"
+    return [verdict.row.title, verdict.peer, f"≤ {verdict.floor}", ratio, mark]
