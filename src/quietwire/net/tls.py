@@ -1,0 +1,201 @@
+"""TLS contexts, what a channel is bound to, and whom a peer's certificate stands for.
+
+TLS 1.2 at least, ECDHE only and no session tickets: recorded traffic stays closed to whoever steals a key later
+(DESIGN §6). OpenSSL verifies the chain during the handshake; names are judged by the stream, which knows the domain.
+
+Known limit: OpenSSL, as `ssl` lets us use it, takes a certificate from a dialling server only if its extended key usage
+(where it has one) includes clientAuth. Peers whose authority no longer grants that cannot use SASL EXTERNAL with us.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from quietwire.core.errors import ConfigError
+from quietwire.core.jid import JID, JIDError
+
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""For TLS 1.2; all suites of 1.3 are of this kind."""
+_XMPP_ADDR = "1.3.6.1.5.5.7.8.5"
+_SRV_NAME = "1.3.6.1.5.5.7.8.7"
+_SRV_PREFIXES = ("_xmpp-server.", "_xmpps-server.")
+_UTF8_STRING = 0x0C
+_IA5_STRING = 0x16
+_NO_BINDING: Mapping[str, bytes] = MappingProxyType({})
+
+
+def client_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """For connections from clients. PEM files. Raises ConfigError."""
+    context = _server_side(certificate, key)
+    context.set_alpn_protocols(["xmpp-client"])
+    return context
+
+
+def server_listen_context(certificate: Path, key: Path, authority: Path | None) -> ssl.SSLContext:
+    """For connections from other servers: a certificate is asked for, and one that is shown must be valid.
+
+    `authority` signs the peers' certificates; None means the system's authorities. Raises ConfigError.
+    """
+    context = _server_side(certificate, key)
+    context.set_alpn_protocols(["xmpp-server"])
+    context.verify_mode = ssl.CERT_OPTIONAL
+    _trust(context, authority, ssl.Purpose.CLIENT_AUTH)
+    return context
+
+
+def server_dial_context(certificate: Path, key: Path, authority: Path | None) -> ssl.SSLContext:
+    """For connections to other servers: their chain must be valid; `s2s_out` compares the name. Raises ConfigError."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False  # OpenSSL knows neither SRVName nor XmppAddr (RFC 6120 §13.7.1.2)
+    context.verify_mode = ssl.CERT_REQUIRED
+    _harden(context)
+    _load(context, certificate, key)
+    context.set_alpn_protocols(["xmpp-server"])
+    _trust(context, authority, ssl.Purpose.SERVER_AUTH)
+    return context
+
+
+def _server_side(certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _harden(context)
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
+    _load(context, certificate, key)
+    return context
+
+
+def _harden(context: ssl.SSLContext) -> None:
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_ciphers(_CIPHERS)
+
+
+def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    own_certificate(certificate)  # says which of the two files is wrong
+    try:
+        context.load_cert_chain(certificate, key, password="")
+    except OSError as error:  # ssl.SSLError is one
+        reason = error.strerror if not isinstance(error, ssl.SSLError) else "not the PEM key of the certificate"
+        raise ConfigError(str(key), "tls.key", f"an unencrypted PEM key: {reason}") from None
+
+
+def _trust(context: ssl.SSLContext, authority: Path | None, purpose: ssl.Purpose) -> None:
+    if authority is None:
+        context.load_default_certs(purpose)
+        return
+    try:
+        context.load_verify_locations(cafile=authority)
+    except OSError as error:
+        reason = error.strerror if not isinstance(error, ssl.SSLError) else "no certificate in it"
+        raise ConfigError(str(authority), "tls.authority", f"a PEM file of certificates: {reason}") from None
+
+
+def own_certificate(path: Path) -> bytes:
+    """Our certificate, the first of the PEM file, as DER. Raises ConfigError."""
+    try:
+        found = x509.load_pem_x509_certificates(path.read_bytes())
+    except OSError as error:
+        raise ConfigError(str(path), "tls.certificate", f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise ConfigError(str(path), "tls.certificate", "a PEM file, our own certificate first") from None
+    return found[0].public_bytes(Encoding.DER)
+
+
+@lru_cache(maxsize=16)  # our own certificates: one, or a few while one is being replaced
+def channel_bindings(certificate: bytes) -> Mapping[str, bytes]:
+    """{"tls-server-end-point": hash of the server's certificate, DER} by RFC 5929 §4.1: the hash of its signature,
+    SHA-256 instead of MD5 and SHA-1; empty where the signature has no such hash (Ed25519)."""
+    try:
+        used = x509.load_der_x509_certificate(certificate).signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm):
+        used = None
+    if used is None:
+        return _NO_BINDING
+    if used.name in ("md5", "sha1"):
+        used = hashes.SHA256()
+    digest = hashes.Hash(used)
+    digest.update(certificate)
+    return MappingProxyType({"tls-server-end-point": digest.finalize()})
+
+
+def peer_domains(connection: ssl.SSLObject | ssl.SSLSocket) -> frozenset[str]:
+    """`Link.peer_domains` of a TLS connection: empty where the peer showed no certificate that was verified."""
+    if not connection.getpeercert():  # what nobody verified is {} here
+        return frozenset()
+    certificate = connection.getpeercert(True)
+    return certificate_domains(certificate) if certificate else frozenset()
+
+
+def certificate_domains(certificate: bytes) -> frozenset[str]:
+    """Domains that a certificate (DER) stands for, as `JID.domain` writes them, wildcards as ``*.example``.
+
+    Common names are not looked at (RFC 9525 §2). What cannot be read stands for nothing.
+    """
+    try:
+        names = (
+            x509.load_der_x509_certificate(certificate)
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value
+        )
+    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+        return frozenset()
+    domains: set[str] = set()
+    for name in names:
+        if isinstance(name, x509.DNSName):
+            wild = name.value.startswith("*.")
+            domain = _domain(name.value[2:] if wild else name.value)
+            if domain:
+                domains.add(f"*.{domain}" if wild else domain)
+        elif isinstance(name, x509.OtherName):
+            domain = _other_name(name)
+            if domain:
+                domains.add(domain)
+    return frozenset(domains)
+
+
+def _other_name(name: x509.OtherName) -> str:
+    kind = name.type_id.dotted_string
+    if kind == _XMPP_ADDR:
+        return _domain(_string(name.value, _UTF8_STRING))
+    if kind == _SRV_NAME:
+        text = _string(name.value, _IA5_STRING)
+        for prefix in _SRV_PREFIXES:
+            if text.lower().startswith(prefix):
+                return _domain(text[len(prefix) :])
+    return ""
+
+
+def _domain(text: str) -> str:
+    """'' for what is no domain."""
+    try:
+        jid = JID.parse(text)
+    except JIDError:
+        return ""
+    return jid.domain if jid.is_domain else ""
+
+
+def _string(der: bytes, tag: int) -> str:
+    """The text of one DER string of that type whose length fits one or two octets; '' for anything else."""
+    if len(der) < 2 or der[0] != tag:
+        return ""
+    if der[1] < 0x80:
+        length, start = der[1], 2
+    elif der[1] == 0x81 and len(der) > 2:
+        length, start = der[2], 3
+    else:
+        return ""  # no domain name is longer
+    if len(der) != start + length:
+        return ""
+    try:
+        return der[start:].decode()
+    except UnicodeDecodeError:
+        return ""
