@@ -1,0 +1,108 @@
+"""A connection on a list, for tests of streams: nothing is sent, everything is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from quietwire.server.links import Stream
+
+
+class FakeLink:
+    """Implements `links.Link`. Make it, make the stream on it, then let `peer` speak:
+
+    >>> link = FakeLink()
+    >>> link.stream = stream = SomeStream(link, …)
+    >>> link.says("<stream:stream …>")
+    >>> link.take()
+    """
+
+    def __init__(
+        self,
+        *,
+        secure: bool = False,
+        peer_domains: Iterable[str] = (),
+        bindings: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """`peer_domains` and `bindings` can be read once TLS is up."""
+        self.secure = secure
+        self.stream: Stream | None = None
+        self.tls_wanted = False
+        """`start_tls` was called and TLS is not up yet."""
+        self.closed = False
+        self.aborted = False
+        self.paused = False
+        self.gone = False
+        """The stream was told `lost`."""
+        self._domains = frozenset(peer_domains)
+        self._bindings = dict(bindings or {})
+        self._out = bytearray()
+        self._pending = 0
+
+    # -- what a test does ---------------------------------------------------------------------------------------
+
+    def says(self, data: str | bytes) -> None:
+        """The peer's bytes arrive."""
+        self._stream.received(data.encode() if isinstance(data, str) else data)
+
+    def take(self) -> str:
+        """What the stream has put since the last call."""
+        data = bytes(self._out)
+        self._out.clear()
+        return data.decode()
+
+    def secures(self) -> None:
+        """The TLS handshake that was asked for succeeds."""
+        assert self.tls_wanted
+        self.tls_wanted = False
+        self.secure = True
+        self._stream.secured()
+
+    def flushes(self) -> None:
+        """The kernel takes everything put so far."""
+        self._pending = 0
+        self._stream.written()
+
+    def breaks(self) -> None:
+        """The connection is lost, as it is after `close` or `abort`."""
+        assert not self.gone
+        self.gone = True
+        self._stream.lost()
+
+    @property
+    def _stream(self) -> Stream:
+        assert self.stream is not None
+        return self.stream
+
+    # -- links.Link -----------------------------------------------------------------------------------------------
+
+    @property
+    def bindings(self) -> Mapping[str, bytes]:
+        return self._bindings if self.secure else {}
+
+    @property
+    def peer_domains(self) -> frozenset[str]:
+        return self._domains if self.secure else frozenset()
+
+    def put(self, data: bytes) -> None:
+        assert not self.closed, "put after close"
+        self._out += data
+        self._pending += len(data)
+
+    def start_tls(self) -> None:
+        assert not self.secure
+        self.tls_wanted = True
+
+    def close(self) -> None:
+        self.closed = True
+
+    def abort(self) -> None:
+        self.closed = self.aborted = True
+
+    def pause(self) -> None:
+        self.paused = True
+
+    def resume(self) -> None:
+        self.paused = False
+
+    def backlog(self) -> int:
+        return self._pending
