@@ -234,7 +234,9 @@ class PresenceRouter:
     def _tell(sessions: list[Session], presence: Presence, to: JID) -> None:
         """One stanza to all of them, its bytes built once."""
         if sessions:
-            data = presence.addressed(to=to, from_=presence.from_).to_bytes()
+            if presence.to is not to:
+                presence = presence.addressed(to=to, from_=presence.from_)
+            data = presence.to_bytes()
             for session in sessions:
                 session.outlet.put(data, None)
 
