@@ -141,6 +141,11 @@ class Adapter:
         if self._stream.transport is not None:
             self._stream.transport.abort()
 
+    def give_up_session(self) -> None:
+        """Cuts the connection and does not resume: what was not acknowledged, either way, goes into a new session."""
+        self._lose_session(None)
+        self.drop_link()
+
     def put(self, entry: Entry) -> None:
         """Writes `entry`, or keeps it for the time when that is possible. Raises OutboxFull."""
         self._write(self._outbox.put(entry))
@@ -310,7 +315,7 @@ class Adapter:
         try:
             confirmed, again = self._outbox.resume(int(handled))
         except BadAck:
-            self._break_session()
+            self.give_up_session()
             return True
         self._counting_in = True
         self._attempts = 0
@@ -341,10 +346,6 @@ class Adapter:
         self._confirm(self._outbox.lose(h))
         self._fail_requests()
 
-    def _break_session(self) -> None:
-        self._lose_session(None)
-        self.drop_link()
-
     def _on_negotiated(self, _: object) -> None:
         if not self._stream.bound:
             self._give_up(LinkError("the server offers no session"))
@@ -374,7 +375,7 @@ class Adapter:
         try:
             self._confirm(self._outbox.ack(int(h) if h.isdecimal() else -1))
         except BadAck:
-            self._break_session()
+            self.give_up_session()
             return
         if self._outbox.unacked and self._stream.transport is not None:
             self._stream.send_raw(serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT))

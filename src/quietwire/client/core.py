@@ -50,6 +50,15 @@ FRESH_SECONDS: Final = 60.0
 """How long a fetched device list of an account is believed that does not notify us: no subscription, no +notify."""
 
 CLOSE_SECONDS: Final = 2.0
+READ_ATTEMPTS: Final = 3
+"""At a message whose sender's keys cannot be fetched; each waits up to 20 s, and those behind it wait too."""
+MAX_INBOX: Final = 5000
+"""Stanzas that came faster than they were read, some 10 MB. Beyond, the session is given up: the server still has them,
+since they were not acknowledged."""
+
+MAX_EVENTS: Final = 10_000
+"""Events nobody has asked for; the oldest go first."""
+
 PUBLISH_RETRY_SECONDS: Final = 30.0
 
 
@@ -123,6 +132,7 @@ class Client:
         self._outbox = Outbox()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._linked = asyncio.Event()
         self._roster: dict[str, dict[str, Any]] = {}
         self._fresh: dict[str, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -363,24 +373,32 @@ class Client:
             return
         self._fresh[jid] = self._clock()
 
+    def _tell(self, event: Event) -> None:
+        while self._events.qsize() >= MAX_EVENTS:
+            self._events.get_nowait()
+        self._events.put_nowait(event)
+
     # What the adapter tells
 
     def session_began(self, resent: int) -> None:
         self._fresh.clear()
+        self._linked.set()
         self._note_idle()
-        self._events.put_nowait(Connected(resent=resent))
+        self._tell(Connected(resent=resent))
         if self._omemo is not None:
             self._spawn(self._begin_again())
 
     def session_resumed(self, resent: int) -> None:
+        self._linked.set()
         self._note_idle()
-        self._events.put_nowait(Resumed(resent=resent))
+        self._tell(Resumed(resent=resent))
 
     def link_lost(self) -> None:
-        self._events.put_nowait(LinkLost())
+        self._linked.clear()
+        self._tell(LinkLost())
 
     def ended(self, error: ClientError) -> None:
-        self._events.put_nowait(Disconnected(reason=str(error)))
+        self._tell(Disconnected(reason=str(error)))
 
     def confirmed(self, ids: list[str]) -> None:
         if ids:
@@ -397,6 +415,11 @@ class Client:
         if stanza.tag == f"{{{ns.CLIENT}}}presence":
             self._presence_came(stanza)
             done()
+            return
+        if self._inbox.qsize() >= MAX_INBOX:
+            while not self._inbox.empty():
+                self._inbox.get_nowait()
+            self._link.give_up_session()
             return
         self._inbox.put_nowait(partial(self._message_came, stanza, done))
 
@@ -467,7 +490,7 @@ class Client:
         batch.commit()
 
     def _announce(self, device: KnownDevice, changed: bool) -> None:
-        self._events.put_nowait(
+        self._tell(
             DeviceAnnounced(
                 jid=device.jid,
                 device=device.device,
@@ -484,12 +507,18 @@ class Client:
             await (await self._inbox.get())()
 
     async def _message_came(self, stanza: Element, done: Callable[[], None]) -> None:
-        try:
-            await self._read(stanza)
-        except RequestError:
-            pass  # a device list that could not be fetched; the next message tries again
-        finally:
-            done()
+        for attempt in range(READ_ATTEMPTS):
+            await self._linked.wait()
+            try:
+                await self._read(stanza)
+            except RequestError:
+                # The link broke while the sender's keys were fetched: the message waits for the next one.
+                if attempt == READ_ATTEMPTS - 1:
+                    sender, id = bare(stanza.get("from")) or self._jid, stanza.get("id", "")
+                    self._tell(Undecryptable(sender=sender, id=id, reason="unknown-device"))
+                continue
+            break
+        done()
 
     async def _read(self, stanza: Element) -> None:
         devices = notified(stanza, DEVICES)
@@ -502,13 +531,13 @@ class Client:
         if message.element.get("type") == "error":
             if not message.own:
                 condition = stanza_error(message.element)
-                self._events.put_nowait(Failed(peer=message.sender, id=message.id, condition=condition))
+                self._tell(Failed(peer=message.sender, id=message.id, condition=condition))
             return
         encrypted = message.encrypted
         if encrypted is not None:
             await self._encrypted_came(message, encrypted)
         elif message.body is not None and not message.own:
-            self._events.put_nowait(Unencrypted(sender=message.sender, id=message.id, text=message.body))
+            self._tell(Unencrypted(sender=message.sender, id=message.id, text=message.body))
 
     async def _devices_came(self, jid: str, devices: Element) -> None:
         async with self._keys.turn() as turn:
@@ -526,7 +555,7 @@ class Client:
                 if decrypted.plaintext is not None:
                     event = self._understand(turn, message, decrypted.plaintext, decrypted.device, decrypted.trust)
                 if event is not None:
-                    turn.after.append(partial(self._events.put_nowait, event))
+                    turn.after.append(partial(self._tell, event))
                 self._post(turn, [])
         except Duplicate:
             return
@@ -536,7 +565,7 @@ class Client:
             elsewhere = failure.reason == "not-for-this-device" and (message.own or is_empty(encrypted))
             if not elsewhere:
                 lost = Undecryptable(sender=message.sender, id=message.id, reason=failure.reason)
-                self._events.put_nowait(lost)
+                self._tell(lost)
 
     def _understand(self, turn: Turn, message: Incoming, plaintext: bytes, device: int, trust: Trust) -> Event | None:
         try:
@@ -564,16 +593,23 @@ class Client:
         if sender in ("", self._jid):
             return
         if kind == "subscribe":
-            self._events.put_nowait(SubscriptionRequest(jid=sender))
+            self._tell(SubscriptionRequest(jid=sender))
         elif kind == "subscribed":
-            self._events.put_nowait(Subscribed(jid=sender))
+            self._tell(Subscribed(jid=sender))
         elif kind in (None, "unavailable"):
-            self._events.put_nowait(Available(jid=sender, available=kind is None))
+            self._tell(Available(jid=sender, available=kind is None))
 
     def _spawn(self, coroutine: Any) -> None:
         task = asyncio.get_running_loop().create_task(coroutine)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._task_ended)
+
+    def _task_ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A full disk, or a mistake of ours: better to stop than to seem to listen.
+            self._tell(Disconnected(reason=str(error) if isinstance(error, ClientError) else type(error).__name__))
+            self._link.drop_link()
 
 
 def _open(path: Path, source: Source, random: Callable[[int], bytes]) -> Database:

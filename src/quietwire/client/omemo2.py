@@ -18,7 +18,6 @@ from typing import Any, Final, Literal, Protocol, cast
 from xml.etree.ElementTree import Element
 
 import doubleratchet
-from omemo.backend import DecryptionFailed, KeyExchangeFailed
 from omemo.bundle import Bundle
 from omemo.message import Message
 from omemo.session_manager import (
@@ -71,9 +70,8 @@ _REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (SenderDistrusted, "distrusted"),
     (NoSession, "no-session"),
     (PublicDataInconsistency, "forged"),
-    (DecryptionFailed, "broken"),
-    (KeyExchangeFailed, "broken"),
 )
+"""Anything else is ``broken``."""
 
 silence("omemo")
 
@@ -150,13 +148,15 @@ class Turn:
         self.empties: list[tuple[str, Element]] = []
         self.after: list[Callable[[], None]] = []
         """Called once everything is durable, before the next turn: where stanzas are written."""
+        self.unreachable = False
+        """Something could not be fetched: what failed for want of it may be tried again."""
 
     async def encrypt(self, to: str, plaintext: bytes) -> Element:
         """For all devices that may read of `to` and of our own account. Raises NoDevices."""
         return await self._omemo._encrypt(to, plaintext)
 
     async def decrypt(self, encrypted: Element, sender: str) -> Decrypted:
-        """Raises Unreadable, Duplicate."""
+        """Raises Unreadable, Duplicate; RequestError if the network was in the way: worth another turn."""
         return await self._omemo._decrypt(self, encrypted, sender)
 
     async def update(self, jid: str, devices: Element) -> None:
@@ -340,16 +340,18 @@ class Omemo:
                 await self._ratchets.use(sender, message.device_id, snapshot)
             try:
                 plaintext, info, _ = await self._manager.decrypt(message)
-            except tuple(kind for kind, _ in _REASONS) as error:
+            except Exception as error:  # hostile input finds exceptions that the libraries do not name
                 if _is_duplicate(error):
                     raise Duplicate("read before") from None
+                if turn.unreachable:
+                    raise RequestError("remote-server-timeout") from None
                 failure = error
                 turn.batch.back(mark)
                 del turn.empties[sent:]
                 continue
             await self._settle(sender)
             return Decrypted(plaintext, info.device_id, await self._trust(sender, info.identity_key)), snapshot
-        raise Unreadable(next(reason for kind, reason in _REASONS if isinstance(failure, kind))) from None
+        raise Unreadable(next((reason for kind, reason in _REASONS if isinstance(failure, kind)), "broken")) from None
 
     async def _settle(self, jid: str) -> None:
         """Decides on devices seen for the first time, and announces them."""
@@ -400,9 +402,8 @@ class Omemo:
             if payload is None:
                 raise BundleNotFound
             bundle = read_bundle(payload, jid, device)
-        except RequestError as error:
-            raise BundleDownloadFailed from error
-        except OmemoXmlError as error:
+        except (RequestError, OmemoXmlError) as error:
+            self._note(error)
             raise BundleDownloadFailed from error
         known = (await self._storage.load_bytes(f"/devices/{jid}/{device}/identity_key")).maybe(None)
         if known is not None and known != bundle.identity_key:
@@ -430,7 +431,12 @@ class Omemo:
             payload = await self._pep.fetch(jid, DEVICES, None)
             return {} if payload is None else read_devices(payload)
         except (RequestError, OmemoXmlError) as error:
+            self._note(error)
             raise DeviceListDownloadFailed from error
+
+    def _note(self, error: ClientError) -> None:
+        if self._turn is not None and isinstance(error, RequestError) and error.condition == "remote-server-timeout":
+            self._turn.unreachable = True
 
     async def _publish_devices(self, devices: DeviceList) -> None:
         try:

@@ -1,0 +1,396 @@
+"""slixmpp's traps. A stream is driven by the bytes a server would send; what the client writes is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import re
+import ssl
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from certs import Authority
+
+from quietwire.client import adapter as adapter_module
+from quietwire.client.adapter import Adapter, stanza_error
+from quietwire.client.caps import answer
+from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
+from quietwire.client.outbox import Entry, Outbox
+from quietwire.core import ns
+from quietwire.core.xml import Element, build, parse
+
+HEADER = (
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
+    " id='1' from='a.example' version='1.0'>"
+)
+
+
+class Listener:
+    def __init__(self) -> None:
+        self.stanzas: list[tuple[Element, Callable[[], None]]] = []
+        self.log: list[object] = []
+
+    def session_began(self, resent: int) -> None:
+        self.log.append(("began", resent))
+
+    def session_resumed(self, resent: int) -> None:
+        self.log.append(("resumed", resent))
+
+    def link_lost(self) -> None:
+        self.log.append("lost")
+
+    def ended(self, error: ClientError) -> None:
+        self.log.append(error)
+
+    def confirmed(self, ids: list[str]) -> None:
+        self.log.append(ids)
+
+    def stanza_came(self, stanza: Element, done: Callable[[], None]) -> None:
+        self.stanzas.append((stanza, done))
+
+    def request_came(self, iq: Element) -> Element:
+        return answer(iq)
+
+
+class Wire(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.aborted = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.written += data
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def take(self) -> str:
+        data, self.written = self.written, b""
+        return data.decode()
+
+
+class Bench:
+    """An adapter in a session with stream management, on a wire."""
+
+    def __init__(self) -> None:
+        self.listener = Listener()
+        self.outbox = Outbox()
+        self.adapter = make(self.listener, self.outbox)
+        self.wire = Wire()
+        stream = self.adapter._stream
+        stream.transport = self.wire
+        stream.bound = True
+        stream.init_parser()
+        self.server(HEADER)
+        self.outbox.enable()
+        self.adapter._counting_in = True
+        self.adapter._sm_id = "session"
+        self.adapter._on_negotiated(None)
+        self.wire.take()
+
+    def server(self, data: str) -> None:
+        self.adapter._stream.data_received(data.encode())
+
+
+def make(listener: Listener, outbox: Outbox, port: int = 1, ca_file: Path | None = None, tls: bool = True) -> Adapter:
+    return Adapter(
+        listener,
+        jid="me@a.example",
+        password="pencil",
+        resource=None,
+        address=("127.0.0.1", port),
+        direct_tls=tls,
+        ca_file=ca_file,
+        outbox=outbox,
+    )
+
+
+def on_a_bench(test: Callable[[Bench], Awaitable[None]]) -> None:
+    async def run() -> None:
+        bench = Bench()
+        await test(bench)
+        bench.adapter._stream.transport = None
+        await bench.adapter.close()
+
+    asyncio.run(run())
+
+
+def message(name: str) -> Entry:
+    return Entry(f"<message id='{name}'/>".encode(), "message", name)
+
+
+R = "<r xmlns='urn:xmpp:sm:3'/>"
+
+
+def test_an_encrypted_message_without_a_body_arrives() -> None:
+    async def test(bench: Bench) -> None:
+        fired: list[object] = []
+        bench.adapter._stream.add_event_handler("message", fired.append)
+        bench.server("<message from='b@b.example/r'><encrypted xmlns='urn:xmpp:omemo:2'/></message>")
+        ((stanza, _),) = bench.listener.stanzas
+        assert stanza.find("{urn:xmpp:omemo:2}encrypted") is not None
+        assert not fired  # this is why the adapter has handlers of its own
+
+    on_a_bench(test)
+
+
+def test_a_subscription_request_is_not_answered_by_the_library() -> None:
+    async def test(bench: Bench) -> None:
+        bench.server("<presence from='eve@e.example' type='subscribe'/>")
+        await asyncio.sleep(0)
+        assert bench.wire.take() == ""
+        assert len(bench.listener.stanzas) == 1
+
+    on_a_bench(test)
+
+
+def test_acknowledgements_are_asked_for_one_at_a_time() -> None:
+    async def test(bench: Bench) -> None:
+        bench.adapter.put(message("a"))
+        bench.adapter.put(message("b"))
+        assert bench.wire.take() == f"<message id='a'/>{R}<message id='b'/>"
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+        assert bench.listener.log[-1] == ["a"]
+        assert bench.wire.take() == R
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+        assert bench.listener.log[-1] == ["b"]
+        assert bench.wire.take() == ""
+
+    on_a_bench(test)
+
+
+def test_a_stanza_is_acknowledged_when_it_is_handled_and_not_before() -> None:
+    async def test(bench: Bench) -> None:
+        bench.server(f"<message from='b@b.example'/><iq type='result' id='x'/>{R}")
+        assert bench.wire.take() == ""
+        bench.listener.stanzas[0][1]()
+        assert bench.wire.take() == "<a xmlns='urn:xmpp:sm:3' h='2'/>"
+
+    on_a_bench(test)
+
+
+def test_an_impossible_acknowledgement_ends_the_session_and_loses_nothing() -> None:
+    async def test(bench: Bench) -> None:
+        bench.adapter.put(message("a"))
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='7'/>")
+        assert bench.wire.aborted
+        assert not bench.adapter.resumable
+        assert [entry.id for entry in bench.outbox.start()] == ["a"]
+
+    on_a_bench(test)
+
+
+def test_a_cut_is_a_cut() -> None:
+    async def test(bench: Bench) -> None:
+        bench.adapter.drop_link()
+        assert bench.wire.aborted
+        assert bench.wire.take() == ""  # no </stream:stream>
+
+    on_a_bench(test)
+
+
+def test_requests() -> None:
+    async def test(bench: Bench) -> None:
+        asking = asyncio.ensure_future(bench.adapter.request("get", build("{x}q"), "b.example"))
+        await asyncio.sleep(0)
+        written = bench.wire.take()
+        id = re.search(r"id='(\w+)'", written)
+        assert id is not None
+        assert "to='b.example'" in written
+        bench.server(f"<iq type='result' id='{id[1]}'><q xmlns='x'/></iq>")
+        assert (await asking)[0].tag == "{x}q"
+
+        asking = asyncio.ensure_future(bench.adapter.request("get", build("{x}q")))
+        await asyncio.sleep(0)
+        id = re.search(r"id='(\w+)'", bench.wire.take())
+        assert id is not None
+        bench.server(
+            f"<iq type='error' id='{id[1]}'><error type='cancel'>"
+            "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"
+        )
+        with pytest.raises(RequestError, match="item-not-found"):
+            await asking
+
+        asking = asyncio.ensure_future(bench.adapter.request("get", build("{x}q")))
+        await asyncio.sleep(0)
+        bench.adapter._lose_session(None)
+        with pytest.raises(RequestError, match="timeout"):
+            await asking
+
+    on_a_bench(test)
+
+
+def test_requests_of_others_are_answered_once() -> None:
+    async def test(bench: Bench) -> None:
+        bench.server("<iq type='get' id='1' from='b.example'><ping xmlns='urn:xmpp:ping'/></iq>")
+        bench.server("<iq type='get' id='2' from='b.example'><query xmlns='jabber:iq:version'/></iq>")
+        await asyncio.sleep(0)
+        written = bench.wire.take()
+        assert written.count("<iq ") == 2
+        assert "type='result' id='1'" in written
+        assert "type='error' id='2'" in written
+
+    on_a_bench(test)
+
+
+def test_an_error_without_a_condition_has_one() -> None:
+    assert stanza_error(parse(b"<iq type='error'/>", ns.CLIENT)) == "undefined-condition"
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_an_explicit_address_is_tried_in_one_way_only(tls: bool) -> None:
+    async def run() -> None:
+        made = make(Listener(), Outbox(), tls=tls)
+        stream = made._stream
+        assert (stream.enable_direct_tls, stream.enable_starttls, stream.enable_plaintext) == (tls, not tls, False)
+        await made.close()
+
+    asyncio.run(run())
+
+
+def test_authorities_must_be_readable(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_text("")
+    for name in ("empty", "missing"):
+        with pytest.raises(LinkError, match="cannot be read"):
+            adapter_module.tls_context(tmp_path / name)
+
+
+async def against(
+    script: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+    folder: Path,
+    *,
+    tls: bool,
+    authority: Authority | None = None,
+    domain: str = "a.example",
+) -> Exception | None:
+    """What `connect` raises against a server that follows `script`."""
+    issuer = Authority()
+    certificate, key = issuer.issue(folder, domain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    ca_file = (authority or issuer).write(folder / "ca.pem")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await script(reader, writer)
+            await reader.read()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context if tls else None)
+    port = server.sockets[0].getsockname()[1]
+    made = make(Listener(), Outbox(), port, ca_file, tls)
+    try:
+        await made.connect(10)
+    except ClientError as error:
+        return error
+    finally:
+        await made.close()
+        server.close()
+    return None
+
+
+def features(*mechanisms: str) -> bytes:
+    offered = "".join(f"<mechanism>{name}</mechanism>" for name in mechanisms)
+    sasl = f"<mechanisms xmlns='{ns.SASL}'>{offered}</mechanisms>" if mechanisms else ""
+    return f"{HEADER}<stream:features>{sasl}</stream:features>".encode()
+
+
+FAILURE = f"<failure xmlns='{ns.SASL}'><not-authorized/></failure>".encode()
+
+
+def test_a_server_without_tls_gets_no_password(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"version='1.0'>")
+        writer.write(features("SCRAM-SHA-256", "PLAIN"))
+        heard.append(await reader.read())
+
+    error = asyncio.run(against(script, tmp_path, tls=False))
+    assert isinstance(error, LinkError)
+    assert "no TLS" in str(error)
+    assert b"<auth" not in b"".join(heard)
+
+
+def test_no_channel_binding_is_claimed_on_tls_1_3(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        assert writer.get_extra_info("ssl_object").version() == "TLSv1.3"
+        await reader.readuntil(b"version='1.0'>")
+        writer.write(features("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "PLAIN"))
+        heard.append(await reader.readuntil(b"</auth>"))
+        writer.write(FAILURE)
+
+    error = asyncio.run(against(script, tmp_path, tls=True))
+    assert isinstance(error, LoginError)
+    auth = re.search(rb"mechanism=.([A-Z0-9-]+)[^>]*>([^<]+)<", heard[0])
+    assert auth is not None
+    if "tls-exporter" not in ssl.CHANNEL_BINDING_TYPES:
+        assert auth[1] == b"SCRAM-SHA-256"
+        # "y" would say that we could and the server cannot: it offers -PLUS and would have to refuse (RFC 5802 §6).
+        assert base64.b64decode(auth[2]).startswith(b"n,,")
+
+
+def test_the_password_is_never_sent_itself(tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"version='1.0'>")
+        writer.write(features("PLAIN", "DIGEST-MD5", "CRAM-MD5"))
+        heard.append(await reader.read())
+
+    error = asyncio.run(against(script, tmp_path, tls=True))
+    assert isinstance(error, LoginError)
+    assert b"<auth" not in b"".join(heard)
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+def test_certificates_are_checked(tmp_path: Path) -> None:
+    error = asyncio.run(against(silent, tmp_path, tls=True, authority=Authority()))
+    assert "certificate" in str(error)
+    error = asyncio.run(against(silent, tmp_path, tls=True, domain="other.example"))
+    assert "certificate" in str(error)
+
+
+def test_tls_where_there_is_none(tmp_path: Path) -> None:
+    async def chatty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"hello, I am no TLS server\r\n" * 10)
+        await writer.drain()
+
+    async def run() -> None:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await chatty(reader, writer)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        made = make(Listener(), Outbox(), server.sockets[0].getsockname()[1])
+        with pytest.raises(LinkError, match="does not speak TLS"):
+            await made.connect(10)
+        await made.close()
+        server.close()
+
+    asyncio.run(run())
+
+
+def test_slixmpp_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    async def test(bench: Bench) -> None:
+        bench.server("<message from='b@b.example'><body>whispered</body></message>")
+        bench.server("<not well-formed")
+        bench.server("<<<")
+
+    on_a_bench(test)
+    assert not [record for record in caplog.records if record.name.startswith("slixmpp")]
+    assert "whispered" not in caplog.text
