@@ -1,0 +1,91 @@
+"""XEP-0030: Service Discovery. What the server and its accounts are, can do and offer."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from quietwire.core import ns
+from quietwire.core.errors import StanzaError
+from quietwire.core.stanza import Iq
+from quietwire.core.xml import Element
+from quietwire.server import disco
+from quietwire.server.caps import SERVER_NODE, make_c
+from quietwire.server.module import Context, IqGet, Module, Xep
+from quietwire.server.node_config import PUBSUB
+from quietwire.server.nodes import Node, read_book
+from quietwire.server.pep import may_read
+
+_LEAF: Final = disco.info((("pubsub", "leaf", ""),), (PUBSUB,))
+
+
+async def on_info(context: Context, iq: Iq) -> Iq:
+    node = iq.payload.get("node")
+    if context.account is None:
+        return iq.result(_server(context, node))
+    _admit(context, iq)
+    if node:
+        await _node(context, iq, node)
+        return iq.result(_LEAF.query(node))
+    return iq.result(disco.account_info(context.ports["modules"]).query(node))
+
+
+async def on_items(context: Context, iq: Iq) -> Iq:
+    name = iq.payload.get("node")
+    if context.account is None:
+        if name:
+            raise StanzaError("item-not-found")
+        return iq.result(disco.items((), name))  # nothing else lives on this server
+    _admit(context, iq)
+    jid = context.account.jid.text
+    if name:
+        node = await _node(context, iq, name)
+        return iq.result(disco.items(({"jid": jid, "name": item} for item in reversed(node.items)), name))
+    nodes = await _nodes(context, iq)
+    return iq.result(disco.items(({"jid": jid, "node": node} for node in sorted(nodes)), name))
+
+
+def _server(context: Context, node: str | None) -> Element:
+    query = disco.server_info(context.ports["modules"]).query(node)
+    if node and node != f"{SERVER_NODE}#{make_c(SERVER_NODE, query).get('ver')}":
+        raise StanzaError("item-not-found")
+    return query
+
+
+def _admit(context: Context, iq: Iq) -> None:
+    """An account answers itself and those who may see its presence; others learn no more than of one that is none."""
+    account, asker = context.account, iq.from_
+    assert account is not None
+    assert asker is not None
+    contact = account.roster.get(asker.bare)
+    if asker.bare != account.jid and (contact is None or not contact.sees_user):
+        raise StanzaError("service-unavailable")
+
+
+async def _nodes(context: Context, iq: Iq) -> dict[str, Node]:
+    """The nodes that the asker may see, by name."""
+    assert context.account is not None
+    assert iq.from_ is not None
+    owner, asker = context.account.jid, iq.from_
+    book = await read_book(context.ports["store"], owner)
+    account = await context.services.load(owner)
+    if account is None:
+        raise StanzaError("service-unavailable")
+    return {name: node for name, node in book.nodes.items() if may_read(account, node, asker)}
+
+
+async def _node(context: Context, iq: Iq, name: str) -> Node:
+    node = (await _nodes(context, iq)).get(name)
+    if node is None:
+        raise StanzaError("item-not-found")
+    return node
+
+
+MODULE = Module(
+    name="disco",
+    xep=Xep(30, "2.5.0"),
+    features=(ns.DISCO_INFO, ns.DISCO_ITEMS),
+    handlers=(IqGet(disco.INFO, on_info), IqGet(disco.ITEMS, on_items)),
+    keeps=(),
+    emits="one reply per request; of an account, only to itself and to those who see its presence",
+    needs=("modules", "store"),
+)
