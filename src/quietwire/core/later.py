@@ -79,6 +79,11 @@ class Ticket:
         self.settled = False
         self._waiters: list[Callable[[], None]] | None = None
 
+    @property
+    def awaited(self) -> bool:
+        """Somebody waits for it."""
+        return self._waiters is not None
+
     def settle(self) -> None:
         """Idempotent: an entry may be confirmed and committed in the same turn."""
         if self.settled:

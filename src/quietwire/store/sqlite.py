@@ -1,9 +1,10 @@
 """The default storage: SQLite, one writer thread, commits of groups.
 
-States of a group: collecting -> (timer, size, `sync`, a read that must see it) -> committing -> settled; if the disk
-refuses, it takes up what was collected meanwhile and is collecting again, until the next try. One job is with the
-thread at a time. A group that has become empty, since every recipient confirmed, settles without the thread: so the
-usual message costs the disk nothing.
+States of a group: collecting -> (timer) held -> (timer) committing -> settled; size, `sync` or a read that must see it
+bring it there at once. It is held so that an entry has at least `GROUP_SECONDS` to be confirmed: a busy server's
+recipients need that long, and what they confirm costs the disk nothing. If the disk refuses, a group takes up what was
+collected meanwhile and is collecting again, until the next try. One job is with the thread at a time. A group that has
+become empty, since every recipient confirmed, settles without the thread.
 
 Everything here runs in the thread of the loop, save `_done`.
 """
@@ -38,8 +39,9 @@ from quietwire.store.writer import (
 T = TypeVar("T")
 Cancel = Callable[[], None]
 
-GROUP_SECONDS = 0.025
-"""Longest wait of a write for company: with a commit of some milliseconds, 0198 acknowledgements go within 50 ms."""
+GROUP_SECONDS = 0.02
+"""A group collects that long, then is held that long: with a commit of some milliseconds, 0198 acknowledgements go
+within 50 ms."""
 GROUP_WEIGHT = 1 << 20
 """Bytes that are committed at once. An operation weighs at least OVERHEAD, so this is also 4,096 operations: larger
 groups save nothing, the flush to the disk is spread thin enough, and a commit stays within some ten milliseconds."""
@@ -82,6 +84,7 @@ class SqliteStorage:
         self._on_fault = on_fault
         self._keys: list[bytes] = []
         self._group = Group()
+        self._held: Group | None = None
         self._resting: WeakValueDictionary[bytes, Entry] = WeakValueDictionary()
         """Unconfirmed entries that are on the disk and that somebody still holds."""
         self._job: Job | None = None
@@ -151,9 +154,17 @@ class SqliteStorage:
         used[1] -= size
         if group.kept.pop(entry.key, None) is not None:
             group.weight -= size + OVERHEAD
-        else:
-            group.gone[entry.key] = entry.owner
-            self._wrote(0)
+            if group.ticket.awaited and group.empty:
+                self._settle_unwritten()
+            return
+        held = self._held
+        if held is not None and held.kept.pop(entry.key, None) is not None:
+            held.weight -= size + OVERHEAD
+            if held.empty and held.ticket.awaited:
+                self._settle_held()
+            return
+        group.gone[entry.key] = entry.owner
+        self._wrote(0)
 
     def load(self, owner: bytes) -> Later[list[Entry]]:
         return self._ask(query_scan("spool", owner), partial(self._entries, owner))
@@ -183,6 +194,7 @@ class SqliteStorage:
         if self._closed:
             self._refuse()
         self._usage.pop(owner, None)
+        self._merge()
         committing = self._job.group if self._job else None
         for entry in [*self._resting.values(), *(committing.kept.values() if committing else ())]:
             if entry.owner == owner:
@@ -199,10 +211,13 @@ class SqliteStorage:
         group = self._group
         if group.kept or group.rows or group.erased:  # not `gone`: nobody's acknowledgement rests on a deletion
             return group.ticket
+        if self._held is not None:
+            return self._held.ticket
         job = self._job
         return job.group.ticket if job is not None and job.group is not None else None
 
     def sync(self) -> Ticket:
+        self._merge()
         if self._group.empty:
             self._settle_unwritten()
             return self._job.group.ticket if self._job and self._job.group else _DURABLE
@@ -273,25 +288,54 @@ class SqliteStorage:
 
     def _tick(self) -> None:
         self._timer = None
+        held = self._held
+        if held is not None:
+            if self._job is not None or self._retry_timer is not None:
+                self._due = True  # goes with everything else as soon as the writer is free
+                return
+            if held.empty:
+                self._settle_held()
+            else:
+                self._held = None
+                self._submit(held)
         if self._group.empty:
             self._settle_unwritten()
         else:
-            self._due = True
-            self._advance()
+            self._held, self._group = self._group, Group()
+        if self._held is not None:
+            self._timer = self._later(GROUP_SECONDS, self._tick)
+
+    def _merge(self) -> None:
+        """What is held and what is being collected become one group again."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.absorb(self._group)
+            self._group = held
 
     def _settle_unwritten(self) -> None:
         """Every entry of the group was confirmed before its commit, and there is nothing else in it."""
         group, self._group = self._group, Group()
-        if self._job is not None and self._job.group is not None:
-            self._job.group.others += [group.ticket, *group.others]  # groups settle in order
-        else:
+        self._settle_after(group, self._held or (self._job.group if self._job is not None else None))
+
+    def _settle_held(self) -> None:
+        """The same, of the group that is held."""
+        held, self._held = self._held, None
+        assert held is not None
+        self._settle_after(held, self._job.group if self._job is not None else None)
+
+    @staticmethod
+    def _settle_after(group: Group, earlier: Group | None) -> None:
+        """Groups settle in order: whoever waits for one waits for every write before it."""
+        if earlier is None:
             group.settle()
+        else:
+            earlier.others += [group.ticket, *group.others]
 
     def _ask(self, query: Query, convert: Callable[[Any], T] | None = None) -> Later[T]:
         later: Later[T] = Later()
         if self._closed:
             later.fail(StorageError("the storage is closed"))
-        elif self._retry_timer is not None and self._group.matters_to_reads:
+        elif self._retry_timer is not None and self._matters_to_reads():
             later.fail(StorageError(self._fault))  # it cannot see the writes before it; the next try comes by itself
         else:
             self._reads.append(Read(query, later, convert))
@@ -303,12 +347,18 @@ class SqliteStorage:
         if self._job is not None:
             return
         group = None
-        wanted = self._due or (self._reads and self._group.matters_to_reads)
-        if wanted and self._retry_timer is None and not self._group.empty:
-            group, self._group = self._group, Group()
-            self._due = False
-        if group is None and not self._reads and not self._checkpoint_due:
-            return
+        if (self._due or (self._reads and self._matters_to_reads())) and self._retry_timer is None:
+            self._merge()
+            if not self._group.empty:
+                group, self._group = self._group, Group()
+                self._due = False
+        if group is not None or self._reads or self._checkpoint_due:
+            self._submit(group)
+
+    def _matters_to_reads(self) -> bool:
+        return self._group.matters_to_reads or (self._held is not None and self._held.matters_to_reads)
+
+    def _submit(self, group: Group | None) -> None:
         self._job = Job(group, self._reads, self._checkpoint_due)
         self._reads = []
         self._checkpoint_due = False
@@ -363,6 +413,8 @@ class SqliteStorage:
     def _entries(self, owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[Entry]:
         """The owner's entries: what was on the disk, with what happened since in memory."""
         groups = [self._group]
+        if self._held is not None:
+            groups.append(self._held)
         if self._job is not None and self._job.group is not None:
             groups.append(self._job.group)  # an earlier waiter had it handed over
         entries = [entry for group in groups for entry in group.kept.values() if entry.owner == owner]
@@ -386,6 +438,7 @@ class SqliteStorage:
 
     def _failed(self, group: Group, error: Exception) -> list[Read]:
         """Arranges the next try. Returns the reads that wait and would not see the writes before them."""
+        self._merge()
         group.absorb(self._group)
         self._group = group
         self._due = True
