@@ -119,9 +119,40 @@ def test_a_group_is_committed_after_its_time(world: World) -> None:
     assert two.ticket is one.ticket
     assert world.jobs == 0
     world.pump.advance(GROUP_SECONDS / 2)
+    three = world.storage.keep(ALICE, b"three")
+    assert three.ticket is not one.ticket
+    assert world.jobs == 0, "the first group is held"
+    world.pump.advance(GROUP_SECONDS)
     assert world.jobs == 1
     world.pump.until(lambda: one.ticket.settled)
     assert world.spooled() == [b"one", b"two"]
+    assert not three.ticket.settled
+
+
+def test_a_group_that_empties_settles_at_once_for_whoever_waits(world: World) -> None:
+    for advance in (0.0, GROUP_SECONDS):
+        entry = world.storage.keep(ALICE, b"one")
+        told: list[bool] = []
+        entry.ticket.when_settled(lambda told=told: told.append(True))
+        world.pump.advance(advance)
+        assert not told
+        world.storage.confirm(entry)
+        assert told == [True]
+    assert world.jobs == 0
+
+
+def test_what_is_held_and_what_is_collected_is_read_and_synced_together(world: World) -> None:
+    held = world.storage.keep(ALICE, b"held")
+    world.storage.put("roster", ALICE, b"k", b"held")
+    world.pump.advance(GROUP_SECONDS)
+    collected = world.storage.keep(ALICE, b"collected")
+    assert world.storage.latest is collected.ticket
+    assert world.value(world.storage.get("roster", ALICE, b"k")) == b"held"
+    assert {entry.value for entry in world.value(world.storage.load(ALICE))} == {b"held", b"collected"}
+    world.sync()
+    assert held.ticket.settled
+    assert collected.ticket.settled
+    assert world.storage.latest is None
 
 
 def test_what_is_confirmed_in_time_touches_neither_disk_nor_thread(world: World) -> None:
@@ -142,6 +173,7 @@ def test_only_the_unconfirmed_entries_of_a_group_are_written(world: World) -> No
     entries = [world.storage.keep(ALICE, b"%d" % n) for n in range(5)]
     for entry in entries[:4]:
         world.storage.confirm(entry)
+    world.pump.advance(GROUP_SECONDS)
     world.pump.advance(GROUP_SECONDS)
     world.pump.until(lambda: entries[0].ticket.settled)
     assert world.spooled() == [b"4"]
@@ -169,6 +201,7 @@ def test_the_next_group_collects_while_one_is_committed(world: World) -> None:
     assert world.jobs == 1
     world.pump.until(lambda: first.ticket.settled)
     assert not second.ticket.settled
+    world.pump.advance(GROUP_SECONDS)
     world.pump.until(lambda: second.ticket.settled)
     assert world.spooled() == [b"first", b"second"]
 
