@@ -39,7 +39,7 @@ lint: $(READY)
 check: lint test demo
 
 bench: $(READY)
-	@$(BIN)/python -m tests.bench.run $(ARGS)
+	@$(BIN)/python tests/bench/run.py $(ARGS)
 
 docs: $(READY)
 	$(BIN)/python -m quietwire.cli.docs

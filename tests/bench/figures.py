@@ -172,10 +172,10 @@ def document(table: Table, facts: Mapping[str, str]) -> str:
         "# Performance",
         "What `make bench` measured; this file is written by it (`--update-docs`). Absolute figures depend on the "
         "machine and on what else it does: only ratios within one run count. CPU is that of the server process with "
-        "all its threads, by its CPU clock; every session uses TLS, SCRAM, stream management (XEP-0198, an "
-        "acknowledgement asked for after every tenth stanza) and carbons (XEP-0280). Our acknowledgements wait until what they "
-        "acknowledge is delivered or on disk; nobody keeps an archive here. A message that is lost, doubled or out of "
-        "order voids the run.",
+        "all its threads, by its CPU clock. Every session uses TLS, SCRAM, carbons (XEP-0280) and stream management "
+        "(XEP-0198, an acknowledgement asked for after every tenth stanza). Our acknowledgements wait until what they "
+        "acknowledge is delivered or on disk. Nobody keeps an archive here. A message that is lost, doubled or out "
+        "of order voids the run.",
         "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
         "## CPU and memory (medians)",
         markdown(table.cells()),

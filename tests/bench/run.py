@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -163,6 +164,9 @@ def verdicts_of(table: Table) -> list[dict[str, object]]:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # the servers are stopped on the way out
     try:
         sys.exit(main(arguments().parse_args()))
     except PeerError as error:

@@ -28,7 +28,7 @@ _READY = (
     b"<iq type='set' id='carbons'><enable xmlns='urn:xmpp:carbons:2'/></iq><presence/>"
     b"<iq type='get' id='ready' to='%b'><ping xmlns='urn:xmpp:ping'/></iq>"
 )
-_READY_STANZAS = 3
+READY_STANZAS = 3
 
 
 class LoadError(Exception):
@@ -178,7 +178,7 @@ class Session(asyncio.Protocol):
         self._scanner = Scanner()
         self._scan(answer[begun.end() :])
         write(_READY % self.host)
-        self.stanzas = _READY_STANZAS
+        self.stanzas = READY_STANZAS
         answer = await self._expect(b"'ready'", b'"ready"')
         if _REFUSED.search(answer):
             raise LoadError(f"{self.user}: carbons refused: {answer!r}")
@@ -209,6 +209,11 @@ class Session(asyncio.Protocol):
         self.asked.append((self.stanzas, time.perf_counter_ns()))
         self.transport.write(b"<r xmlns='%b'/>" % SM)
 
+    async def gone(self) -> None:
+        """Until the connection is closed, by whomever."""
+        if self._gone is not None:
+            await asyncio.shield(self._gone)
+
     async def close(self) -> None:
         """Ends the stream properly, so that the server keeps nothing to resume; a second for its answer."""
         if self.closed or self._gone is None:
@@ -216,6 +221,6 @@ class Session(asyncio.Protocol):
         self.closing = True
         self.transport.write(b"</stream:stream>")
         try:
-            await asyncio.wait_for(asyncio.shield(self._gone), 1)
+            await asyncio.wait_for(self.gone(), 1)
         except TimeoutError:
             self.transport.abort()
