@@ -408,7 +408,7 @@ MODULE = Module(
               "retracted, pushed out by newer ones, or the node is deleted or purged"),
     ),
     emits="one reply per request; for each publication one message to each device that wants the node and may see it; "
-    "to a device that becomes available the last item of each such node; to one of an unknown kind a disco#info request",
+    "to a device that becomes available the last item of each such node; to one of unknown kind a disco#info request",
     needs=("store", "randomness"),
     state=lambda _: State(),
     account_features=(PUBSUB, *(f"{PUBSUB}#{feature}" for feature in _FEATURES)),

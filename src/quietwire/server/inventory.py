@@ -1,0 +1,54 @@
+"""What the modules implement, keep and emit, as the Markdown of ``docs/xeps.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from quietwire.server.module import Keeps, Module
+
+_HEAD = """\
+# What the server implements
+
+Made by `make docs` from what each module declares; a test compares it with the code.
+
+## Features
+
+| Feature | Specification | Version | Puts on the wire |
+|---|---|---|---|
+"""
+
+_KEPT = """
+## What is kept
+
+Table: of the database. Sealed: whether it is unreadable while its owner is away.
+
+| Feature | What | Table | Sealed | Until |
+|---|---|---|---|---|
+"""
+
+
+def markdown(modules: Sequence[Module]) -> str:
+    """The whole file: features by XEP number, those of no XEP last, then everything that is stored."""
+    ordered = sorted(modules, key=lambda m: (m.xep is None, m.xep.number if m.xep else 0, m.name))
+    kept = [(module, keeps) for module in ordered for keeps in module.keeps]
+    return _HEAD + _lines(map(_feature, ordered)) + _KEPT + _lines(_kept(*each) for each in kept)
+
+
+def _feature(module: Module) -> tuple[str, ...]:
+    if module.xep is None:
+        return module.name, "RFC 6121", "", module.emits
+    number = f"{module.xep.number:04}"
+    return (
+        module.name,
+        f"[XEP-{number}](https://xmpp.org/extensions/xep-{number}.html)",
+        module.xep.version,
+        module.emits,
+    )
+
+
+def _kept(module: Module, keeps: Keeps) -> tuple[str, ...]:
+    return module.name, keeps.what, keeps.table, "yes" if keeps.sealed else "no", keeps.until
+
+
+def _lines(rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)

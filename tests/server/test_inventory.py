@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from quietwire.server.inventory import markdown
+from quietwire.server.module import Keeps, Module, Xep
+from quietwire.server.modules import discover
+
+PING = Module("ping", Xep(199, "2.0.1"), ("urn:xmpp:ping",), (), (), "one reply")
+ROSTER = Module("roster", None, (), (), (Keeps("a | b", "roster", True, "removed"),), "pushes")
+DISCO = Module("disco", Xep(30, "2.5.0"), (), (), (), "answers")
+
+
+def test_a_line_for_each_feature_by_number_and_for_all_that_is_kept() -> None:
+    lines = markdown((ROSTER, PING, DISCO)).splitlines()
+    features = [line for line in lines if line.startswith(("| ping", "| roster", "| disco"))]
+    assert features == [
+        "| disco | [XEP-0030](https://xmpp.org/extensions/xep-0030.html) | 2.5.0 | answers |",
+        "| ping | [XEP-0199](https://xmpp.org/extensions/xep-0199.html) | 2.0.1 | one reply |",
+        "| roster | RFC 6121 |  | pushes |",
+        "| roster | a \\| b | roster | yes | removed |",
+    ]
+
+
+def test_the_file_in_docs_is_up_to_date() -> None:
+    docs = Path(__file__).parents[2] / "docs" / "xeps.md"
+    assert docs.read_text("utf-8") == markdown(discover()), "run make docs"
