@@ -25,7 +25,7 @@ from quietwire.net.tls import client_context, own_certificate, server_dial_conte
 from quietwire.server.admin import Admin
 from quietwire.server.federation import Federation
 from quietwire.server.modules import discover
-from quietwire.server.s2s_in import IncomingServerStream
+from quietwire.server.s2s_in import Incoming
 from quietwire.server.server import Ports, Server
 from quietwire.store.sqlite import SqliteStorage
 
@@ -45,6 +45,7 @@ class Composition:
     server: Server
     storage: SqliteStorage
     federation: Federation
+    incoming: Incoming
     daemon: Daemon
     shell: Shell
     control: asyncio.AbstractServer
@@ -54,10 +55,14 @@ class Composition:
     async def stop(self) -> None:
         """Listeners, streams, commit, close (DESIGN §4)."""
         self.control.close()
-        self.federation.close()
-        await self.daemon.stop(self.server.shut_down)
+        await self.daemon.stop(self._shut_down)
         self.storage.close()
         self.shell.close()
+
+    def _shut_down(self) -> None:
+        self.server.shut_down()  # first: what sessions leave behind may be for other servers
+        self.federation.close()
+        self.incoming.shut_down()
 
 
 def read_server_key(config: Config) -> bytes:
@@ -87,7 +92,7 @@ def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
     return SqliteStorage(
         config.data / "quietwire.sqlite",
         post=shell.post,
-        later=shell.timers.after,
+        later=lambda seconds, action: shell.timers.after(seconds, action).cancel,
         randomness=secrets.token_bytes,
         on_fault=lambda text: log.note("storage", state=text),
     )
@@ -139,14 +144,17 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     )
     if settings.federation:
         server.federate(federation.send)
-    daemon = Daemon(shell, lambda: server.streams)
-    clients = wrap("c2s", server.accept)
-    peers = wrap(
-        "s2s",
-        lambda link: IncomingServerStream(
-            link, settings, shell.timers, secrets.token_bytes, server.from_remote, log.note
-        ),
+    incoming = Incoming(
+        settings,
+        shell.timers,
+        server.from_remote,
+        randomness=secrets.token_bytes,
+        note=log.note,
+        fault=log.fault,
     )
+    daemon = Daemon(shell, lambda: server.streams + incoming.streams + federation.streams)
+    clients = wrap("c2s", server.accept)
+    peers = wrap("s2s", incoming.accept)
     listen = config.listen
     wanted: tuple[tuple[str, int, Accept, str, bool], ...] = (
         ("c2s", listen.c2s, clients, "c2s", False),
@@ -163,7 +171,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
             listener = Listener(listen.address, port, accept, contexts[context], certificate, direct, key)
             ports[key] = await daemon.listen(listener)
     control = await open_control(config.data / "control.sock", _commands(config, server, storage, shell))
-    return Composition(server, storage, federation, daemon, shell, control, ports)
+    return Composition(server, storage, federation, incoming, daemon, shell, control, ports)
 
 
 def make_admin(config: Config, storage: SqliteStorage, shell: Shell, changed: Callable[[JID], Any]) -> Admin:

@@ -149,6 +149,7 @@ class Server:
 
     @property
     def streams(self) -> int:
+        """Clients' connections that are still there."""
         return len(self._streams)
 
     # -- sessions -------------------------------------------------------------------------------------------------

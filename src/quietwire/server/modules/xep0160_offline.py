@@ -40,7 +40,7 @@ _FLUSH = "offline"
 @dataclass(slots=True)
 class State:
     stanzas: int
-    bytes: int
+    size: int
     last: int = 0
     """The last stamp given out, in microseconds: stamps order an account's messages, so no two are alike."""
 
@@ -77,7 +77,7 @@ def keep(context: Context, passage: Passage) -> None:
     else:
         owner = passage.to.bare.text.encode()
         stanzas, size = spool.usage(owner)
-        if stanzas >= context.state.stanzas or size >= context.state.bytes:
+        if stanzas >= context.state.stanzas or size >= context.state.size:
             raise StanzaError("service-unavailable", "the recipient's offline storage is full")
     entry: Entry = spool.keep(owner, context.state.stamp(context.now) + passage.bytes())
     passage.entry = entry
@@ -137,8 +137,12 @@ MODULE = Module(
         Setting("bytes", 16 << 20, "bytes of offline messages of one account"),
     ),
     keeps=(
-        Keeps("messages with sender, time and content that no device of the recipient has confirmed", "spool", False,
-              "a device confirms it"),
+        Keeps(
+            "messages with sender, time and content that no device of the recipient has confirmed",
+            "spool",
+            False,
+            "a device confirms it",
+        ),
     ),  # fmt: skip
     emits="kept messages with the time they came, when a device becomes available",
     needs=("spool",),

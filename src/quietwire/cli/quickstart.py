@@ -1,0 +1,110 @@
+"""`quietwire quickstart`: a local server with one account, and the lines to type into a client one already has."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
+
+import typer
+
+from quietwire.cli import serve
+from quietwire.cli.account import administrate
+from quietwire.cli.config import load
+from quietwire.core.errors import ConfigError
+from quietwire.seal.authority import Authority, new_p256_key
+from quietwire.seal.passphrase import make_passphrase
+
+DAYS = 90
+CONFIG = """# Made by `quietwire quickstart`: a server for this machine alone. docs/configuration.md has every key.
+domain = "{domain}"
+data = "data"
+server_key = "server.key"
+
+[tls]
+certificate = "certificate.pem"
+key = "key.pem"
+
+[listen]
+address = "127.0.0.1"
+c2s = {c2s}
+c2s_tls = {c2s_tls}
+
+[federation]
+enabled = false
+"""
+
+
+def _free(preferred: int) -> int:
+    """`preferred` if it is free, else a port that the kernel chooses."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise ConfigError("quickstart", "ports", "no port is free on 127.0.0.1")
+
+
+def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str]:
+    """Makes certificate, configuration and account. -> (configuration file, passphrase). Raises ConfigError."""
+    config = folder / "quietwire.toml"
+    if config.exists():
+        raise ConfigError(str(folder), "folder", f"has a server already: quietwire serve --config {config}")
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = Authority(
+        "Quietwire quickstart", now=time.time(), days=DAYS, new_key=new_p256_key, random=secrets.token_bytes
+    )
+    issued = authority.issue([domain])
+    (folder / "authority.pem").write_bytes(authority.certificate)
+    (folder / "certificate.pem").write_bytes(issued.certificate)
+    descriptor = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(issued.key)
+    config.write_text(CONFIG.format(domain=domain, c2s=_free(5222), c2s_tls=_free(5223)))
+    passphrase = make_passphrase(secrets.token_bytes)
+    administrate(load(config), "account-add", name=name, password=passphrase)
+    return config, passphrase
+
+
+def instructions(config: Path, name: str, passphrase: str) -> str:
+    """What to type, for people."""
+    settings = load(config)
+    jid = f"{name}@{settings.domain}"
+    authority = config.parent / "authority.pem"
+    port, direct = settings.listen.c2s, settings.listen.c2s_tls
+    return f"""
+Your server is ready in {config.parent}.
+
+  address      {jid}
+  passphrase   {passphrase}        (shown once; `quietwire account passwd {name} -c {config}` sets another)
+  server       127.0.0.1, port {port} (STARTTLS) or {direct} (TLS)
+  authority    {authority}         (made for this machine: clients ask whether to trust it)
+
+profanity:   profanity
+             /connect {jid} server 127.0.0.1 port {port} tls trust
+dino, gajim: add the account {jid}, advanced settings: host 127.0.0.1, port {port}; accept the certificate
+quietwire:   quietwire listen --json --account {jid} --address 127.0.0.1:{direct} --ca-file {authority}
+
+A second account to talk to:   quietwire account add bob -c {config}
+Start it again later:          quietwire serve -c {config}
+"""
+
+
+def register(app: typer.Typer) -> None:
+    @app.command("quickstart")
+    def quickstart(
+        folder: Path = typer.Option(Path("quietwire-quickstart"), "--folder", help="Where the server lives."),
+        domain: str = typer.Option("localhost", help="The domain of its addresses."),
+        name: str = typer.Option("me", help="Your account's name."),
+        run: bool = typer.Option(True, "--run/--no-run", help="Start the server at once."),
+    ) -> None:
+        """Make a local server with one account and run it."""
+        config, passphrase = prepare(folder, domain, name)
+        typer.echo(instructions(config, name, passphrase))
+        if run:
+            typer.echo("Running; stop it with Ctrl-C.")
+            serve.run(load(config))
