@@ -263,7 +263,7 @@ class Server:
             try:
                 self.presence.outbound(session, stanza)
             except StanzaError as error:
-                self.router.bounce(stanza, error)
+                session.send(stanza.addressed(to=stanza.to, from_=session.jid).error(error))
         else:
             assert isinstance(stanza, Iq)
 
