@@ -60,7 +60,7 @@ class Client:
             try:
                 self.house.presence.outbound(self.session, sent)
             except StanzaError as error:
-                router.bounce(sent, error)
+                self.session.send(sent.error(error))
 
     def take(self) -> list[str]:
         """What it got since the last call."""
@@ -110,7 +110,7 @@ class Slow:
 
 
 class Assembly:
-    """One domain with these modules. `remote` has what went to other servers; `now` is the time, moved by `pass_time`."""
+    """One domain with these modules. `remote`: what went to other servers; `now`: the time, moved by `pass_time`."""
 
     def __init__(
         self,
