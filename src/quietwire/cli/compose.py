@@ -126,13 +126,8 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     )
     await driven(server.open())
     overrides = {name: Override(o.host, o.port, o.tls == "direct") for name, o in config.federation.override.items()}
-    dialler = Dialler(
-        shell,
-        Resolver(overrides, secrets.token_bytes, server=config.federation.resolver),
-        contexts["dial"],
-        certificate,
-        wrap,
-    )
+    resolver = Resolver(overrides, secrets.token_bytes, server=config.federation.resolver)
+    dialler = Dialler(shell, resolver, contexts["dial"], wrap)
     federation = Federation(
         settings.domain,
         dialler.dial,

@@ -26,7 +26,7 @@ class Connection(asyncio.Protocol):
     """Implements `links.Link` on a transport; `accept` makes the stream that it belongs to."""
 
     __slots__ = (
-        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_paused", "_server_side", "_shell",
+        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_paused", "_server_name", "_server_side", "_shell",
         "_stream", "_tls_pending", "_transport", "_unwritten", "secure",
     )  # fmt: skip
 
@@ -38,14 +38,16 @@ class Connection(asyncio.Protocol):
         context: ssl.SSLContext | None = None,
         certificate: bytes = b"",
         server_side: bool = True,
+        server_name: str | None = None,
     ) -> None:
         """`context`: for STARTTLS, None where TLS is up from the first byte. `certificate`: our own, DER, for
-        tls-server-end-point."""
+        tls-server-end-point. `server_name`: for SNI where we are the client."""
         self._shell = shell
         self._accept = accept
         self._context = context
         self._certificate = certificate
         self._server_side = server_side
+        self._server_name = server_name
         self._transport: asyncio.Transport | None = None
         self._stream: Stream | None = None
         self._out: list[bytes] = []
@@ -152,7 +154,12 @@ class Connection(asyncio.Protocol):
         assert self._context is not None
         try:
             transport = await self._shell.loop.start_tls(
-                self._transport, self, self._context, server_side=self._server_side, ssl_handshake_timeout=20.0
+                self._transport,
+                self,
+                self._context,
+                server_side=self._server_side,
+                server_hostname=self._server_name,
+                ssl_handshake_timeout=20.0,
             )
         except (OSError, ssl.SSLError):
             self.abort()

@@ -103,7 +103,7 @@ class ClientStream:
     """Implements `links.Stream`."""
 
     __slots__ = (
-        "_account", "_attempts", "_bound", "_busy", "_closing", "_exchange", "_gone", "_host", "_inbox", "_lang", "_link", "_open",
+        "_account", "_attempts", "_bound", "_busy", "_closing", "_exchange", "_gone", "_host", "_inbox", "_link", "_open",
         "_parser", "_received", "_timer",
     )  # fmt: skip
 
@@ -121,7 +121,6 @@ class ClientStream:
         self._account: JID | None = None
         self._exchange: Exchange | None = None
         self._bound: Bound | None = None
-        self._lang = ""
         self._timer: Timer | None = host.timers.after(host.settings.unauthenticated_seconds, self._too_slow)
 
     # -- what the connection tells --------------------------------------------------------------------------------
@@ -281,12 +280,9 @@ class ClientStream:
                 bindings = f"<sasl-channel-binding xmlns='{_PLAIN_BINDINGS}'>{bindings}</sasl-channel-binding>"
             offered = f"<mechanisms xmlns='{ns.SASL}'>{listed}</mechanisms>{bindings}"
             return f"<stream:features>{offered}</stream:features>".encode()
-        return (
-            b"<stream:features>"
-            + f"<bind xmlns='{ns.BIND}'/><session xmlns='{ns.SESSION}'><optional/></session><sm xmlns='{ns.SM}'/>".encode()
-            + self._host.features()
-            + b"</stream:features>"
-        )
+        session = f"<session xmlns='{ns.SESSION}'><optional/></session>"
+        own = f"<bind xmlns='{ns.BIND}'/>{session}<sm xmlns='{ns.SM}'/>".encode()
+        return b"<stream:features>" + own + self._host.features() + b"</stream:features>"
 
     def _wait(self, child: Child) -> None:
         if len(self._inbox) >= self._host.settings.inbox_stanzas:
@@ -443,7 +439,7 @@ class ClientStream:
             self._link.put(_failed("item-not-found"))
             return
         if not bound.outgoing.confirm(int(h)):
-            raise _overclaimed(int(h), bound)
+            raise _overclaimed(int(h))
         self._host.adopt(bound, self)
         self._bound = bound
         bound.incoming.answer = self._acknowledge
@@ -488,7 +484,7 @@ class ClientStream:
             if not h.isdecimal() or len(h) > 10:
                 raise StreamError("policy-violation", "h is a number")
             if not bound.outgoing.acknowledged_by_peer(int(h)):
-                raise _overclaimed(int(h), bound)
+                raise _overclaimed(int(h))
         elif kind == f"{_SM}enable":
             self._enable(bound, child)
         elif kind == f"{_SM}resume":
@@ -527,7 +523,7 @@ def _failed(condition: str) -> bytes:
     return f"<failed xmlns='{ns.SM}'><{condition} xmlns='{ns.STANZAS}'/></failed>".encode()
 
 
-def _overclaimed(h: int, bound: Bound) -> StreamError:
+def _overclaimed(h: int) -> StreamError:
     # XEP-0198 §4 names the error element; the condition around it is undefined-condition.
     return StreamError("undefined-condition", f"You acknowledged {h} stanzas, which is more than was sent")
 

@@ -43,7 +43,8 @@ class Services(Protocol):
         ...
 
     def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
-        """Sends a request of the server's own (its id is chosen here); `answered` gets the reply, or None after 30 s."""
+        """Sends a request of the server's own (its id is chosen here); `answered` gets the reply, or None after
+        30 s."""
         ...
 
     def account(self, bare: JID) -> Account | None:

@@ -138,12 +138,12 @@ MODULE = Module(
     ),
     keeps=(
         Keeps(
-            "messages with sender, time and content that no device of the recipient has confirmed",
-            "spool",
-            False,
-            "a device confirms it",
+            what="messages with sender, time and content that no device of the recipient has confirmed",
+            table="spool",
+            sealed=False,
+            until="a device confirms it",
         ),
-    ),  # fmt: skip
+    ),
     emits="kept messages with the time they came, when a device becomes available",
     needs=("spool",),
     state=make_state,
