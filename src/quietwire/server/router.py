@@ -12,6 +12,7 @@ from quietwire.core.stanza import Iq, Message, Presence, Stanza
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.module import (
+    AccountHook,
     Context,
     IqGet,
     IqHandler,
@@ -23,6 +24,7 @@ from quietwire.server.module import (
     Stage,
 )
 from quietwire.server.pipeline import Passage
+from quietwire.server.roster import Roster
 from quietwire.server.timers import Timer, Timers
 
 ANSWER_SECONDS = 30.0
@@ -58,6 +60,7 @@ class Router:
         self._message: tuple[tuple[Callable[[Context, Passage], None], Context], ...] = ()
         self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
         self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {"bound": [], "ended": []}
+        self._erased: list[tuple[Callable[[Context], None], Context]] = []
         self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
 
     def install(
@@ -83,6 +86,8 @@ class Router:
                         self._presence[direction].append((presence_hook, context))
                     case SessionHook(event, session_hook):
                         self._session[event].append((session_hook, context))
+                    case AccountHook("erased", erased_hook):
+                        self._erased.append((erased_hook, context))
                     case _:
                         pass  # the others are taken by server.py
         staged.sort(key=lambda item: item[0])
@@ -226,6 +231,11 @@ class Router:
     def presence_hooks(self, direction: str, session: Session | None, account: Account, presence: Presence) -> None:
         for hook, base in self._presence[direction]:
             hook(self.context(base, account, session), presence)
+
+    def erased(self, bare: JID) -> None:
+        """The account is gone from the store, its sessions have ended."""
+        for hook, base in self._erased:
+            hook(self.context(base, Account(bare, Roster()), None))
 
     def session_hooks(self, event: str, session: Session) -> None:
         for hook, base in self._session[event]:

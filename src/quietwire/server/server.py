@@ -305,6 +305,8 @@ class Server:
                     if carrier is not None:
                         carrier.fail(StreamError("not-authorized"))
                     self.end(bound)
+            if not self.accounts.exists(bare):
+                self.router.erased(bare)
 
         def finished(_: None, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, QuietwireError):
