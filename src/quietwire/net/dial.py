@@ -28,15 +28,11 @@ _TELLING = (_UNTRUSTED, _TLS, _SILENT, _REFUSED, _NO_DNS, _NOT_FOUND)
 """Which of several failures is reported: the one that got furthest."""
 
 
-def _unwrapped(kind: str, accept: Accept) -> Accept:
-    return accept
-
-
 class Dialler:
     """`dial` implements `s2s.Dial`.
 
     `context` is `tls.server_dial_context`. `wrap(kind, accept)`, kind "s2s-out", may put a recorder between a
-    connection and its stream.
+    connection and its stream; without one it returns `accept`.
     """
 
     def __init__(
@@ -44,7 +40,7 @@ class Dialler:
         shell: Shell,
         resolver: Resolver,
         context: ssl.SSLContext,
-        wrap: Callable[[str, Accept], Accept] = _unwrapped,
+        wrap: Callable[[str, Accept], Accept],
     ) -> None:
         self._shell = shell
         self._resolver = resolver

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import dns.asyncresolver
 import dns.exception
@@ -41,8 +41,8 @@ class Override:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One place to try. `host` is a name in A-labels without its final dot, or an address; `asked`: names by an
-    override, which no DNS server needs to know of."""
+    """One place to try. `host` is a name in A-labels without its final dot, or an address. `overridden`: named by the
+    configuration, so that the name is the system's affair and no DNS server's."""
 
     host: str
     port: int
@@ -185,7 +185,7 @@ def order(records: Iterable[tuple[Srv, bool]], randomness: Callable[[int], bytes
 
 
 class DnsLookup:
-    """`Lookup` by dnspython; by the system's own resolver (and its hosts file) for addresses unless `server` is given."""
+    """`Lookup` by dnspython. Without `server`, addresses come from the system's own resolver, hosts file and all."""
 
     def __init__(self, server: str | None = None) -> None:
         self._system = server is None
@@ -221,7 +221,7 @@ class DnsLookup:
             raise NotFound("no address")
         return found
 
-    async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> list[object]:
+    async def _ask(self, name: str, kind: dns.rdatatype.RdataType) -> list[Any]:
         try:
             # The final dot keeps the system's search list out of it.
             answer = await self._dns().resolve(f"{name}.", kind, lifetime=DNS_SECONDS)

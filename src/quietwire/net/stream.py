@@ -26,7 +26,8 @@ class Connection(asyncio.Protocol):
     """Implements `links.Link` on a transport; `accept` makes the stream that it belongs to."""
 
     __slots__ = (
-        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_paused", "_server_name", "_server_side", "_shell",
+        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_paused",
+        "_server_name", "_server_side", "_shell",
         "_stream", "_tls_pending", "_transport", "_unwritten", "secure",
     )  # fmt: skip
 
