@@ -1,0 +1,1 @@
+"""The adversaries, one file each: pure functions from traces to findings, run as processes given nothing else."""
