@@ -1,0 +1,354 @@
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from quietwire.core.framing import Limits
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Stanza
+from quietwire.server.s2s_in import IDLE_SECONDS, Incoming
+from quietwire.server.settings import Settings
+from quietwire.server.timers import Timers
+from quietwire.testing.links import FakeLink
+
+XML = "<?xml version='1.0'?>"
+ANSWER = (
+    XML + "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
+    " id='000000000000000000000000' from='b.example' to='a.example' version='1.0' xml:lang='en'>"
+)
+NAMELESS = ANSWER.replace(" to='a.example'", "")
+TLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
+EXTERNAL = (
+    "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
+    "</mechanisms></stream:features>"
+)
+STARTTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+CLOSING = "</stream:stream>"
+MESSAGE = "<message from='alice@a.example/x' to='bob@b.example'><body>hi</body></message>"
+
+
+def opening(
+    *, to: str = "b.example", from_: str = "a.example", xmlns: str = "jabber:server", version: str = "1.0"
+) -> str:
+    said = {"to": to, "from": from_, "xmlns": xmlns, "version": version}
+    return (
+        XML
+        + "<stream:stream xmlns:stream='http://etherx.jabber.org/streams'"
+        + "".join(f" {key}='{value}'" for key, value in said.items() if value)
+        + ">"
+    )
+
+
+def auth(authzid: str = "=", mechanism: str = "EXTERNAL") -> str:
+    text = authzid if authzid in ("=", "") else base64.b64encode(authzid.encode()).decode()
+    return f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='{mechanism}'>{text}</auth>"
+
+
+def error(condition: str, text: str = "") -> str:
+    inside = f"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{text}</text>" if text else ""
+    return f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>{inside}</stream:error></stream:stream>"
+
+
+def failure(condition: str) -> str:
+    return f"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"
+
+
+class Scene:
+    """b.example, and a connection from a.example."""
+
+    def __init__(self, *, secure: bool = False, names: tuple[str, ...] = ("a.example",)) -> None:
+        self.now = 0.0
+        self.timers = Timers(lambda: self.now)
+        self.got: list[Stanza] = []
+        self.notes: list[tuple[str, dict[str, str]]] = []
+        self.faults: list[BaseException] = []
+        self.incoming = Incoming(
+            Settings(domain=JID.parse("b.example"), limits=Limits(stanza_bytes=10_000)),
+            self.timers,
+            self.got.append,
+            randomness=bytes,
+            note=lambda event, **facts: self.notes.append((event, facts)),
+            fault=self.faults.append,
+        )
+        self.link = FakeLink(secure=secure, peer_domains=names)
+        self.link.stream = self.stream = self.incoming.accept(self.link)
+
+    def says(self, words: str) -> str:
+        self.link.says(words)
+        return self.link.take()
+
+    def authenticated(self) -> Scene:
+        assert self.says(opening()) == ANSWER + EXTERNAL
+        assert self.says(auth()) == SUCCESS
+        assert self.says(opening()) == ANSWER + "<stream:features></stream:features>"
+        return self
+
+
+def ready(*names: str) -> Scene:
+    return Scene(secure=True, names=names or ("a.example",)).authenticated()
+
+
+def test_from_the_first_byte_to_the_last() -> None:
+    scene = Scene()
+    assert scene.says(opening()) == ANSWER + TLS
+    assert scene.says(STARTTLS) == PROCEED
+    scene.link.secures()
+    scene.authenticated()
+    assert scene.says(MESSAGE) == ""
+    (stanza,) = scene.got
+    assert (stanza.from_, stanza.to) == (JID.parse("alice@a.example/x"), JID.parse("bob@b.example"))
+    assert stanza.to_bytes() == MESSAGE.encode()
+    assert scene.says(CLOSING) == CLOSING
+    assert scene.link.closed
+    assert scene.incoming.streams == 1
+    scene.link.breaks()
+    assert scene.incoming.streams == 0
+    assert scene.faults == []
+
+
+def test_every_cut_of_what_the_peer_says_gives_the_same() -> None:
+    for size in (1, 2, 7):
+        scene = Scene(secure=True)
+        for step in (opening(), auth(), opening(), MESSAGE + MESSAGE):
+            for at in range(0, len(step), size):
+                scene.link.says(step[at : at + size])
+        assert len(scene.got) == 2
+
+
+@pytest.mark.parametrize("authzid", ["=", "a.example", "A.Example"])
+def test_authorization_identities_that_fit(authzid: str) -> None:
+    scene = Scene(secure=True, names=("*.example",))
+    scene.says(opening())
+    assert scene.says(auth(authzid)) == SUCCESS
+
+
+def test_no_initial_response() -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    assert scene.says(auth("")) == "<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+    assert scene.says("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>") == SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("words", "condition"),
+    [
+        (auth("c.example"), "invalid-authzid"),
+        (auth("alice@a.example"), "invalid-authzid"),
+        (auth(mechanism="PLAIN"), "invalid-mechanism"),
+        (auth().replace("=</", "%</"), "incorrect-encoding"),
+        (auth("a\0b"), "malformed-request"),
+        ("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>", "malformed-request"),
+        ("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>", "aborted"),
+    ],
+)
+def test_sasl_failures(words: str, condition: str) -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    assert scene.says(words) == failure(condition)
+    assert scene.says(words) == failure(condition)
+    assert scene.says(words) == failure(condition) + error("policy-violation", "too many attempts")
+
+
+def test_a_failed_try_may_be_followed_by_a_good_one() -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    scene.says(auth("c.example"))
+    assert scene.says(auth()) == SUCCESS
+
+
+@pytest.mark.parametrize("names", [(), ("c.example",), ("*.a.example",)])
+def test_external_is_offered_to_the_domain_of_the_certificate_only(names: tuple[str, ...]) -> None:
+    scene = Scene(secure=True, names=names)
+    assert scene.says(opening()) == ANSWER + error("not-authorized", "no valid certificate of that domain was shown")
+    assert scene.link.closed
+
+
+def test_the_header_says_who_authenticates() -> None:
+    scene = Scene(secure=True, names=("a.example", "c.example"))
+    scene.says(opening())
+    scene.says(auth())
+    assert scene.says(opening(from_="c.example")).endswith(error("invalid-from"))
+
+
+@pytest.mark.parametrize(
+    ("header", "answer"),
+    [
+        (opening(to="c.example"), ANSWER + error("host-unknown")),
+        (opening(to="@"), ANSWER + error("host-unknown")),
+        (opening(to="bob@b.example"), ANSWER + error("host-unknown")),
+        (opening(to=""), ANSWER + error("improper-addressing")),
+        (opening(from_=""), NAMELESS + error("improper-addressing")),
+        (opening(from_="@"), NAMELESS + error("invalid-from")),
+        (opening(from_="alice@a.example"), NAMELESS + error("invalid-from")),
+        (opening(from_="b.example"), ANSWER.replace("to='a", "to='b") + error("invalid-from")),
+        (opening(xmlns="jabber:client"), ANSWER + error("invalid-namespace")),
+        (opening(version=""), ANSWER + error("unsupported-version")),
+        ("<stream:stream", None),
+        ("<?xml version='1.0'?><a/>", NAMELESS + error("bad-format")),
+        ("GET / HTTP/1.1\r\n\r\n", NAMELESS + error("not-well-formed")),
+    ],
+)
+def test_headers(header: str, answer: str | None) -> None:
+    scene = Scene(secure=True)
+    assert scene.says(header) == (answer or "")
+    assert scene.link.closed is (answer is not None)
+
+
+def test_before_tls_nobody_need_say_who_they_are() -> None:
+    assert Scene().says(opening(from_="")) == NAMELESS + TLS
+
+
+@pytest.mark.parametrize(
+    ("words", "condition"),
+    [
+        (auth(), error("policy-violation", "TLS first")),
+        (MESSAGE, error("not-authorized")),
+    ],
+)
+def test_nothing_but_starttls_in_clear(words: str, condition: str) -> None:
+    scene = Scene()
+    scene.says(opening())
+    assert scene.says(words) == condition
+    assert scene.got == []
+
+
+def test_what_came_in_clear_is_forgotten() -> None:
+    scene = Scene(names=("c.example",))
+    scene.says(opening())
+    scene.says(STARTTLS)
+    scene.link.secures()
+    assert "EXTERNAL" not in scene.says(opening())
+
+
+@pytest.mark.parametrize(
+    ("words", "condition"),
+    [
+        (MESSAGE, "not-authorized"),
+        ("<db:result xmlns:db='jabber:server:dialback'>k</db:result>", "unsupported-stanza-type"),
+    ],
+)
+def test_nothing_but_sasl_before_authentication(words: str, condition: str) -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    assert scene.says(words) == error(condition)
+    assert scene.got == []
+
+
+@pytest.mark.parametrize(
+    ("stanza", "condition"),
+    [
+        ("<message to='bob@b.example'/>", "improper-addressing"),
+        ("<message from='alice@a.example'/>", "improper-addressing"),
+        ("<message from='' to='bob@b.example'/>", "improper-addressing"),
+        ("<message from='carol@c.example' to='bob@b.example'/>", "invalid-from"),
+        ("<message from='alice@sub.a.example' to='bob@b.example'/>", "invalid-from"),
+        ("<message from='bob@b.example' to='bob@b.example'/>", "invalid-from"),
+        ("<message from='@' to='bob@b.example'/>", "invalid-from"),
+        ("<message from='alice@a.example' to='carol@c.example'/>", "improper-addressing"),
+        ("<message xmlns='jabber:client' from='alice@a.example' to='bob@b.example'/>", "invalid-namespace"),
+        ("<r xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type"),
+        ("<!DOCTYPE a>", "not-well-formed"),
+        ("<!-- a -->", "restricted-xml"),
+    ],
+)
+def test_stanzas_that_end_the_stream(stanza: str, condition: str) -> None:
+    scene = ready()
+    assert scene.says(stanza + MESSAGE) == error(condition)
+    assert scene.got == []
+    assert scene.notes[-1] == ("server-stream-error", {"condition": condition})
+
+
+def test_a_stanza_too_big() -> None:
+    scene = ready()
+    body = "x" * 10_000
+    assert scene.says(MESSAGE.replace("hi", body)) == error("policy-violation", "stanza too big")
+
+
+def test_an_addressee_that_is_no_address() -> None:
+    scene = ready()
+    assert scene.says("<iq type='get' id='7' from='alice@a.example/x' to='bob@b.example/&#x7;'><q/></iq>") != ""
+    scene = ready()
+    assert scene.says("<iq type='get' id='7' from='alice@a.example/x' to='@b.example'><q xmlns='q'/></iq>") == ""
+    (answer,) = scene.got
+    assert (answer.to, answer.from_, answer.type, answer.id) == (
+        JID.parse("alice@a.example/x"),
+        JID.parse("b.example"),
+        "error",
+        "7",
+    )
+    assert b"<jid-malformed " in answer.to_bytes()
+    assert scene.says("<message type='error' from='alice@a.example/x' to='@b.example'/>") == ""
+    assert len(scene.got) == 1
+
+
+def test_whoever_does_not_authenticate_is_closed() -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    scene.now = 30.0
+    scene.timers.fire(scene.now)
+    assert scene.link.take() == error("connection-timeout")
+    assert scene.link.closed
+
+
+def test_bytes_before_authentication_are_limited() -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    for _ in range(70):
+        scene.link.says(" " * 1000)
+    assert scene.link.take() == error("policy-violation", "too much before authentication")
+
+
+def test_spaces_after_authentication_are_not() -> None:
+    scene = ready()
+    for _ in range(70):
+        scene.link.says(" " * 1000)
+    assert not scene.link.closed
+
+
+def test_a_stream_on_which_nothing_comes_is_closed() -> None:
+    scene = ready()
+    scene.now = 100.0
+    scene.says(" ")
+    scene.now = IDLE_SECONDS + 99
+    scene.timers.fire(scene.now)
+    assert not scene.link.closed
+    scene.now = IDLE_SECONDS + 100
+    scene.timers.fire(scene.now)
+    assert scene.link.take() == error("connection-timeout")
+
+
+def test_shut_down() -> None:
+    scene = ready()
+    scene.incoming.shut_down()
+    assert scene.link.take() == error("system-shutdown")
+    silent = Scene()
+    silent.incoming.shut_down()
+    assert (silent.link.take(), silent.link.closed) == ("", True)
+
+
+def test_the_peers_stream_error_ends_it() -> None:
+    for scene in (ready(), Scene(secure=True)):
+        scene.says(opening()) if scene.timers.next_at() == 30.0 else None
+        scene.says("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
+        assert scene.link.closed
+
+
+def test_our_own_mistake_is_reported_and_costs_that_stream() -> None:
+    scene = ready()
+    bug = RuntimeError("bug")
+
+    def breaks(stanza: Stanza) -> None:
+        raise bug
+
+    scene.incoming.router_in = breaks
+    assert scene.says(MESSAGE) == error("internal-server-error")
+    assert scene.faults == [bug]
+
+
+def test_nothing_personal_is_logged() -> None:
+    scene = ready()
+    scene.says(MESSAGE + MESSAGE.replace("a.example", "c.example"))
+    assert scene.notes == [("server-stream-error", {"condition": "invalid-from"})]

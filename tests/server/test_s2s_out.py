@@ -1,0 +1,315 @@
+from __future__ import annotations
+
+import pytest
+
+from quietwire.core.framing import Limits
+from quietwire.core.jid import JID
+from quietwire.server.s2s import Failure
+from quietwire.server.s2s_out import NEGOTIATION_SECONDS, OutgoingServerStream
+from quietwire.server.timers import Timers
+from quietwire.testing.links import FakeLink
+
+HEADER = (
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
+    " from='a.example' to='b.example' version='1.0' xml:lang='en'>"
+)
+ANSWER = (
+    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
+    " xmlns:db='jabber:server:dialback' from='b.example' to='a.example' id='x' version='1.0'>"
+)
+TLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
+EXTERNAL = (
+    "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
+    "</mechanisms></stream:features>"
+)
+PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
+AUTH = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>YS5leGFtcGxl</auth>"
+CLOSING = "</stream:stream>"
+
+
+class Diary:
+    """An owner that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str | Failure] = []
+
+    def ready(self, stream: OutgoingServerStream) -> None:
+        assert stream.ready
+        self.told.append("ready")
+
+    def written(self, stream: OutgoingServerStream) -> None:
+        self.told.append("written")
+
+    def ended(self, stream: OutgoingServerStream, failure: Failure) -> None:
+        assert stream.ended
+        self.told.append(failure)
+
+    def lost(self, stream: OutgoingServerStream) -> None:
+        self.told.append("lost")
+
+    def failure(self) -> Failure:
+        """The one failure that was told."""
+        (failure,) = [item for item in self.told if isinstance(item, Failure)]
+        return failure
+
+
+class Scene:
+    def __init__(self, *, secure: bool = False, names: tuple[str, ...] = ("b.example",)) -> None:
+        self.now = 0.0
+        self.timers = Timers(lambda: self.now)
+        self.owner = Diary()
+        self.link = FakeLink(secure=secure, peer_domains=names)
+        self.link.stream = self.stream = OutgoingServerStream(
+            self.link, JID.parse("a.example"), "b.example", self.owner, timers=self.timers, limits=Limits()
+        )
+
+    def to_tls(self) -> Scene:
+        assert self.link.take() == HEADER
+        self.link.says(ANSWER + TLS)
+        self.link.take()
+        self.link.says(PROCEED)
+        self.link.secures()
+        return self
+
+    def to_sasl(self) -> Scene:
+        self.to_tls()
+        assert self.link.take() == HEADER
+        self.link.says(ANSWER + EXTERNAL)
+        assert self.link.take() == AUTH
+        return self
+
+    def to_ready(self) -> Scene:
+        self.to_sasl()
+        self.link.says(SUCCESS)
+        assert self.link.take() == HEADER
+        self.link.says(ANSWER + "<stream:features/>")
+        assert self.owner.told == ["ready"]
+        return self
+
+
+def failed(state: str, *, permanent: bool = False) -> Failure:
+    return Failure("remote-server-timeout", state, permanent)
+
+
+def test_the_whole_negotiation_then_stanzas() -> None:
+    scene = Scene()
+    link = scene.link
+    assert link.take() == HEADER
+    link.says(ANSWER + TLS)
+    assert link.take() == "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
+    assert not link.tls_wanted
+    link.says(PROCEED)
+    assert link.tls_wanted
+    link.secures()
+    assert link.take() == HEADER
+    link.says(ANSWER + EXTERNAL)
+    assert link.take() == AUTH
+    link.says(SUCCESS)
+    assert link.take() == HEADER
+    assert scene.owner.told == []
+    link.says(ANSWER + "<stream:features/>")
+    assert scene.owner.told == ["ready"]
+    scene.stream.put(b"<message/>")
+    assert link.take() == "<message/>"
+    link.flushes()
+    assert scene.owner.told == ["ready", "written"]
+    scene.stream.close()
+    assert (link.take(), link.closed, link.aborted) == (CLOSING, True, False)
+    link.breaks()
+    assert scene.owner.told == ["ready", "written", failed("closed"), "lost"]
+
+
+def test_every_cut_of_what_the_peer_says_gives_the_same() -> None:
+    steps = [(ANSWER + TLS + PROCEED), (ANSWER + EXTERNAL), SUCCESS, (ANSWER + "<stream:features/>")]
+    for size in (1, 2, 7):
+        scene = Scene()
+        for index, step in enumerate(steps):
+            for at in range(0, len(step), size):
+                scene.link.says(step[at : at + size])
+            if index == 0:
+                scene.link.secures()
+        assert scene.owner.told == ["ready"]
+
+
+def test_direct_tls_starts_with_the_certificate() -> None:
+    scene = Scene(secure=True)
+    assert scene.link.take() == HEADER
+    scene.link.says(ANSWER + EXTERNAL)
+    assert scene.link.take() == AUTH
+
+
+def test_an_empty_challenge_is_answered() -> None:
+    scene = Scene().to_sasl()
+    scene.link.says("<challenge xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>")
+    assert scene.link.take() == "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>"
+
+
+def test_a_wildcard_stands_for_the_domain() -> None:
+    assert Scene(names=("*.example",)).to_sasl().owner.told == []
+
+
+@pytest.mark.parametrize("names", [(), ("c.example",), ("*.b.example",)])
+def test_the_certificate_of_another(names: tuple[str, ...]) -> None:
+    started = Scene(names=names).to_tls()
+    assert started.link.take() == ""
+    direct = Scene(secure=True, names=names)
+    assert direct.link.take() == ""
+    for scene in (started, direct):
+        assert scene.owner.told == [failed("certificate-of-another", permanent=True)]
+        assert scene.link.closed
+
+
+def test_no_tls_offered() -> None:
+    scene = Scene()
+    scene.link.says(ANSWER + EXTERNAL)
+    assert scene.link.take() == HEADER + CLOSING
+    assert scene.owner.told == [failed("no-tls", permanent=True)]
+
+
+def test_tls_refused() -> None:
+    scene = Scene()
+    scene.link.says(ANSWER + TLS)
+    scene.link.says("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>")
+    assert scene.owner.told == [failed("tls-refused")]
+    assert scene.link.closed
+
+
+def test_what_comes_in_clear_after_proceed_is_not_believed() -> None:
+    scene = Scene()
+    scene.link.says(ANSWER + TLS + PROCEED + ANSWER + "<stream:features/>")
+    scene.link.says(ANSWER + "<stream:features/>")
+    assert scene.owner.told == []
+    scene.link.secures()
+    assert scene.owner.told == []
+
+
+def test_the_handshake_fails() -> None:
+    scene = Scene()
+    scene.link.says(ANSWER + TLS + PROCEED)
+    scene.link.breaks()
+    assert scene.owner.told == [failed("tls-failed"), "lost"]
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        "<stream:features/>",
+        "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>",
+        "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>"
+        "</mechanisms></stream:features>",
+    ],
+)
+def test_no_external(features: str) -> None:
+    scene = Scene().to_tls()
+    scene.link.says(ANSWER + features)
+    assert scene.owner.told == [failed("no-external", permanent=True)]
+    assert scene.link.take() == HEADER + CLOSING
+
+
+@pytest.mark.parametrize(
+    ("condition", "permanent"),
+    [
+        ("<not-authorized/>", True),
+        ("<invalid-authzid/><text>x</text>", True),
+        ("<temporary-auth-failure/>", False),
+        ("", True),
+    ],
+)
+def test_sasl_failure(condition: str, permanent: bool) -> None:
+    scene = Scene().to_sasl()
+    scene.link.says(f"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{condition}</failure>")
+    assert scene.owner.told == [failed("sasl-refused", permanent=permanent)]
+
+
+@pytest.mark.parametrize(
+    ("condition", "failure"),
+    [
+        ("host-unknown", Failure("remote-server-not-found", "host-unknown", permanent=True)),
+        ("host-gone", Failure("remote-server-not-found", "host-unknown", permanent=True)),
+        ("not-authorized", failed("stream-error", permanent=True)),
+        ("system-shutdown", failed("stream-error")),
+        ("resource-constraint", failed("stream-error")),
+    ],
+)
+def test_stream_errors_before_the_stream_is_ready(condition: str, failure: Failure) -> None:
+    scene = Scene()
+    error = f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+    scene.link.says(ANSWER + error)
+    assert scene.owner.told == [failure]
+    assert scene.link.take() == HEADER + CLOSING
+
+
+def test_a_stream_error_later_is_no_judgement_for_ever() -> None:
+    scene = Scene().to_ready()
+    scene.link.says("<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
+    assert scene.owner.failure() == failed("stream-error")
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "state"),
+    [
+        (ANSWER.replace("jabber:server'", "jabber:client'", 1) + TLS, "invalid-namespace", "peer-invalid-namespace"),
+        (ANSWER.replace(" version='1.0'>", ">") + TLS, "unsupported-version", "peer-unsupported-version"),
+        (ANSWER + "<!-- hello -->", "restricted-xml", "peer-restricted-xml"),
+        (ANSWER + "<message to='alice@a.example' from='bob@b.example'/>", "not-authorized", "peer-not-authorized"),
+        (ANSWER + PROCEED, "unsupported-stanza-type", "peer-unsupported-stanza-type"),
+        ("<a><b></a>", "bad-format", "peer-bad-format"),
+    ],
+)
+def test_a_peer_that_breaks_a_rule(words: str, answer: str, state: str) -> None:
+    scene = Scene()
+    scene.link.says(words)
+    error = f"<stream:error><{answer} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
+    assert scene.link.take() == HEADER + error
+    assert scene.owner.told == [failed(state)]
+
+
+def test_stanzas_may_not_come_in_on_our_stream() -> None:
+    scene = Scene().to_ready()
+    scene.link.says("<iq type='get' id='1' from='b.example' to='a.example'/>")
+    assert scene.owner.failure() == failed("peer-not-authorized")
+
+
+def test_other_nonzas_on_a_ready_stream_are_passed_over() -> None:
+    scene = Scene().to_ready()
+    scene.link.says("<r xmlns='urn:xmpp:sm:3'/>")
+    assert scene.owner.told == ["ready"]
+
+
+def test_the_peer_closes() -> None:
+    scene = Scene().to_ready()
+    scene.link.says(CLOSING)
+    assert scene.link.take() == CLOSING
+    assert scene.link.closed
+    scene.link.breaks()
+    assert scene.owner.told == ["ready", failed("closed-by-peer"), "lost"]
+
+
+def test_the_connection_is_lost() -> None:
+    scene = Scene().to_ready()
+    scene.link.breaks()
+    assert scene.owner.told == ["ready", failed("connection-lost"), "lost"]
+
+
+def test_negotiation_takes_too_long() -> None:
+    scene = Scene().to_sasl()
+    scene.now = NEGOTIATION_SECONDS
+    scene.timers.fire(scene.now)
+    assert scene.owner.told == [failed("negotiation-timeout")]
+    assert scene.link.take() == CLOSING
+
+
+def test_a_ready_stream_has_no_deadline() -> None:
+    scene = Scene().to_ready()
+    assert scene.timers.next_at() is None
+
+
+def test_abort_says_nothing() -> None:
+    scene = Scene().to_ready()
+    scene.stream.abort(failed("stalled"))
+    assert (scene.link.take(), scene.link.aborted) == ("", True)
+    scene.stream.abort(failed("again"))
+    scene.stream.close()
+    scene.link.breaks()
+    assert scene.owner.told == ["ready", failed("stalled"), "lost"]
