@@ -49,7 +49,7 @@ def auth(authzid: str = "=", mechanism: str = "EXTERNAL") -> str:
 
 def error(condition: str, text: str = "") -> str:
     inside = f"<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>{text}</text>" if text else ""
-    return f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>{inside}</stream:error></stream:stream>"
+    return f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>{inside}</stream:error>{CLOSING}"
 
 
 def failure(condition: str) -> str:
