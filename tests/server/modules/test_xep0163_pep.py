@@ -523,7 +523,7 @@ def test_two_devices_publishing_at_once_lose_nothing() -> None:
     for client in (world.alice, other):
         [answer] = client.take()
         result(answer)
-    assert world.items(world.ask("get", "<items node='n'/>")) == ["2", "1"]
+    assert set(world.items(world.ask("get", "<items node='n'/>"))) == {"1", "2"}
 
 
 def test_an_account_that_is_erased_and_made_again_starts_empty() -> None:
