@@ -6,6 +6,7 @@ import resource
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -133,7 +134,7 @@ def test_a_group_that_empties_settles_at_once_for_whoever_waits(world: World) ->
     for advance in (0.0, GROUP_SECONDS):
         entry = world.storage.keep(ALICE, b"one")
         told: list[bool] = []
-        entry.ticket.when_settled(lambda told=told: told.append(True))
+        entry.ticket.when_settled(partial(told.append, True))
         world.pump.advance(advance)
         assert not told
         world.storage.confirm(entry)
@@ -236,6 +237,42 @@ def test_an_entry_confirmed_while_it_is_loaded_is_not_given(world: World) -> Non
     del first
     third = world.storage.keep(ALICE, b"third")
     assert set(world.value(loading)) == {second, third}
+
+
+def test_what_becomes_empty_while_the_writer_is_busy_settles_without_a_timer(world: World) -> None:
+    first = world.storage.keep(ALICE, b"first")
+    world.storage.sync()  # not collected before the end: the writer is busy
+    held = world.storage.keep(ALICE, b"held")
+    world.pump.advance(GROUP_SECONDS)
+    collected = world.storage.keep(ALICE, b"collected")
+    world.pump.advance(2 * GROUP_SECONDS)
+    assert world.storage.latest is collected.ticket
+    for entry in (collected, held):
+        world.storage.confirm(entry)
+    assert world.storage.latest is first.ticket
+    world.pump.until(lambda: collected.ticket.settled and held.ticket.settled)
+    assert world.spooled() == [b"first"]
+    assert world.storage.latest is None
+
+
+def test_an_empty_group_settles_once_whatever_its_waiters_ask(world: World) -> None:
+    world.storage.keep(ALICE, b"first")
+    world.storage.sync()
+    empty = world.storage.keep(ALICE, b"empty")
+    world.pump.advance(GROUP_SECONDS)
+    world.storage.keep(BOB, b"collected")
+    world.pump.advance(GROUP_SECONDS)
+    for entry in [*world.storage._held.kept.values(), *world.storage._group.kept.values()]:  # type: ignore[union-attr]
+        world.storage.confirm(entry)
+    answers: list[Later[Any]] = []
+
+    def ask() -> None:
+        answers.extend(world.storage.get("roster", owner, b"k") for owner in (ALICE, BOB, ALICE))
+
+    empty.ticket.when_settled(ask)
+    world.pump.until(lambda: bool(answers) and all(answer.settled for answer in answers))
+    world.idle()
+    assert world.pump.posted == 0
 
 
 def test_groups_settle_in_order(world: World) -> None:

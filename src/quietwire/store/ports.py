@@ -1,7 +1,7 @@
 """What the server asks of storage: opaque owner, key and value bytes, and receipts for what becomes durable.
 
 The server seals, the store keeps. Writes return a `Ticket` that settles when they are durable; writes of one turn
-are committed together, at the latest 25 ms after the first of them. Reads see every write made before them.
+are committed together, at the latest 40 ms after the first of them. Reads see every write made before them.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from struct import Struct
 from typing import Any, NoReturn, TypeVar
 from weakref import WeakValueDictionary
 
@@ -52,8 +53,7 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits between tries while the disk refuses; the last one repeats. A disk that was full is noticed within 5 s."""
 CHECKPOINT_SECONDS = 30.0
 """Longest life of the write-ahead log: it tells what was written together, and holds what was deleted since."""
-KEY_BYTES = 16  # random: a collision within one owner's spool is not to be expected
-KEYS_AT_ONCE = 512  # one system call for many keys
+KEYS = Struct("16s" * 512)  # random keys: long enough never to meet again, many drawn with one system call
 
 _DURABLE = Ticket()
 _DURABLE.settle()
@@ -127,8 +127,7 @@ class SqliteStorage:
         if self._refusing:
             self._refuse()
         if not self._keys:
-            block = self._randomness(KEY_BYTES * KEYS_AT_ONCE)
-            self._keys = [block[i : i + KEY_BYTES] for i in range(0, len(block), KEY_BYTES)]
+            self._keys = list(KEYS.unpack(self._randomness(KEYS.size)))
         key = self._keys.pop()
         group = self._group
         group.kept[key] = entry = Entry(owner, key, value, group.ticket)
@@ -154,13 +153,13 @@ class SqliteStorage:
         used[1] -= size
         if group.kept.pop(entry.key, None) is not None:
             group.weight -= size + OVERHEAD
-            if group.ticket.awaited and group.empty:
+            if not group.kept and group.ticket.awaited and group.empty:
                 self._settle_unwritten()
             return
         held = self._held
         if held is not None and held.kept.pop(entry.key, None) is not None:
             held.weight -= size + OVERHEAD
-            if held.empty and held.ticket.awaited:
+            if not held.kept and held.ticket.awaited and held.empty:
                 self._settle_held()
             return
         group.gone[entry.key] = entry.owner
@@ -211,8 +210,9 @@ class SqliteStorage:
         group = self._group
         if group.kept or group.rows or group.erased:  # not `gone`: nobody's acknowledgement rests on a deletion
             return group.ticket
-        if self._held is not None:
-            return self._held.ticket
+        held = self._held
+        if held is not None and (held.kept or held.rows or held.erased):
+            return held.ticket
         job = self._job
         return job.group.ticket if job is not None and job.group is not None else None
 
@@ -277,8 +277,8 @@ class SqliteStorage:
             self._timer = self._later(GROUP_SECONDS, self._tick)
 
     def _bound(self) -> None:
-        committing = self._job.group if self._job else None
-        weight = self._group.weight + (committing.weight if committing else 0)
+        groups = (self._group, self._held, self._job.group if self._job else None)
+        weight = sum(group.weight for group in groups if group is not None)
         self._refusing = self._closed or weight >= BUFFER_WEIGHT
 
     def _refuse(self) -> NoReturn:
@@ -302,7 +302,7 @@ class SqliteStorage:
             self._settle_unwritten()
         else:
             self._held, self._group = self._group, Group()
-        if self._held is not None:
+        if self._held is not None and self._timer is None:  # a waiter may have written and set it
             self._timer = self._later(GROUP_SECONDS, self._tick)
 
     def _merge(self) -> None:
@@ -347,13 +347,17 @@ class SqliteStorage:
         if self._job is not None:
             return
         group = None
+        unwritten = False
         if (self._due or (self._reads and self._matters_to_reads())) and self._retry_timer is None:
             self._merge()
-            if not self._group.empty:
+            self._due = False
+            unwritten = self._group.empty
+            if not unwritten:
                 group, self._group = self._group, Group()
-                self._due = False
         if group is not None or self._reads or self._checkpoint_due:
             self._submit(group)
+        if unwritten:  # last, since waiters may ask for more; now, since no timer need be set
+            self._settle_unwritten()
 
     def _matters_to_reads(self) -> bool:
         return self._group.matters_to_reads or (self._held is not None and self._held.matters_to_reads)

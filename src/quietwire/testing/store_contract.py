@@ -46,6 +46,11 @@ class Pump:
         return cancel
 
     @property
+    def posted(self) -> int:
+        """How many callables wait to be run."""
+        return self._posted.qsize()
+
+    @property
     def timers(self) -> list[float]:
         """Seconds until each timer that is set."""
         return sorted(when - self.now for when, _, _ in self._timers)
