@@ -102,12 +102,10 @@ class Resolver:
             self._srv(f"_xmpps-server._tcp.{name}"), self._srv(f"_xmpp-server._tcp.{name}"), return_exceptions=True
         )
         direct, starttls = (_records(outcome) for outcome in found)
-        if starttls and all(record.target == "." for record in starttls):
-            if not direct:
-                raise NotFound("the service is refused")
-            starttls = []
         records = [(record, True) for record in direct if record.target != "."]
         records += [(record, False) for record in starttls if record.target != "."]
+        if not records and starttls:
+            raise NotFound("the service is refused")
         if not records:
             # RFC 6120 §3.2.1: also where the question was not answered.
             return [Target(name, DEFAULT_PORT)]
