@@ -58,7 +58,8 @@ def sealed(trace: StanzaTrace) -> list[Sealed]:
         payload = _PAYLOAD.search(stanza.bytes)
         if payload is not None:
             size = len(payload.group(1).rstrip("=")) * 3 // 4
-            events.append(Sealed(stanza.time, bare(sender(stanza)), level_of(size), ref(trace, stanza)))
+            passing = any(local(child) == "no-store" for child in stanza.children)
+            events.append(Sealed(stanza.time, bare(sender(stanza)), level_of(size), ref(trace, stanza), passing))
     return events
 
 

@@ -26,12 +26,17 @@ BIN = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """One sealed message: `level` is the index of its size class, or -1 where that cannot be told."""
+    """One sealed message: `level` is the index of its size class, or -1 where that cannot be told.
+
+    `passing`: whether a hint outside the envelope says that it need not be stored, which only typing notices say;
+    None where that cannot be told.
+    """
 
     time: float
     sender: str
     level: int
     ref: str
+    passing: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +92,26 @@ def latency(events: Sequence[Sealed]) -> tuple[float, float] | None:
 def sort_out(events: Sequence[Sealed]) -> list[Guess]:
     """Names the kind of every event: message, receipt, typing or displayed. `events` are in order of time."""
     kinds: dict[int, tuple[str, float]] = {n: ("message", 0.95) for n, event in enumerate(events) if event.level > 0}
-    window = latency(events)
+    kinds |= {n: ("typing", 0.97) for n, event in enumerate(events) if event.passing}
+    window = latency([event for event in events if not event.passing])
     if window is not None:
         _receipts(events, window, kinds)
     texts = [n for n, (kind, _) in kinds.items() if kind == "message"]
     _typing_and_markers(events, sorted(texts), kinds)
     # What fits nothing: while nothing is known of receipts it may be anything, and texts are the safest bet.
-    rest = ("typing", 0.3) if window is not None else ("message", 0.3)
+    if window is None:
+        rest = ("message", 0.3)
+    elif any(event.passing for event in events):
+        rest = ("displayed", 0.4)
+    else:
+        rest = ("typing", 0.3)
     return [Guess(event, *kinds.get(n, rest)) for n, event in enumerate(events)]
 
 
 def _receipts(events: Sequence[Sealed], window: tuple[float, float], kinds: dict[int, tuple[str, float]]) -> None:
     low, high = window
     for n, event in enumerate(events):
-        if kinds.get(n, ("",))[0] == "receipt":
+        if kinds.get(n, ("",))[0] in ("receipt", "typing"):
             continue
         fitting = []
         for m in range(n + 1, len(events)):
@@ -123,7 +134,7 @@ def _typing_and_markers(events: Sequence[Sealed], texts: Sequence[int], kinds: d
         for text in texts:
             gap = events[text].time - event.time
             same = events[text].sender == event.sender
-            if same and 0.1 < gap <= TYPED:
+            if same and event.passing is None and 0.1 < gap <= TYPED:
                 pairs.append((gap, n, text, "typing"))
             elif not same and 0.2 < -gap <= SEEN:
                 pairs.append((-gap, n, text, "displayed"))

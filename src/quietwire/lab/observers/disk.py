@@ -1,0 +1,147 @@
+"""`disk`: a thief with a copy of the data directory. Opens the database and also reads the raw bytes of every file."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import sqlite3
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from quietwire.lab.findings import Finding
+
+_JID = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_BODY = re.compile(r"<body(?:\s[^>]*)?>([^<]+)</body>")
+_DEVICE = re.compile(r"<device\b[^>]*\bid=['\"](\d+)['\"]")
+_BUNDLE = re.compile(r"bundles(\d+)$")
+_STAMP = re.compile(r"stamp=['\"]([0-9TZ:.+-]+)['\"]")
+_MAGIC = b"SQLite format 3\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row as text, whatever its types; `number` is its place in the table."""
+
+    file: str
+    table: str
+    number: int
+    cells: tuple[str, ...]
+
+    @property
+    def ref(self) -> str:
+        return f"{self.file}#{self.table}:{self.number}"
+
+
+def observe(folder: Path) -> list[Finding]:
+    """Reads a copy: opening a database may change it."""
+    with tempfile.TemporaryDirectory() as copy:
+        place = Path(copy) / "data"
+        shutil.copytree(folder, place, ignore=_only_files)
+        return _observe(place)
+
+
+def _only_files(folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if not (Path(folder, name).is_file() or Path(folder, name).is_dir())}
+
+
+def _observe(folder: Path) -> list[Finding]:
+    raw = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    rows = [row for path in sorted(folder.rglob("*")) if path.is_file() for row in _rows(path)]
+    contacts: dict[str, set[str]] = {}
+    devices: dict[str, set[str]] = {}
+    waiting: dict[str, list[Row]] = {}
+    contact_refs, device_refs, texts, text_refs = [], [], [], []
+    pairs: dict[tuple[str, str], str] = {}
+    for row in rows:
+        owner = next(iter(_JID.findall(row.cells[0])), "") if row.cells else ""
+        others = {jid for cell in row.cells for jid in _JID.findall(cell)} - {owner}
+        stanza = any("<message" in cell for cell in row.cells)
+        if owner and others:
+            contacts.setdefault(owner, set()).update(others)
+            contact_refs.append(row.ref)
+            for other in others:
+                pairs.setdefault((min(owner, other), max(owner, other)), row.ref)
+        numbers = {n for cell in row.cells for n in (*_DEVICE.findall(cell), *_BUNDLE.findall(cell))}
+        if owner and numbers:
+            devices.setdefault(owner, set()).update(numbers)
+            device_refs.append(row.ref)
+        if stanza:
+            waiting.setdefault(owner, []).append(row)
+        bodies = [body for cell in row.cells for body in _BODY.findall(cell)]
+        if bodies:
+            texts += bodies
+            text_refs.append(row.ref)
+    for name, content in raw.items():
+        left = [body for body in _BODY.findall(content.decode("utf-8", "replace")) if body not in texts]
+        if left:  # pages that were freed but not overwritten, or the write-ahead log
+            texts += left
+            text_refs.append(f"{name}#raw")
+    stored = [row for each in waiting.values() for row in each]
+    when = [
+        {"time": 0.0, "from": "", "id": row.ref, "stamp": stamp}
+        for row in stored
+        for cell in row.cells
+        for stamp in _STAMP.findall(cell)
+    ]
+    kept = tuple(row.ref for row in stored)
+    how_many = f"{len(stored)} messages waiting for delivery" if stored else "no message is kept once it is delivered"
+    return [
+        Finding(
+            "who",
+            {"pairs": [list(pair) for pair in pairs]},
+            "contact lists in clear name who may talk to whom; that they did is not written",
+            0.7 if pairs else 0.0,
+            tuple(pairs.values()),
+        ),
+        Finding("when", {"messages": when}, how_many, 1.0, kept),
+        Finding("count", {"sent": {"": len(stored)} if stored else {}}, how_many, 1.0, kept),
+        Finding("lengths", {"messages": []}, how_many, 1.0, kept),
+        Finding("kinds", {"events": []}, how_many, 1.0, kept),
+        Finding(
+            "contacts",
+            {"contacts": {owner: sorted(jids) for owner, jids in contacts.items()}},
+            "rows that hold the addresses of two people" if contacts else "no row holds the addresses of two people",
+            1.0,
+            tuple(contact_refs),
+        ),
+        Finding(
+            "devices",
+            {"devices": {owner: sorted(ids) for owner, ids in devices.items()}},
+            "OMEMO device lists and bundles are public and lie in clear" if devices else "no device list in clear",
+            1.0,
+            tuple(device_refs),
+        ),
+        Finding(
+            "text",
+            {"texts": texts},
+            "bodies in clear" if texts else f"no body in {len(rows)} rows, nor in the raw bytes of {len(raw)} files",
+            1.0,
+            tuple(text_refs),
+        ),
+    ]
+
+
+def _rows(path: Path) -> list[Row]:
+    """Every row of every table, by what the file itself says of its schema."""
+    with path.open("rb") as file:
+        if file.read(len(_MAGIC)) != _MAGIC:
+            return []
+    found = []
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        database.text_factory = bytes
+        try:
+            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type='table'")]
+            for table in tables:
+                name = table.decode("utf-8", "replace")
+                quoted = name.replace('"', '""')
+                for number, row in enumerate(database.execute(f'SELECT * FROM "{quoted}"'), 1):  # noqa: S608
+                    found.append(Row(path.name, name, number, tuple(map(_text, row))))
+        except sqlite3.DatabaseError:
+            pass  # what could be read is taken; the raw bytes are read besides
+    return found
+
+
+def _text(cell: object) -> str:
+    return cell.decode("utf-8", "replace") if isinstance(cell, bytes) else str(cell)
