@@ -24,6 +24,9 @@ _STANZAS_IN = {
     space: {f"{space}}}{name}": stanza for name, stanza in STANZAS.items()} for space in (ns.CLIENT, ns.SERVER)
 }
 """Content namespace -> expat's name -> class."""
+_HANDLERS = (
+    "SkippedEntityHandler", "XmlDeclHandler", "StartNamespaceDeclHandler", "StartElementHandler", "EndElementHandler",
+)  # fmt: skip
 _PROHIBITED = ("CommentHandler", "ProcessingInstructionHandler", "StartDoctypeDeclHandler", "EntityDeclHandler")
 _INTERNED_AT_MOST = 4_096
 _INTERNED: dict[str, str] = {}
@@ -83,8 +86,8 @@ class StreamParser:
     """One direction of one stream. `feed` never raises; after `Broken` it returns nothing more."""
 
     __slots__ = (
-        "_attributes", "_base", "_buffer", "_child", "_content", "_declared", "_depth", "_events", "_failed", "_limits",
-        "_names", "_opened", "_parser", "_prefixes", "_seen", "_stanzas", "_start",
+        "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_events", "_failed", "_limits",
+        "_names", "_opened", "_parse", "_parser", "_prefixes", "_seen", "_stanzas", "_start",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = Limits()) -> None:
@@ -110,7 +113,6 @@ class StreamParser:
         self._depth = 0
         self._start = -1
         self._seen = 0
-        self._child: str | None = None
         self._names: list[str] = []
         self._attributes: dict[str, str] = {}
         self._declared: dict[str, str] = {}
@@ -119,6 +121,7 @@ class StreamParser:
             _CLARK.clear()
         parser = expat.ParserCreate("utf-8", "}", _INTERNED)
         self._parser: Any = parser
+        self._parse = parser.Parse
         if hasattr(parser, "SetReparseDeferralEnabled"):
             parser.SetReparseDeferralEnabled(False)  # expat >= 2.6 would hold back complete tags
         parser.buffer_text = False
@@ -142,8 +145,10 @@ class StreamParser:
         if self._failed:
             return []
         self._buffer = self._buffer + data if self._buffer else data
+        events: list[Event] = []
+        self._events = events
         try:
-            self._parser.Parse(data, False)
+            self._parse(data)
             if len(self._buffer) > self._limits.stanza_bytes:
                 self._check_size()
         except StreamError as error:
@@ -152,10 +157,16 @@ class StreamParser:
             self._fail(self._translate(error))
         except (UnicodeDecodeError, ValueError):
             self._fail(StreamError("unsupported-encoding"))
-        events, self._events = self._events, []
-        if not self._failed:
+        else:
             self._forget()
         return events
+
+    def close(self) -> None:
+        """The stream is over: lets go of the parser, whose handlers hold this object."""
+        self._failed = True
+        self._buffer = b""
+        for handler in (*_PROHIBITED, *_HANDLERS):
+            setattr(self._parser, handler, None)
 
     # -- what is kept between two calls -------------------------------------------------------------------------
 
@@ -167,10 +178,11 @@ class StreamParser:
 
     def _forget(self) -> None:
         """Drops the bytes that no open child needs."""
-        cut = (self._start if self._start >= 0 else self._parser.CurrentByteIndex) - self._base
+        index = self._start if self._start >= 0 else self._parser.CurrentByteIndex
+        cut = index - self._base
         if cut > 0:
             self._buffer = self._buffer[cut:] if cut < len(self._buffer) else b""
-            self._base += cut
+            self._base = index
         if self._seen > _NAMES_PER_PARSER and self.idle:
             self._renew()
 
@@ -194,8 +206,7 @@ class StreamParser:
             raise StreamError("not-well-formed")
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
-        if self._depth <= 1:
-            self._declared[prefix or ""] = uri or ""
+        self._declared[prefix or ""] = uri or ""
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         depth = self._depth
@@ -204,17 +215,15 @@ class StreamParser:
             raise StreamError("policy-violation", "too many attributes")
         if depth == 2:
             self._names.append(name)
-        elif depth > 2:
-            if depth >= self._limits.depth:
-                raise StreamError("policy-violation", "nested too deeply")
         elif depth == 1:
             self._start = self._parser.CurrentByteIndex
-            self._child = name
             self._attributes = attributes
-            if self._names:
-                self._names = []
-        else:
+            self._names = []
+            self._parser.StartNamespaceDeclHandler = None  # what children declare is theirs, and comes with them
+        elif depth == 0:
             self._open_stream(name, attributes)
+        elif depth >= self._limits.depth:
+            raise StreamError("policy-violation", "nested too deeply")
 
     def _open_stream(self, name: str, attributes: dict[str, str]) -> None:
         declared, self._declared = self._declared, {}
@@ -233,56 +242,53 @@ class StreamParser:
     def _on_end(self, name: str) -> None:
         depth = self._depth = self._depth - 1
         if depth == 1:
-            self._finish_child()
+            self._finish_child(name)
         elif depth == 0:
             self._events.append(StreamClose())
 
-    def _finish_child(self) -> None:
+    def _finish_child(self, name: str) -> None:
         buffer = self._buffer
-        start = self._start - self._base
+        base = self._base
+        start = self._start - base
         match = _START_TAG.match(buffer, start)
         if match is None:  # expat accepted the tag, so this cannot be
             raise StreamError("internal-server-error")
         opened = match.end()
-        if buffer[opened - 2] == 0x2F and opened - start > 3:  # '/>': expat's end index is the end of the tag
+        if buffer[opened - 2] == 0x2F:  # '/>': expat's end index is the end of the tag
             inner = b""
             end = opened
         else:  # … and for a pair it is the start of the end tag
-            closing = self._parser.CurrentByteIndex - self._base
+            closing = self._parser.CurrentByteIndex - base
             inner = buffer[opened:closing]
             end = buffer.index(b">", closing) + 1
         if end - start > self._limits.stanza_bytes:
             raise StreamError("policy-violation", "stanza too big")
         self._start = -1
         names = self._names
-        self._seen += len(names) + len(self._attributes) + 1
-        if self._content == ns.SERVER:
-            names = [f"{ns.CLIENT}}}{name[len(_SERVER) :]}" if name.startswith(_SERVER) else name for name in names]
-        self._events.append(self._make(inner, tuple(map(_CLARK.__getitem__, names))))
-
-    def _make(self, inner: bytes, names: tuple[str, ...]) -> Child:
         attributes = self._attributes
+        self._seen += len(names) + len(attributes) + 1
+        if self._content == ns.SERVER:
+            names = [f"{ns.CLIENT}}}{child[len(_SERVER) :]}" if child.startswith(_SERVER) else child for child in names]
         if "}" in "".join(attributes):
             attributes = {_CLARK[key]: value for key, value in attributes.items()}
-        name = self._child or ""
-        declared = self._declared
-        prefixes = self._prefixes
-        if declared:
-            self._declared = {}
-            declared.pop("", None)
-            prefixes = {**prefixes, **declared}
-        if prefixes and inner:
-            for prefix, uri in prefixes.items():
-                if prefix.encode() + b":" in inner:
-                    # The payload leans on a declaration outside of it: carried along on the stanza itself.
-                    attributes = {**attributes, f"xmlns:{prefix}": uri}
+        raw = buffer[start:end]
+        self._parser.StartNamespaceDeclHandler = self._declare
+        if self._declared:
+            raw = b""
+            self._declared.pop("", None)
+        if self._declared or self._prefixes:
+            raw = b""
+            attributes = self._with_declarations(attributes, inner)
+        tags = tuple(map(_CLARK.__getitem__, names))
         stanza = self._stanzas.get(name)
-        if stanza is not None:
-            return stanza(attributes, inner, names)
-        space, _, local = name.rpartition("}")
-        if local in STANZAS and space in _STANZAS_IN:
-            raise StreamError("invalid-namespace")
-        return Nonza("{" + name if space else name, attributes, inner, names)
+        self._events.append(stanza(attributes, inner, tags, raw) if stanza else _nonza(name, attributes, inner, tags))
+
+    def _with_declarations(self, attributes: dict[str, str], inner: bytes) -> dict[str, str]:
+        """Adds the prefixes that the payload leans on and that are declared outside of it."""
+        prefixes = {**self._prefixes, **self._declared}
+        self._declared = {}
+        needed = {f"xmlns:{prefix}": uri for prefix, uri in prefixes.items() if prefix.encode() + b":" in inner}
+        return {**attributes, **needed} if needed else attributes
 
     # -- failures -------------------------------------------------------------------------------------------------
 
@@ -301,6 +307,13 @@ class StreamParser:
         if "unbound prefix" in text or "prefix" in text:
             return StreamError("bad-namespace-prefix")
         return StreamError("not-well-formed")
+
+
+def _nonza(name: str, attributes: dict[str, str], inner: bytes, names: tuple[str, ...]) -> Nonza:
+    space, _, local = name.rpartition("}")
+    if local in STANZAS and space in _STANZAS_IN:
+        raise StreamError("invalid-namespace")
+    return Nonza("{" + name if space else name, attributes, inner, names)
 
 
 def _escape(uri: str) -> str:

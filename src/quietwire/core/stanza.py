@@ -74,11 +74,12 @@ class Stanza(Child):
     there: what a client wrote is never believed (`session.py`).
     """
 
-    __slots__ = ("from_", "id", "to", "type")
+    __slots__ = ("_raw", "from_", "id", "to", "type")
     KIND: ClassVar[str]
+    END: ClassVar[bytes]
 
     def __init__(
-        self, attributes: dict[str, str], inner: bytes = b"", names: tuple[str, ...] = (), *, to: JID | None = None,
+        self, attributes: dict[str, str], inner: bytes = b"", names: tuple[str, ...] = (), raw: bytes = b"", *, to: JID | None = None,
         from_: JID | None = None,
     ) -> None:  # fmt: skip
         self.kind = self.KIND
@@ -88,6 +89,8 @@ class Stanza(Child):
         self._tree = None
         self.to = to
         self.from_ = from_
+        self._raw = raw
+        """The whole stanza as it came, if it stands by itself in a stream of either content namespace."""
         self.type = attributes.get("type", "")
         self.id = attributes.get("id", "")
 
@@ -111,35 +114,38 @@ class Stanza(Child):
         copy = type(self).__new__(type(self))
         copy.kind, copy.attributes, copy.inner, copy.names = self.kind, self.attributes, self.inner, self.names
         copy._tree = None
+        copy._raw = self._raw
         copy.to, copy.from_, copy.type, copy.id = to, from_, self.type, self.id
         return copy
 
     def with_children(self, *children: Element) -> Self:
         """The same stanza with `children` appended."""
         copy = self.addressed(to=self.to, from_=self.from_)
+        copy._raw = b""
         copy.inner = self.inner + b"".join(serialise(child, ns.CLIENT) for child in children)
         copy.names = (*self.names, *(child.tag for child in children))
         return copy
 
     def start(self) -> str:
         """The start tag without its last character."""
-        from_, to, attributes = self.from_, self.to, self.attributes
-        if xml.plain("".join(attributes.values())):
+        attributes = self.attributes
+        from_ = self.from_.text if self.from_ is not None else ""
+        to = self.to.text if self.to is not None else ""
+        out = f"<{self.kind}"
+        if xml.plain(from_ + to + "".join(attributes.values())):
             # Nearly always: nothing to escape, found out by one search for all of them.
-            out = f"<{self.kind}"
-            if from_ is not None:
-                out += f" from='{xml.escape(from_.text)}'"
-            if to is not None:
-                out += f" to='{xml.escape(to.text)}'"
+            if from_:
+                out += f" from='{from_}'"
+            if to:
+                out += f" to='{to}'"
             for key, value in attributes.items():
-                if key not in _ADDRESSES:
+                if key != "to" and key != "from":
                     out += f" {key}='{value}'" if key[0] != "{" else attr(key, value)
             return out
-        out = f"<{self.kind}"
-        if from_ is not None:
-            out += attr("from", from_.text)
-        if to is not None:
-            out += attr("to", to.text)
+        if from_:
+            out += attr("from", from_)
+        if to:
+            out += attr("to", to)
         for key, value in attributes.items():
             if key not in _ADDRESSES:
                 out += attr(key, value)
@@ -147,8 +153,16 @@ class Stanza(Child):
 
     def to_bytes(self) -> bytes:
         """As it goes on a stream whose default namespace is the content namespace."""
+        raw = self._raw
+        if raw and self.from_ is not None:
+            attributes = self.attributes
+            to = self.to
+            if "from" not in attributes and (to.text if to is not None else None) == attributes.get("to"):
+                # As it came but for the sender: nothing is written again.
+                at = len(self.kind) + 1
+                return b"%b from='%b'%b" % (raw[:at], xml.escape(self.from_.text).encode(), raw[at:])
         if self.inner:
-            return b"%b>%b</%b>" % (self.start().encode(), self.inner, self.kind.encode())
+            return b"".join((self.start().encode(), b">", self.inner, self.END))
         return self.start().encode() + b"/>"
 
     def error(self, condition: str | StanzaError, text: str = "") -> Self:
@@ -166,16 +180,19 @@ class Stanza(Child):
 class Message(Stanza):
     __slots__ = ()
     KIND = "message"
+    END = b"</message>"
 
 
 class Presence(Stanza):
     __slots__ = ()
     KIND = "presence"
+    END = b"</presence>"
 
 
 class Iq(Stanza):
     __slots__ = ()
     KIND = "iq"
+    END = b"</iq>"
 
     @property
     def payload(self) -> Element:

@@ -164,6 +164,7 @@ class ClientStream:
 
     def lost(self) -> None:
         self._gone = True
+        self._parser.close()
         self._cancel_timer()
         bound, self._bound = self._bound, None
         if bound is not None and bound.outgoing.link is self._link:

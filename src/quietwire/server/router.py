@@ -31,6 +31,8 @@ ANSWER_SECONDS = 30.0
 """For an answer to a request of the server's own: longer than a phone needs to wake."""
 ASKED_AT_MOST = 10_000
 """Requests of the server's own without an answer yet; each is about 500 bytes."""
+Hooks = tuple[tuple[Callable[[Context, Passage], None], Context], ...]
+"""The stages of a message in their order; those to other domains have no ROUTE, those to ours no LEAVE."""
 _QUIET_TYPES = frozenset(("error", "result"))
 
 
@@ -57,7 +59,8 @@ class Router:
         self.presence_in: Callable[[Presence, JID, Account | None], None] = lambda presence, to, account: None
         self.presence_out: Callable[[Session, Presence], None] = lambda session, presence: None
         self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
-        self._message: tuple[tuple[Callable[[Context, Passage], None], Context], ...] = ()
+        self._local: Hooks = ()
+        self._remote: Hooks = ()
         self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
         self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {"bound": [], "ended": []}
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
@@ -91,7 +94,8 @@ class Router:
                     case _:
                         pass  # the others are taken by server.py
         staged.sort(key=lambda item: item[0])
-        self._message = tuple((hook, context) for _, hook, context in staged)
+        self._local = tuple((hook, context) for stage, hook, context in staged if stage != Stage.LEAVE)
+        self._remote = tuple((hook, context) for stage, hook, context in staged if stage != Stage.ROUTE)
 
     def context(self, base: Context, account: Account | None, session: Session | None) -> Context:
         return Context(base.domain, account, session, base.state, self.clock(), self, base.ports)
@@ -152,14 +156,15 @@ class Router:
             assert message.from_ is not None
             to = message.to = message.from_.bare
         passage = Passage(message, session, to)
+        hooks = self._remote
         if to.domain == self.domain.domain:
+            hooks = self._local
             passage.local = True
-            bare = to.bare
-            account = passage.account = self.accounts.loaded.get(bare)
-            passage.known = account is not None or self.accounts.exists(bare)
+            account = passage.account = self.accounts.loaded.get(to.bare)
+            passage.known = account is not None or self.accounts.exists(to.bare)
         now = self.clock()
         try:
-            for hook, context in self._message:
+            for hook, context in hooks:
                 context.now = now
                 hook(context, passage)
                 if passage.dropped:
@@ -192,10 +197,8 @@ class Router:
         ]
 
     def _route(self, context: Context, passage: Passage) -> None:
-        if not passage.local:
-            return
         kind = passage.message.type
-        if passage.to.is_domain or (not passage.to.local):
+        if not passage.to.local:
             raise StanzaError("service-unavailable")
         targets = passage.targets = self.recipients(passage)
         if targets:
@@ -207,8 +210,7 @@ class Router:
             raise StanzaError("service-unavailable")
 
     def _leave(self, context: Context, passage: Passage) -> None:
-        if not passage.local:
-            self._away(passage.message)
+        self._away(passage.message)
 
     def _away(self, stanza: Stanza) -> None:
         if self.remote is None:

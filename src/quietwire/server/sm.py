@@ -41,12 +41,14 @@ class Incoming:
         self._wanted = False
         self._listening: Ticket | None = None
 
-    def count(self, *tickets: Ticket | None) -> None:
-        """One more stanza is done with; what it caused is safe when all `tickets` are settled."""
+    def count(self, ticket: Ticket | None, leaving: Ticket | None = None) -> None:
+        """One more stanza is done with; what it caused is safe when both tickets are settled."""
         self.handled += 1
-        for ticket in tickets:
-            if ticket is not None and not ticket.settled and (not self._owed or self._owed[-1][1] is not ticket):
-                self._owed.append((self.handled, ticket))
+        owed = self._owed
+        if ticket is not None and not ticket.settled and (not owed or owed[-1][1] is not ticket):
+            owed.append((self.handled, ticket))
+        if leaving is not None and not leaving.settled:
+            owed.append((self.handled, leaving))
 
     def safe(self) -> int:
         """How many stanzas may be acknowledged now."""

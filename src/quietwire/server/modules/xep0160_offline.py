@@ -45,8 +45,11 @@ class State:
     """The last stamp given out, in microseconds: stamps order an account's messages, so no two are alike."""
 
     def stamp(self, now: float) -> bytes:
-        self.last = max(self.last + 1, int(now * 1e6))
-        return self.last.to_bytes(_STAMP, "big")
+        stamp = int(now * 1e6)
+        if stamp <= self.last:
+            stamp = self.last + 1
+        self.last = stamp
+        return stamp.to_bytes(_STAMP, "big")
 
 
 def make_state(settings: Mapping[str, Any]) -> State:

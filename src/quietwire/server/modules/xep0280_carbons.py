@@ -55,7 +55,8 @@ def eligible(passage: Passage) -> bool:
 def copy(context: Context, passage: Passage) -> None:
     sender = passage.session.account if passage.session is not None else None
     recipient = passage.account if passage.local else None
-    # Most accounts have one session: nothing to copy, and nothing built.
+    if (sender is None or len(sender.sessions) == 1) and (recipient is None or len(recipient.sessions) == 1):
+        return  # most accounts have one session
     sent = [s for s in sender.sessions.values() if s.carbons and s is not passage.session] if sender else []
     targets = passage.targets
     received = [s for s in recipient.sessions.values() if s.carbons and s not in targets] if recipient else []
