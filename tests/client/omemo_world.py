@@ -60,9 +60,14 @@ class Device:
         self.empties: list[tuple[str, Element]] = []
 
     async def write(self, to: str, text: bytes) -> Element:
+        await self.refresh(to)
         async with self.omemo.turn() as turn:
-            await turn.refresh(to)
             return await turn.encrypt(to, text)
+
+    async def refresh(self, jid: str) -> None:
+        devices = await self.omemo.fetch(jid)
+        async with self.omemo.turn() as turn:
+            await turn.update(jid, devices)
 
     async def read(self, encrypted: Element, sender: Device) -> Decrypted:
         async with self.omemo.turn() as turn:

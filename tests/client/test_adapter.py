@@ -14,10 +14,11 @@ import pytest
 from certs import Authority
 
 from quietwire.client import adapter as adapter_module
-from quietwire.client.adapter import Adapter, stanza_error
+from quietwire.client.adapter import Adapter
 from quietwire.client.caps import answer
 from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
 from quietwire.client.outbox import Entry, Outbox
+from quietwire.client.stanzas import stanza_error
 from quietwire.core import ns
 from quietwire.core.xml import Element, build, parse
 
@@ -67,6 +68,9 @@ class Wire(asyncio.Transport):
 
     def abort(self) -> None:
         self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
 
     def take(self) -> str:
         data, self.written = self.written, b""

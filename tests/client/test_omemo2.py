@@ -20,8 +20,7 @@ def test_what_one_says_all_devices_read(tmp_path: Path) -> None:
         async with world(tmp_path) as w:
             alice, alice2 = await w.device(ALICE, "a1"), await w.device(ALICE, "a2")
             bob, bob2 = await w.device(BOB, "b1"), await w.device(BOB, "b2")
-            async with alice.omemo.turn() as turn:
-                await turn.refresh(ALICE)
+            await alice.refresh(ALICE)
             sent = await alice.write(BOB, b"hello")
             for reader in (bob, bob2, alice2):
                 found = await reader.read(sent, alice)
@@ -50,15 +49,17 @@ def test_a_message_is_one_transaction(tmp_path: Path) -> None:
     async def run() -> None:
         async with world(tmp_path) as w:
             alice, bob = await w.device(ALICE, "a"), await w.device(BOB, "b")
-            for device, act in ((alice, "write"), (bob, "read")):
-                statements: list[str] = []
+            await alice.refresh(BOB)
+            statements: list[str] = []
+            for device in (alice, bob):
                 device.database._connection.set_trace_callback(statements.append)
-                if act == "write":
-                    sent = await alice.write(BOB, b"x")
-                else:
-                    await bob.read(sent, alice)
-                assert statements.count("COMMIT") == 1
-                assert sum(1 for statement in statements if statement.startswith("INSERT")) > 10
+            async with alice.omemo.turn() as turn:
+                sent = await turn.encrypt(BOB, b"x")
+            writing, statements[:] = list(statements), []
+            await bob.read(sent, alice)
+            for seen in (writing, statements):
+                assert seen.count("COMMIT") == 1
+                assert sum(1 for statement in seen if statement.startswith("INSERT")) > 10
 
     asyncio.run(run())
 
@@ -205,8 +206,7 @@ def test_an_identity_key_that_changes_is_announced_and_not_used(tmp_path: Path) 
     async def run() -> None:
         async with world(tmp_path) as w:
             alice, bob = await w.device(ALICE, "a"), await w.device(BOB, "b")
-            async with alice.omemo.turn() as turn:
-                await turn.refresh(BOB)  # the key is known, no session yet
+            await alice.refresh(BOB)  # the key is known, no session yet
             mallory = await w.device("mallory@c.example", "m")
             forged = w.nodes.items["mallory@c.example", BUNDLES][str(mallory.omemo.device)]
             w.nodes.items[BOB, BUNDLES][str(bob.omemo.device)] = forged

@@ -25,6 +25,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
 from quietwire.client.outbox import BadAck, Entry, Inbound, Outbox
 from quietwire.client.quiet import silence
+from quietwire.client.stanzas import stanza_error
 from quietwire.core import ns
 from quietwire.core.xml import build, serialise
 
@@ -113,7 +114,8 @@ class Adapter:
         """Returns when the first session is there. Raises LoginError, LinkError."""
         self._dial()
         try:
-            await asyncio.wait_for(self._first, seconds)
+            async with asyncio.timeout(seconds):
+                await self._first
         except TimeoutError:
             await self.close()
             raise LinkError(f"no connection: {self._last_failure}") from None
@@ -128,7 +130,8 @@ class Adapter:
             self._gone.clear()
             self._stream.disconnect(wait=2.0, ignore_send_queue=True)
             try:
-                await asyncio.wait_for(self._gone.wait(), 3.0)
+                async with asyncio.timeout(3.0):
+                    await self._gone.wait()
             except TimeoutError:
                 self._stream.abort()
         self._stream.cancel_connection_attempt()
@@ -155,10 +158,13 @@ class Adapter:
         id = secrets.token_hex(8)
         attributes = {"type": type, "id": id} | ({"to": to} if to is not None else {})
         iq = build(f"{{{ns.CLIENT}}}iq", attributes, payload)
-        future = self._replies[id] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Element] = asyncio.get_running_loop().create_future()
+        self._replies[id] = future
         try:
             self.put(Entry(serialise(iq, ns.CLIENT), "session"))
-            answer: Element = await asyncio.wait_for(future, IQ_SECONDS)
+            # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the answer.
+            async with asyncio.timeout(IQ_SECONDS):
+                answer = await future
         except TimeoutError:
             raise RequestError("remote-server-timeout") from None
         finally:
@@ -364,10 +370,15 @@ class Adapter:
         if self._outbox.counting and self._ack_timer is None:
             data += serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT)
             self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self.drop_link)
-        if self._stream.transport is not None:
-            self._stream.send_raw(data)
+        self._send(data)
         if not self._outbox.counting:
             self._confirm(entries)  # without 0198, handed to the kernel is all that can be known
+
+    def _send(self, data: bytes) -> None:
+        # After an abort the transport is still there until the loop has told us: what is written then is not sent.
+        transport = self._stream.transport
+        if transport is not None and not transport.is_closing():
+            self._stream.send_raw(data)
 
     def _on_ack(self, stanza: Any) -> None:
         self._stop_ack_timer()
@@ -378,7 +389,7 @@ class Adapter:
             self.give_up_session()
             return
         if self._outbox.unacked and self._stream.transport is not None:
-            self._stream.send_raw(serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT))
+            self._send(serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT))
             self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self.drop_link)
 
     def _stop_ack_timer(self) -> None:
@@ -393,7 +404,7 @@ class Adapter:
     def _answer_ack_request(self) -> None:
         if self._ack_wanted and self._inbound.idle and self._stream.transport is not None:
             self._ack_wanted = False
-            self._stream.send_raw(serialise(build(f"{{{ns.SM}}}a", {"h": str(self._inbound.handled)}), ns.CLIENT))
+            self._send(serialise(build(f"{{{ns.SM}}}a", {"h": str(self._inbound.handled)}), ns.CLIENT))
 
     def _confirm(self, entries: list[Entry]) -> None:
         if entries:
@@ -434,13 +445,3 @@ class Adapter:
         for future in self._replies.values():
             if not future.done():
                 future.set_exception(RequestError("remote-server-timeout"))
-
-
-def stanza_error(stanza: Element) -> str:
-    """The condition of an error stanza (RFC 6120 §8.3.3)."""
-    error = stanza.find(f"{{{ns.CLIENT}}}error")
-    for child in error if error is not None else ():
-        space, _, name = child.tag[1:].partition("}")
-        if space == ns.STANZAS and name != "text":
-            return name
-    return "undefined-condition"

@@ -7,44 +7,43 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from quietwire.client import caps, payloads, sce, state
-from quietwire.client.adapter import Adapter, stanza_error
+from quietwire.client.adapter import Adapter
+from quietwire.client.contacts import Roster
 from quietwire.client.db import Database
 from quietwire.client.errors import ClientError, LinkError, RequestError
 from quietwire.client.events import (
     Available,
     ChatStateName,
     Connected,
-    Correction,
     DeviceAnnounced,
     Disconnected,
     Event,
-    Failed,
     LinkLost,
     Resumed,
-    Retraction,
-    Sent,
     Subscribed,
     SubscriptionRequest,
     Undecryptable,
-    Unencrypted,
 )
 from quietwire.client.keys import FromKeyring, Passphrase, Source
-from quietwire.client.omemo2 import Duplicate, KnownDevice, Omemo, Turn, Unreadable
-from quietwire.client.omemo_xml import DEVICES, OmemoXmlError, is_empty
+from quietwire.client.model import Contact, Device, Settings
+from quietwire.client.omemo2 import KnownDevice, Omemo, Turn
+from quietwire.client.omemo_xml import OmemoXmlError
 from quietwire.client.outbox import Entry, Outbox
-from quietwire.client.pubsub import Pubsub, notified
-from quietwire.client.stanzas import ENABLE_CARBONS, Incoming, bare, incoming, outgoing, subscription
-from quietwire.client.trust import Decision, Policy, Trust
+from quietwire.client.pubsub import Pubsub
+from quietwire.client.reader import Reader
+from quietwire.client.stanzas import ENABLE_CARBONS, bare, outgoing, subscription
+from quietwire.client.trust import Decision, Trust
 from quietwire.core import ns
 from quietwire.core.jid import JIDError, parse_jid
 from quietwire.core.xml import build, serialise
+
+__all__ = ["Client", "Contact", "Device", "Settings"]
 
 FRESH_SECONDS: Final = 60.0
 """How long a fetched device list of an account is believed that does not notify us: no subscription, no +notify."""
@@ -60,53 +59,6 @@ MAX_EVENTS: Final = 10_000
 """Events nobody has asked for; the oldest go first."""
 
 PUBLISH_RETRY_SECONDS: Final = 30.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What a client needs. Nothing of it is ever logged."""
-
-    jid: str
-    """Bare JID of the account."""
-    password: str = field(repr=False)
-    """Of the account, for SCRAM."""
-    store: Path
-    """The SQLite file; made with mode 0600 if it is not there."""
-    passphrase: str | None = field(default=None, repr=False)
-    """Opens the store (Argon2id). None: the key is kept in the system's keyring."""
-    address: tuple[str, int] | None = None
-    """Host and port instead of SRV records. The certificate is still checked for the JID's domain."""
-    direct_tls: bool = True
-    """With `address`: direct TLS (XEP-0368), or STARTTLS if False."""
-    ca_file: Path | None = None
-    """PEM. Only authorities in it are believed; None: the system's."""
-    resource: str | None = None
-    """None: the server chooses, which says least."""
-    policy: Policy = Policy.BTBV
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contact:
-    """A roster item (RFC 6121 §2)."""
-
-    jid: str
-    subscription: str
-    """``none``, ``to``, ``from`` or ``both``."""
-    pending: bool = False
-    """We asked and have no answer yet."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    jid: str
-    device: int
-    fingerprint: str
-    """Eight groups of eight hex digits (XEP-0384 §Security Considerations)."""
-    trust: Trust
-    active: bool
-    """Whether it is on the account's device list now."""
-    own: bool
-    """Whether it is this device."""
 
 
 class Client:
@@ -133,12 +85,13 @@ class Client:
         self._idle = asyncio.Event()
         self._idle.set()
         self._linked = asyncio.Event()
-        self._roster: dict[str, dict[str, Any]] = {}
+        self._roster = Roster()
         self._fresh: dict[str, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._database: Database | None = None
         self._adapter: Adapter | None = None
         self._omemo: Omemo | None = None
+        self._reader: Reader
         self._closed = False
 
     async def __aenter__(self) -> Client:
@@ -158,7 +111,7 @@ class Client:
             source = _source(self._jid, settings.passphrase)
             self._database = await asyncio.to_thread(_open, settings.store, source, self._random)
             batch = self._database.batch()
-            self._roster = state.load_roster(batch)
+            self._roster.load(batch)
             for entry in state.load_outbox(batch):
                 self._outbox.put(entry)
                 self._idle.clear()
@@ -181,6 +134,9 @@ class Client:
                 policy=settings.policy,
                 clock=self._clock,
                 announce=self._announce,
+            )
+            self._reader = Reader(
+                self._jid, self._omemo, clock=self._clock, tell=self._tell, post=self._post, heard=self._heard
             )
             await self._be_present()
         except BaseException:
@@ -258,10 +214,12 @@ class Client:
 
     async def drained(self, seconds: float = 10.0) -> bool:
         """Waits until the server has acknowledged everything sent (XEP-0198). False: not within `seconds`."""
-        try:
-            await asyncio.wait_for(self._idle.wait(), seconds)
-        except TimeoutError:
-            return False
+        if not self._idle.is_set():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._idle.wait()
+            except TimeoutError:
+                return False
         return True
 
     # Contacts
@@ -279,15 +237,15 @@ class Client:
 
     def roster(self) -> list[Contact]:
         """The cache, which is there before `connect` returns and kept up to date."""
-        return [Contact(jid=jid, **fields) for jid, fields in sorted(self._roster.items())]
+        return self._roster.contacts()
 
     # Devices
 
     async def devices(self, jid: str | None = None) -> list[Device]:
         """Known devices of `jid`; None: our own account's. Fetches the list where it may have changed unnoticed."""
         whose = self._jid if jid is None else _bare(jid)
+        await self._freshen(whose)
         async with self._keys.turn() as turn:
-            await self._freshen(turn, whose)
             return [_device(device) for device in await turn.devices(whose)]
 
     async def decide(self, jid: str, fingerprint: str, decision: Decision) -> Device:
@@ -332,9 +290,9 @@ class Client:
     async def _say(self, to: str, content: list[Element], *, passing: bool = False) -> str:
         peer, id, stamp = _bare(to), secrets.token_hex(16), self._clock()
         envelope = sce.seal(content, sender=self._jid, id=id, stamp=stamp, random=self._random)
+        for jid in (self._jid, peer):
+            await self._freshen(jid)
         async with self._keys.turn() as turn:
-            await self._freshen(turn, self._jid)
-            await self._freshen(turn, peer)
             encrypted = await turn.encrypt(peer, envelope)
             data = outgoing(peer, id, encrypted, "no-store" if passing else "store")
             entry = Entry(data, "passing" if passing else "message", id)
@@ -342,15 +300,16 @@ class Client:
                 origin = payloads.Origin(self._jid, peer, self._keys.device, Trust.VERIFIED, id, stamp)
                 if (event := payloads.read(content, origin)) is not None:
                     state.remember(turn.batch, event, own=True)
-            self._post(turn, [entry])
+            self._post(turn, entry)
         return id
 
-    def _post(self, turn: Turn, entries: list[Entry]) -> None:
+    def _post(self, turn: Turn, *entries: Entry) -> None:
         """`entries`, and the empty messages of the turn, are kept with it and written after it. No await may follow."""
+        posted = list(entries)
         for to, encrypted in turn.empties:
             id = secrets.token_hex(16)
-            entries.append(Entry(outgoing(to, id, encrypted, "store"), "message", id))
-        for entry in entries:
+            posted.append(Entry(outgoing(to, id, encrypted, "store"), "message", id))
+        for entry in posted:
             if entry.kind == "message":
                 state.keep_unsent(turn.batch, entry)
             turn.after.append(partial(self._put, entry))
@@ -359,18 +318,26 @@ class Client:
         self._idle.clear()
         self._link.put(entry)
 
-    async def _freshen(self, turn: Turn, jid: str) -> None:
-        """Fetches the device list once a session, and again where no notification would tell of a change."""
-        notifies = jid == self._jid or self._roster.get(jid, {}).get("subscription") in ("to", "both")
+    async def _freshen(self, jid: str) -> None:
+        """Fetches the device list once a session, and again where no notification would tell of a change.
+
+        Outside the lock: a server that does not answer must not keep us from reading what others write.
+        """
+        notifies = jid == self._jid or self._roster.notifies(jid)
         fetched = self._fresh.get(jid)
         if fetched is not None and (notifies or fetched > self._clock() - FRESH_SECONDS):
             return
         if not self._outbox.live:
             return  # what is known must do until the link is back
         try:
-            await turn.refresh(jid)
-        except RequestError:
+            devices = await self._keys.fetch(jid)
+            async with self._keys.turn() as turn:
+                await turn.update(jid, devices)
+        except (RequestError, OmemoXmlError):
             return
+        self._heard(jid)
+
+    def _heard(self, jid: str) -> None:
         self._fresh[jid] = self._clock()
 
     def _tell(self, event: Event) -> None:
@@ -435,9 +402,10 @@ class Client:
 
     async def _fetch_roster(self) -> None:
         answer = await self._link.request("get", build(f"{{{ns.ROSTER}}}query"))
-        query = answer.find(f"{{{ns.ROSTER}}}query")
-        self._roster = {}
-        self._update_roster(query if query is not None else build("none"))
+        batch = self._open.batch()
+        self._roster.replace(answer.find(f"{{{ns.ROSTER}}}query"))
+        self._roster.save(batch)
+        batch.commit()
 
     async def _be_present(self) -> None:
         try:
@@ -462,7 +430,7 @@ class Client:
     async def _caught_up(self) -> None:
         async with self._keys.turn() as turn:
             await turn.caught_up()
-            self._post(turn, [])
+            self._post(turn)
 
     async def _keep_published(self) -> None:
         """Our bundle on the server is ours, and has the prekeys we have. Outside the lock, since it takes a while."""
@@ -479,14 +447,9 @@ class Client:
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)
 
     def _update_roster(self, query: Element) -> None:
-        for item in query.findall(f"{{{ns.ROSTER}}}item"):
-            jid, subscribed = item.get("jid", ""), item.get("subscription", "none")
-            if subscribed == "remove":
-                self._roster.pop(jid, None)
-            else:
-                self._roster[jid] = {"subscription": subscribed, "pending": item.get("ask") == "subscribe"}
         batch = self._open.batch()
-        state.save_roster(batch, self._roster)
+        self._roster.update(query)
+        self._roster.save(batch)
         batch.commit()
 
     def _announce(self, device: KnownDevice, changed: bool) -> None:
@@ -500,8 +463,6 @@ class Client:
             )
         )
 
-    # Receiving, one after the other
-
     async def _work(self) -> None:
         while True:
             await (await self._inbox.get())()
@@ -510,7 +471,7 @@ class Client:
         for attempt in range(READ_ATTEMPTS):
             await self._linked.wait()
             try:
-                await self._read(stanza)
+                await self._reader.read(stanza)
             except RequestError:
                 # The link broke while the sender's keys were fetched: the message waits for the next one.
                 if attempt == READ_ATTEMPTS - 1:
@@ -519,74 +480,6 @@ class Client:
                 continue
             break
         done()
-
-    async def _read(self, stanza: Element) -> None:
-        devices = notified(stanza, DEVICES)
-        if devices is not None:
-            await self._devices_came(bare(stanza.get("from")) or self._jid, devices)
-            return
-        message = incoming(stanza, self._jid)
-        if message is None:
-            return
-        if message.element.get("type") == "error":
-            if not message.own:
-                condition = stanza_error(message.element)
-                self._tell(Failed(peer=message.sender, id=message.id, condition=condition))
-            return
-        encrypted = message.encrypted
-        if encrypted is not None:
-            await self._encrypted_came(message, encrypted)
-        elif message.body is not None and not message.own:
-            self._tell(Unencrypted(sender=message.sender, id=message.id, text=message.body))
-
-    async def _devices_came(self, jid: str, devices: Element) -> None:
-        async with self._keys.turn() as turn:
-            try:
-                await turn.update(jid, devices)
-            except OmemoXmlError:
-                return
-            self._fresh[jid] = self._clock()
-
-    async def _encrypted_came(self, message: Incoming, encrypted: Element) -> None:
-        try:
-            async with self._keys.turn() as turn:
-                decrypted = await turn.decrypt(encrypted, message.sender)
-                event: Event | None = None
-                if decrypted.plaintext is not None:
-                    event = self._understand(turn, message, decrypted.plaintext, decrypted.device, decrypted.trust)
-                if event is not None:
-                    turn.after.append(partial(self._tell, event))
-                self._post(turn, [])
-        except Duplicate:
-            return
-        except Unreadable as failure:
-            # Not worth a word: empty messages between other devices, and copies of what our others sent before this
-            # one was there.
-            elsewhere = failure.reason == "not-for-this-device" and (message.own or is_empty(encrypted))
-            if not elsewhere:
-                lost = Undecryptable(sender=message.sender, id=message.id, reason=failure.reason)
-                self._tell(lost)
-
-    def _understand(self, turn: Turn, message: Incoming, plaintext: bytes, device: int, trust: Trust) -> Event | None:
-        try:
-            envelope = sce.unseal(plaintext, sender=message.sender)
-        except sce.EnvelopeError:
-            return Undecryptable(sender=message.sender, id=message.id, reason="forged")
-        stamp = envelope.stamp if envelope.stamp is not None else message.delayed or self._clock()
-        peer = message.to if message.own else message.sender
-        origin = payloads.Origin(message.sender, peer, device, trust, envelope.id or message.id, stamp)
-        event = payloads.read(envelope.content, origin)
-        if event is None:
-            return None
-        if isinstance(event, Correction | Retraction) and not self._may_change(turn, event):
-            return None
-        state.remember(turn.batch, event, own=message.own)
-        return Sent(what=event) if message.own else event
-
-    def _may_change(self, turn: Turn, event: Correction | Retraction) -> bool:
-        """Not what the other side wrote (XEP-0308 §Security Considerations). What we do not have, we cannot judge."""
-        other = event.peer if event.sender == self._jid else self._jid
-        return not state.wrote(turn.batch, event.peer, other, event.ref)
 
     def _presence_came(self, presence: Element) -> None:
         sender, kind = bare(presence.get("from")), presence.get("type")

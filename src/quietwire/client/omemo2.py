@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,12 +33,12 @@ from omemo.session_manager import (
     SenderNotFound,
     SessionManager,
 )
-from omemo.storage import Just, Maybe, Nothing, Storage
-from omemo.types import DeviceInformation, DeviceList, JSONType, TrustLevel
+from omemo.types import DeviceInformation, DeviceList, TrustLevel
 from twomemo.twomemo import BundleImpl, KeyExchangeImpl, Twomemo
 
 from quietwire.client.db import Batch, Database
 from quietwire.client.errors import ClientError, NoDevices, RequestError
+from quietwire.client.omemo_library import BatchStorage, manager_class
 from quietwire.client.omemo_xml import (
     BUNDLES,
     DEVICES,
@@ -52,7 +51,6 @@ from quietwire.client.omemo_xml import (
     write_devices,
     write_message,
 )
-from quietwire.client.quiet import silence
 from quietwire.client.ratchets import Ratchets, Snapshot, same_exchange
 from quietwire.client.trust import Decision, Policy, Trust, first_decision, judge
 
@@ -72,8 +70,6 @@ _REASONS: Final[tuple[tuple[type[Exception], Reason], ...]] = (
     (PublicDataInconsistency, "forged"),
 )
 """Anything else is ``broken``."""
-
-silence("omemo")
 
 
 class Pep(Protocol):
@@ -114,31 +110,6 @@ class Decrypted:
     trust: Trust
 
 
-class BatchStorage(Storage):
-    """The library's storage on a `Batch`; outside a turn each write is a transaction of its own."""
-
-    def __init__(self, database: Database) -> None:
-        super().__init__(disable_cache=True)  # its cache would survive what a turn takes back
-        self._database = database
-        self.batch: Batch | None = None
-
-    async def _load(self, key: str) -> Maybe[JSONType]:
-        data = (self.batch or self._database.batch()).get(f"omemo{key}")
-        return Nothing() if data is None else Just(json.loads(data))
-
-    async def _store(self, key: str, value: JSONType) -> None:
-        batch = self.batch or self._database.batch()
-        batch.put(f"omemo{key}", json.dumps(value).encode())
-        if self.batch is None:
-            batch.commit()
-
-    async def _delete(self, key: str) -> None:
-        batch = self.batch or self._database.batch()
-        batch.delete(f"omemo{key}")
-        if self.batch is None:
-            batch.commit()
-
-
 class Turn:
     """One operation under the lock. `empties`: (bare JID, <encrypted/>) to be sent besides; add them to the batch."""
 
@@ -162,14 +133,6 @@ class Turn:
     async def update(self, jid: str, devices: Element) -> None:
         """A device list came by notification. Raises OmemoXmlError."""
         await self._omemo._manager.update_device_list(NS, jid, read_devices(devices))
-        await self._omemo._settle(jid)
-
-    async def refresh(self, jid: str) -> None:
-        """Fetches the device list. Raises RequestError."""
-        try:
-            await self._omemo._manager.refresh_device_list(NS, jid)
-        except (DeviceListDownloadFailed, DeviceListUploadFailed):
-            raise RequestError("remote-server-timeout") from None
         await self._omemo._settle(jid)
 
     async def caught_up(self) -> None:
@@ -233,7 +196,7 @@ class Omemo:
         self = cls(database, jid, pep, policy=policy, clock=clock, announce=announce)
         async with self.turn():
             try:
-                self._manager = await _manager_class(self).create(
+                self._manager = await manager_class(self).create(
                     [self._backend],
                     self._storage,
                     jid,
@@ -267,6 +230,11 @@ class Omemo:
                     call()
             finally:
                 self._turn = self._storage.batch = None
+
+    async def fetch(self, jid: str) -> Element:
+        """The device list of `jid` for `Turn.update`, empty if there is none. Raises RequestError."""
+        payload = await self._pep.fetch(jid, DEVICES, None)
+        return write_devices({}) if payload is None else payload
 
     async def publish_bundle(self) -> None:
         """Raises RequestError; the bundle stays stale then."""
@@ -396,7 +364,7 @@ class Omemo:
 
     # What the library asks of us
 
-    async def _fetch_bundle(self, jid: str, device: int) -> Bundle:
+    async def fetch_bundle(self, jid: str, device: int) -> Bundle:
         try:
             payload = await self._pep.fetch(jid, BUNDLES, str(device))
             if payload is None:
@@ -414,7 +382,7 @@ class Omemo:
             raise BundleDownloadFailed
         return bundle
 
-    async def _publish_bundle(self, bundle: BundleImpl) -> None:
+    async def publish_new_bundle(self, bundle: BundleImpl) -> None:
         if self._ready:
             self.bundle_stale.set()
             return
@@ -426,7 +394,7 @@ class Omemo:
         except RequestError as error:
             raise BundleUploadFailed from error
 
-    async def _fetch_devices(self, jid: str) -> DeviceList:
+    async def fetch_devices(self, jid: str) -> DeviceList:
         try:
             payload = await self._pep.fetch(jid, DEVICES, None)
             return {} if payload is None else read_devices(payload)
@@ -438,13 +406,17 @@ class Omemo:
         if self._turn is not None and isinstance(error, RequestError) and error.condition == "remote-server-timeout":
             self._turn.unreachable = True
 
-    async def _publish_devices(self, devices: DeviceList) -> None:
+    async def publish_devices(self, devices: DeviceList) -> None:
         try:
             await self._pep.publish(DEVICES, "current", write_devices(devices), many=False)
         except RequestError as error:
             raise DeviceListUploadFailed from error
 
-    async def _level(self, info: DeviceInformation) -> TrustLevel:
+    def send_empty(self, jid: str, encrypted: Element) -> None:
+        if self._turn is not None:
+            self._turn.empties.append((jid, encrypted))
+
+    async def level(self, info: DeviceInformation) -> TrustLevel:
         trust = judge(Decision(info.trust_level_name), self._policy)
         if trust.may_read:
             return TrustLevel.TRUSTED
@@ -465,41 +437,3 @@ def _is_duplicate(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def _manager_class(omemo: Omemo) -> type[SessionManager]:
-    """The library calls its hooks before `create` has returned the instance: they reach us through a closure."""
-
-    class Manager(SessionManager):
-        @staticmethod
-        async def _upload_bundle(bundle: Bundle) -> None:
-            await omemo._publish_bundle(cast(BundleImpl, bundle))
-
-        @staticmethod
-        async def _download_bundle(namespace: str, bare_jid: str, device_id: int) -> Bundle:  # noqa: ARG004 - the library's signature
-            return await omemo._fetch_bundle(bare_jid, device_id)
-
-        @staticmethod
-        async def _delete_bundle(namespace: str, device_id: int) -> None:
-            raise NotImplementedError("called by purge_backend only, which we do not offer")
-
-        @staticmethod
-        async def _upload_device_list(namespace: str, device_list: DeviceList) -> None:  # noqa: ARG004 - the library's signature
-            await omemo._publish_devices(device_list)
-
-        @staticmethod
-        async def _download_device_list(namespace: str, bare_jid: str) -> DeviceList:  # noqa: ARG004 - the library's signature
-            return await omemo._fetch_devices(bare_jid)
-
-        async def _evaluate_custom_trust_level(self, device: DeviceInformation) -> TrustLevel:
-            return await omemo._level(device)
-
-        async def _make_trust_decision(self, undecided: frozenset[DeviceInformation], identifier: str | None) -> None:
-            """Nothing is left undecided when encrypting: see `_level`."""
-
-        @staticmethod
-        async def _send_message(message: Message, bare_jid: str) -> None:
-            if omemo._turn is not None:
-                omemo._turn.empties.append((bare_jid, write_message(message)))
-
-    return Manager

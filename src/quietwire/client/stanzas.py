@@ -94,3 +94,13 @@ def delay(stanza: Element) -> float | None:
     except ValueError:
         return None
     return None if moment is None or moment.tzinfo is None else moment.timestamp()
+
+
+def stanza_error(stanza: Element) -> str:
+    """The condition of an error stanza (RFC 6120 §8.3.3)."""
+    error = stanza.find(f"{{{ns.CLIENT}}}error")
+    for child in error if error is not None else ():
+        space, _, name = child.tag[1:].partition("}")
+        if space == ns.STANZAS and name != "text":
+            return name
+    return "undefined-condition"

@@ -1,0 +1,412 @@
+"""The client on a server in memory: what it tells, what it keeps, and what it does not believe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omemo_world import ALICE, BOB, Nodes
+from test_db import Ring
+
+from quietwire.client import core, events, pubsub
+from quietwire.client.core import Client, Settings
+from quietwire.client.errors import ClientError, NoDevices, RequestError
+from quietwire.client.omemo_xml import DEVICES
+from quietwire.client.outbox import Entry, Outbox
+from quietwire.core import ns
+from quietwire.core.xml import Element, build, parse
+
+
+class Server:
+    """Delivers to all sessions of an account; keeps what passes, as a curious one would."""
+
+    def __init__(self) -> None:
+        self.nodes = Nodes()
+        self.sessions: dict[str, list[FakeAdapter]] = {}
+        self.passed: list[Element] = []
+
+    def route(self, sender: str, stanza: Element) -> None:
+        self.passed.append(stanza)
+        stanza.set("from", f"{sender}/r")
+        for session in self.sessions.get(stanza.get("to", ""), []):
+            session.deliver(stanza)
+        for session in self.sessions[sender]:
+            if stanza.tag == f"{{{ns.CLIENT}}}message" and stanza.get("id") not in session.written:
+                forwarded = build("{urn:xmpp:forward:0}forwarded", None, stanza)
+                carbon = build("{urn:xmpp:carbons:2}sent", None, forwarded)
+                session.deliver(build(f"{{{ns.CLIENT}}}message", {"from": sender}, carbon))
+
+
+class FakeAdapter:
+    """In the place of slixmpp: the same interface, a server that is called instead of written to."""
+
+    server: Server
+
+    def __init__(self, listener: Any, *, jid: str, outbox: Outbox, **_: object) -> None:
+        self.listener = listener
+        self.jid = jid
+        self.outbox = outbox
+        self.pep = self.server.nodes.of(jid)
+        self.written: set[str] = set()
+        self.acknowledging = True
+        self.open = 0
+
+    async def connect(self, seconds: float) -> None:
+        self.server.sessions.setdefault(self.jid, []).append(self)
+        self.outbox.enable()
+        waiting = self.outbox.start()
+        self.listener.session_began(len(waiting))
+        self.write(waiting)
+
+    async def close(self) -> None:
+        self.server.sessions[self.jid].remove(self)
+
+    def drop_link(self) -> None:
+        self.outbox.cut()
+        self.listener.link_lost()
+
+    def resume(self) -> None:
+        _, again = self.outbox.resume(self.outbox._h)
+        self.listener.session_resumed(len(again))
+        self.write(again)
+
+    def give_up_session(self) -> None:
+        self.outbox.lose()
+        self.drop_link()
+
+    def put(self, entry: Entry) -> None:
+        self.write(self.outbox.put(entry))
+
+    def write(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            stanza = parse(entry.data, ns.CLIENT)
+            self.written.add(stanza.get("id", ""))
+            if stanza.get("to"):
+                self.server.route(self.jid, stanza)
+        if self.acknowledging and entries:
+            confirmed = self.outbox.ack(self.outbox._h + self.outbox.unacked)
+            self.listener.confirmed([entry.id for entry in confirmed if entry.id])
+
+    def deliver(self, stanza: Element) -> None:
+        self.open += 1
+
+        def done() -> None:
+            self.open -= 1
+
+        self.listener.stanza_came(stanza, done)
+
+    async def request(self, type: str, payload: Element, to: str | None = None) -> Element:
+        iq = build(f"{{{ns.CLIENT}}}iq", {"type": "result"})
+        if payload.tag != f"{{{pubsub.PUBSUB}}}pubsub":
+            return iq
+        action = payload[0]
+        node = action.get("node", "")
+        if action.tag.endswith("publish"):
+            await self.pep.publish(node, action[0].get("id", ""), action[0][0], many=not node.endswith("devices"))
+            return iq
+        wanted = action[0].get("id") if len(action) else None
+        found = await self.pep.fetch(to or self.jid, node, wanted)
+        if found is None:
+            raise RequestError("item-not-found")
+        item = build(f"{{{pubsub.PUBSUB}}}item", {"id": wanted or "current"}, found)
+        iq.append(build(f"{{{pubsub.PUBSUB}}}pubsub", None, build(f"{{{pubsub.PUBSUB}}}items", None, item)))
+        return iq
+
+
+class Town:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.server = Server()
+        self.clients: list[Client] = []
+
+    async def move_in(self, jid: str, name: str) -> Client:
+        client = Client(Settings(jid=jid, password="p", store=self.folder / name))
+        self.clients.append(client)
+        await client.connect()
+        return client
+
+
+@pytest.fixture
+def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[Town], Awaitable[None]]], None]:
+    def run(test: Callable[[Town], Awaitable[None]]) -> None:
+        async def main() -> None:
+            made = Town(tmp_path)
+            monkeypatch.setattr(FakeAdapter, "server", made.server, raising=False)
+            try:
+                async with asyncio.timeout(20):
+                    await test(made)
+            finally:
+                for client in made.clients:
+                    await client.close()
+
+        asyncio.run(main())
+
+    rings: dict[str, Ring] = {}
+    monkeypatch.setattr(core, "Adapter", FakeAdapter)
+    monkeypatch.setattr(core, "CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(core, "_source", lambda jid, passphrase: core.FromKeyring(rings.setdefault(jid, Ring()), jid))
+    return run
+
+
+Run = Callable[[Callable[[Town], Awaitable[None]]], None]
+
+
+async def next_of(client: Client, kind: type[Any]) -> Any:
+    async for event in client.events():
+        if isinstance(event, kind):
+            return event
+    raise AssertionError("closed")
+
+
+def adapter_of(client: Client) -> FakeAdapter:
+    assert isinstance(client._adapter, FakeAdapter)
+    return client._adapter
+
+
+def forged(client: Client, text: str) -> None:
+    adapter_of(client).deliver(parse(text.encode(), ns.CLIENT))
+
+
+def test_the_server_sees_nothing_but_envelopes_of_one_size(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        first = await alice.send_text(BOB, "meet me at noon")
+        assert (await next_of(bob, events.Message)).text == "meet me at noon"
+        t.server.passed.clear()
+        await bob.send_text(ALICE, "yes")  # by now both sides have a session: no key exchange in the way
+        await next_of(alice, events.Message)
+        t.server.passed.clear()
+        await alice.send_chat_state(BOB, "composing")
+        await alice.send_receipt(BOB, first)
+        await alice.send_displayed(BOB, first)
+        await alice.send_reaction(BOB, first, ["👍"])
+        await alice.send_text(BOB, "a somewhat longer text than the others")
+        shapes = [[child.tag for child in stanza] for stanza in t.server.passed]
+        encrypted, hints = "{urn:xmpp:omemo:2}encrypted", "{urn:xmpp:hints}"
+        assert shapes == [[encrypted, f"{hints}no-store"], *[[encrypted, f"{hints}store"]] * 4]
+        sizes = {len(stanza.findtext(f"{encrypted}/{{urn:xmpp:omemo:2}}payload", "")) for stanza in t.server.passed}
+        assert len(sizes) == 1
+        assert {frozenset(stanza.keys()) for stanza in t.server.passed} == {frozenset({"to", "type", "id", "from"})}
+
+    town(test)
+
+
+def test_own_devices_hear_what_this_one_says(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, second, _ = await t.move_in(ALICE, "a1"), await t.move_in(ALICE, "a2"), await t.move_in(BOB, "b")
+        id = await alice.send_text(BOB, "hi")
+        sent = await next_of(second, events.Sent)
+        assert (sent.what.id, sent.what.peer, sent.what.sender) == (id, BOB, ALICE)
+        assert [event.what.text for event in second.history(BOB)] == ["hi"]  # type: ignore[attr-defined]
+
+    town(test)
+
+
+def test_a_message_is_acknowledged_once_it_is_on_disk(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_text(BOB, "hi")
+        assert adapter_of(bob).open == 1  # delivered, not yet read
+        await next_of(bob, events.Message)
+        await asyncio.sleep(0)
+        assert adapter_of(bob).open == 0
+        assert len(bob.history(ALICE)) == 1
+
+    town(test)
+
+
+def test_what_was_not_acknowledged_survives_the_program(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_text(BOB, "one")
+        await next_of(bob, events.Message)
+        adapter_of(alice).drop_link()
+        assert await next_of(alice, events.LinkLost)
+        await alice.send_text(BOB, "two")
+        await alice.send_chat_state(BOB, "composing")
+        assert not await alice.drained(0)
+        alice._closed = True  # as if killed: nothing is said, nothing is waited for
+        for task in alice._tasks:
+            task.cancel()
+        assert alice._omemo is not None
+        await alice._omemo.close()
+        assert alice._database is not None
+        alice._database.close()
+        t.clients.remove(alice)
+        t.server.sessions[ALICE].clear()
+        again = await t.move_in(ALICE, "a")
+        assert (await next_of(bob, events.Message)).text == "two"
+        assert await again.drained(0)
+
+    town(test)
+
+
+def test_a_resumption_is_told(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_text(BOB, "one")
+        adapter_of(alice).drop_link()
+        await alice.send_text(BOB, "two")
+        adapter_of(alice).resume()
+        assert (await next_of(alice, events.Resumed)).resent == 1
+        assert [(await next_of(bob, events.Message)).text for _ in range(2)] == ["one", "two"]
+
+    town(test)
+
+
+def test_corrections_and_retractions_by_the_wrong_side_are_ignored(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        id = await alice.send_text(BOB, "mine")
+        await next_of(bob, events.Message)
+        await bob.send_correction(ALICE, id, "forged")
+        await bob.send_retraction(ALICE, id)
+        await bob.send_text(ALICE, "end")
+        seen = []
+        async for event in alice.events():
+            seen.append(type(event).__name__)
+            if isinstance(event, events.Message):
+                break
+        assert "Correction" not in seen
+        assert "Retraction" not in seen
+        await alice.send_correction(BOB, id, "mine, corrected")
+        assert (await next_of(bob, events.Correction)).text == "mine, corrected"
+
+    town(test)
+
+
+def test_what_should_be_inside_is_not_read_outside(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+        forged(alice, f"<message from='{BOB}/r' id='1'><received xmlns='urn:xmpp:receipts' id='x'/></message>")
+        forged(alice, f"<message from='{BOB}/r' id='2'><envelope xmlns='urn:xmpp:sce:1'/></message>")
+        forged(alice, f"<message from='{BOB}/r' id='3'><body>in the clear</body></message>")
+        event = await next_of(alice, events.Unencrypted)
+        assert (event.id, event.text, event.sender) == ("3", "in the clear", BOB)
+
+    town(test)
+
+
+def test_another_account_cannot_take_a_message_for_its_own(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_text(BOB, "hi")
+        await next_of(bob, events.Message)
+        await alice.send_text(BOB, "copied")
+        stanza = t.server.passed[-1]
+        await next_of(bob, events.Message)
+        stanza.set("from", "mallory@c.example/r")
+        adapter_of(bob).deliver(stanza)
+        event = await next_of(bob, events.Undecryptable)
+        assert (event.sender, event.reason) == ("mallory@c.example", "unknown-device")
+
+    town(test)
+
+
+def test_presence_and_errors_are_told(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+        forged(alice, f"<presence from='{BOB}' type='subscribe'/>")
+        forged(alice, f"<presence from='{BOB}' type='subscribed'/>")
+        forged(alice, f"<presence from='{BOB}/r'/>")
+        forged(alice, f"<presence from='{ALICE}/other'/>")
+        forged(alice, f"<presence from='{BOB}/r' type='unavailable'/>")
+        condition = f"<error><remote-server-not-found xmlns='{ns.STANZAS}'/></error>"
+        forged(alice, f"<message from='{BOB}' id='9' type='error'>{condition}</message>")
+        assert (await next_of(alice, events.SubscriptionRequest)).jid == BOB
+        assert (await next_of(alice, events.Subscribed)).jid == BOB
+        assert (await next_of(alice, events.Available)).available
+        assert not (await next_of(alice, events.Available)).available
+        assert await next_of(alice, events.Failed) == events.Failed(
+            peer=BOB, id="9", condition="remote-server-not-found"
+        )
+
+    town(test)
+
+
+def test_roster_pushes_count_from_our_own_account_only(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+
+        def push(sender: str, jid: str) -> str | None:
+            item = build(f"{{{ns.ROSTER}}}item", {"jid": jid, "subscription": "both"})
+            query = build(f"{{{ns.ROSTER}}}query", None, item)
+            attributes = {"type": "set", "id": "1"} | ({"from": sender} if sender else {})
+            return alice.request_came(build(f"{{{ns.CLIENT}}}iq", attributes, query)).get("type")
+
+        assert push(BOB, "evil@e.example") == "error"
+        assert push("", BOB) == "result"
+        assert push(ALICE, "c@c.example") == "result"
+        assert [contact.jid for contact in alice.roster()] == [BOB, "c@c.example"]
+
+    town(test)
+
+
+def test_a_device_that_appears_is_heard_of_and_written_to(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b1")
+        await alice.send_text(BOB, "one")
+        assert (await next_of(alice, events.DeviceAnnounced)).device == bob.device
+        second = await t.move_in(BOB, "b2")
+        item = build(f"{{{pubsub.EVENT}}}item", {"id": "current"}, t.server.nodes.items[BOB, DEVICES]["current"])
+        items = build(f"{{{pubsub.EVENT}}}items", {"node": DEVICES}, item)
+        event = build(f"{{{pubsub.EVENT}}}event", None, items)
+        adapter_of(alice).deliver(build(f"{{{ns.CLIENT}}}message", {"from": BOB, "type": "headline"}, event))
+        assert (await next_of(alice, events.DeviceAnnounced)).device == second.device
+        await alice.send_text(BOB, "two")
+        assert (await next_of(second, events.Message)).text == "two"
+        assert {device.device for device in await alice.devices(BOB)} == {bob.device, second.device}
+
+    town(test)
+
+
+def test_nobody_to_read_it_is_an_error_and_nothing_is_sent(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+        t.server.passed.clear()
+        with pytest.raises(NoDevices):
+            await alice.send_text(BOB, "hi")
+        with pytest.raises(ClientError, match="not an address"):
+            await alice.send_text("@", "hi")
+        assert t.server.passed == []
+        assert alice.history(BOB) == []
+
+    town(test)
+
+
+def test_a_flood_ends_the_session_not_the_memory(town: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core, "MAX_INBOX", 3)
+    monkeypatch.setattr(core, "MAX_EVENTS", 2)
+
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+        await next_of(alice, events.Connected)
+        await asyncio.sleep(0)
+        for number in range(4):
+            forged(alice, f"<message from='{BOB}' id='{number}'><body>x</body></message>")
+        assert await next_of(alice, events.LinkLost)
+        for number in range(5):
+            alice._tell(events.Resumed(resent=number))
+        assert [(await next_of(alice, events.Resumed)).resent for _ in range(2)] == [3, 4]
+
+    town(test)
+
+
+def test_closing_twice_and_using_after_it(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+        await alice.close()
+        await alice.close()
+        with pytest.raises(ClientError, match="not connected"):
+            await alice.send_text(BOB, "x")
+        assert [event async for event in alice.events()][-1:] == [events.Connected(resent=0)]
+
+    town(test)
+
+
+def test_an_address_that_is_none() -> None:
+    with pytest.raises(ClientError, match="not a JID"):
+        Client(Settings(jid="@", password="p", store=Path("s")))
