@@ -1,7 +1,7 @@
 """`python -m quietwire` and the `quietwire` command.
 
-TLS record padding is OpenSSL's, and OpenSSL reads its configuration when `ssl` or `hashlib` is first imported. So before
-importing more than sys, os and tomllib, a server whose links are padded starts itself again with that configuration.
+TLS record padding is OpenSSL's, and OpenSSL reads its configuration when `ssl` or `hashlib` is first imported. So
+before importing more than sys, os and tomllib, a server whose links are padded starts itself again with it.
 """
 
 import os

@@ -53,14 +53,17 @@ class Composition:
     """Where it listens, by the keys of `[listen]`."""
 
     async def stop(self) -> None:
-        """Listeners, streams, commit, close (DESIGN §4)."""
+        """Listeners, streams, commit, close (DESIGN §4). Raises StorageError if the disk refuses what was accepted."""
         self.control.close()
-        await self.daemon.stop(self._shut_down)
+        await self.daemon.stop(
+            # First: that a user is gone is told to other servers when the connection is.
+            (self.server.shut_down, lambda: self.server.streams),
+            (self._leave, lambda: self.federation.streams + self.incoming.streams),
+        )
         self.storage.close()
         self.shell.close()
 
-    def _shut_down(self) -> None:
-        self.server.shut_down()  # first: what sessions leave behind may be for other servers
+    def _leave(self) -> None:
         self.federation.close()
         self.incoming.shut_down()
 
@@ -147,7 +150,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         note=log.note,
         fault=log.fault,
     )
-    daemon = Daemon(shell, lambda: server.streams + incoming.streams + federation.streams)
+    daemon = Daemon(shell)
     clients = wrap("c2s", server.accept)
     peers = wrap("s2s", incoming.accept)
     listen = config.listen

@@ -27,7 +27,7 @@ async def serve(config: Config, wrap: Wrap = plain_wrap) -> None:
     # What lives since the start is never garbage: the collector need not walk it (DESIGN §10).
     gc.collect()
     gc.freeze()
-    # Stanzas die young and by reference count: looking for cycles every 700 objects costs a seventh of a message's time.
+    # Stanzas die young and by reference count: to look for cycles every 700 objects costs a seventh of a message.
     gc.set_threshold(20_000, 20, 50)
     for key, port in composition.ports.items():
         log.note("listening", where=key, port=str(port))

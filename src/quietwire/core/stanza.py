@@ -79,9 +79,15 @@ class Stanza(Child):
     END: ClassVar[bytes]
 
     def __init__(
-        self, attributes: dict[str, str], inner: bytes = b"", names: tuple[str, ...] = (), raw: bytes = b"", *, to: JID | None = None,
+        self,
+        attributes: dict[str, str],
+        inner: bytes = b"",
+        names: tuple[str, ...] = (),
+        raw: bytes = b"",
+        *,
+        to: JID | None = None,
         from_: JID | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.kind = self.KIND
         self.attributes = attributes
         self.inner = inner
@@ -139,7 +145,7 @@ class Stanza(Child):
             if to:
                 out += f" to='{to}'"
             for key, value in attributes.items():
-                if key != "to" and key != "from":
+                if key not in _ADDRESSES:
                     out += f" {key}='{value}'" if key[0] != "{" else attr(key, value)
             return out
         if from_:

@@ -34,7 +34,7 @@ async def open_control(path: Path, serve: Serve) -> asyncio.AbstractServer:
         finally:
             writer.close()
 
-    path.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # noqa: ASYNC240 - once, at the start
     old = os.umask(0o177)
     try:
         return await asyncio.start_unix_server(connected, path, limit=REQUEST_BYTES)

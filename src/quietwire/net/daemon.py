@@ -31,12 +31,15 @@ class Listener:
     """The configuration's name for it, for error messages."""
 
 
+Stage = tuple[Callable[[], None], Callable[[], int]]
+"""(closes some streams, counts those of them that are still open)."""
+
+
 @dataclass(slots=True)
 class Daemon:
-    """Keeps listeners and stops them. `streams()` counts the connections that are still open."""
+    """Keeps listeners and stops them."""
 
     shell: Shell
-    streams: Callable[[], int]
     _servers: list[asyncio.Server] = field(default_factory=list)
 
     async def listen(self, listener: Listener) -> int:
@@ -67,11 +70,12 @@ class Daemon:
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
-    async def stop(self, shut_down: Callable[[], None]) -> None:
-        """Closes the listeners, then the streams, and waits for them."""
+    async def stop(self, *stages: Stage) -> None:
+        """Closes the listeners, then the streams, stage by stage: what the end of one has to say, the next carries."""
         for server in self._servers:
             server.close()
-        shut_down()
         deadline = self.shell.loop.time() + STOP_SECONDS
-        while self.streams() and self.shell.loop.time() < deadline:
-            await asyncio.sleep(0.02)
+        for shut_down, streams in stages:
+            shut_down()
+            while streams() and self.shell.loop.time() < deadline:  # noqa: ASYNC110 - the kernel tells nobody
+                await asyncio.sleep(0.02)

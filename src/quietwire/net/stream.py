@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
             return
         if transport is None or self._stream is None:
             return
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = transport
         self._tls_pending = False
         self._secured()
         self._stream.secured()

@@ -103,8 +103,8 @@ class ClientStream:
     """Implements `links.Stream`."""
 
     __slots__ = (
-        "_account", "_attempts", "_bound", "_busy", "_closing", "_exchange", "_gone", "_host", "_inbox", "_link", "_open",
-        "_parser", "_received", "_timer",
+        "_account", "_attempts", "_bound", "_busy", "_closing", "_exchange", "_gone", "_host", "_inbox", "_link",
+        "_open", "_parser", "_received", "_timer",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:

@@ -14,6 +14,7 @@ from quietwire.server.accounts import Accounts
 from quietwire.server.module import (
     AccountHook,
     Context,
+    Every,
     IqGet,
     IqHandler,
     IqSet,
@@ -91,11 +92,16 @@ class Router:
                         self._session[event].append((session_hook, context))
                     case AccountHook("erased", erased_hook):
                         self._erased.append((erased_hook, context))
+                    case Every(seconds, hook):
+                        self.timers.every(seconds, self._ticker(hook, context))
                     case _:
                         pass  # the others are taken by server.py
         staged.sort(key=lambda item: item[0])
         self._local = tuple((hook, context) for stage, hook, context in staged if stage != Stage.LEAVE)
         self._remote = tuple((hook, context) for stage, hook, context in staged if stage != Stage.ROUTE)
+
+    def _ticker(self, hook: Callable[[Context], None], base: Context) -> Callable[[], None]:
+        return lambda: hook(self.context(base, None, None))
 
     def context(self, base: Context, account: Account | None, session: Session | None) -> Context:
         return Context(base.domain, account, session, base.state, self.clock(), self, base.ports)
