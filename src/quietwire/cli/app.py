@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from quietwire.cli import account, client, quickstart, serve
+from quietwire.cli import account, client, lab, quickstart, serve
 from quietwire.core.errors import QuietwireError
 
 app = typer.Typer(
@@ -16,7 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (quickstart, serve, account, client):
+for part in (quickstart, serve, account, client, lab):
     part.register(app)
 
 

@@ -101,14 +101,19 @@ class World:
 
     # Building, playing, taking down.
 
-    async def live(self, script: Script) -> None:
-        """Builds the world, plays the script in it and takes it down, whatever happens. Raises BedError."""
+    async def live(self, script: Script, begin: asyncio.Event | None = None) -> None:
+        """Builds the world, plays the script in it once `begin` is set, and takes it down, whatever happens.
+
+        Raises BedError.
+        """
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._take_down)
             for name in ("traces", "truth", "clients", "logs", *DOMAINS):
                 (self.folder / name).mkdir(parents=True)
             await self._build()
             await self._befriend()
+            if begin is not None:
+                await begin.wait()
             self.say("talking")
             await self._play(script)
             self.say("waiting for what is under way")

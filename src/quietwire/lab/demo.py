@@ -1,0 +1,154 @@
+"""The demo: two worlds, `off` and `padded`, in which the same talk is played, and what each adversary made of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from quietwire.lab import checks, report, truth
+from quietwire.lab.findings import Finding, from_json
+from quietwire.lab.processes import run_once
+from quietwire.lab.report import Cell
+from quietwire.lab.score import Known
+from quietwire.lab.testbed import DEVICES, DOMAINS, PEOPLE, Commands, World
+from quietwire.lab.workload import Script, script
+
+PROFILES = ("off", "padded")
+EACH = 21
+"""Messages that each says, besides a correction."""
+WATCHED = "alice@a.example"
+OBSERVER_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    profile: str
+    cells: list[Cell] = field(default_factory=list)
+    violations: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+async def run(
+    folder: Path, *, seconds: float, seed: int, commands: Commands, say: Callable[[str, str], None]
+) -> list[Outcome]:
+    """Plays both worlds. The second is built while the first one talks, so that the whole takes little over a minute.
+
+    `say` is told (profile, what is going on). Raises BedError, ValueError for too short a time.
+    """
+    talk = script((next(iter(PEOPLE)), list(PEOPLE)[1]), seconds=seconds, each=EACH, seed=seed)
+    talking = asyncio.Event()
+    quiet = asyncio.Event()
+
+    async def first() -> Outcome:
+        def told(what: str) -> None:
+            say(PROFILES[0], what)
+            if what == "talking":
+                talking.set()
+            elif what == "reading the traces":
+                quiet.set()
+
+        try:
+            return await _world(folder / PROFILES[0], PROFILES[0], talk, commands, told)
+        finally:
+            talking.set()
+            quiet.set()
+
+    async def second() -> Outcome:
+        await talking.wait()
+        return await _world(
+            folder / PROFILES[1], PROFILES[1], talk, commands, lambda what: say(PROFILES[1], what), quiet
+        )
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(first()), group.create_task(second())]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
+
+
+async def _world(
+    folder: Path,
+    profile: str,
+    talk: Script,
+    commands: Commands,
+    say: Callable[[str], None],
+    begin: asyncio.Event | None = None,
+) -> Outcome:
+    started = time.monotonic()
+    world = World(folder, profile, commands, say)
+    await world.live(talk, begin)
+    say("reading the traces")
+    outcome = Outcome(profile)
+    events = truth.read(world.truth_files)
+    known = Known(tuple(event for event in events if event.event == "sent"), truth.read_facts(world.facts_file))
+    for adversary, place in evidence(world).items():
+        findings = await observe(adversary, place, folder / "observed")
+        outcome.cells += report.cells(adversary, findings, known, WATCHED)
+    outcome.violations = [
+        *world.troubles,
+        *checks.delivery(events, known.facts),
+        *checks.readable(talk.canaries, must_be_sealed(world)),
+        *_search_works(talk.canaries[0], folder),
+    ]
+    outcome.seconds = time.monotonic() - started
+    say("done")
+    return outcome
+
+
+def evidence(world: World) -> dict[str, Path]:
+    """What each adversary is given, in the order of the report."""
+    home, away = DOMAINS
+    return {
+        "live-server": world.trace(f"live-server.{home}"),
+        "disk": world.data(home),
+        "server-network": world.trace(f"server-network.{home}"),
+        "client-network": world.trace("client-network.alice"),
+        "peer-server": world.trace(f"live-server.{away}"),
+    }
+
+
+def must_be_sealed(world: World) -> list[tuple[str, Path]]:
+    """All places where no text may be readable: traces, both disks, the clients' own stores, every log."""
+    return [
+        ("the traces", world.folder / "traces"),
+        *((f"the disk of {domain}", world.data(domain)) for domain in DOMAINS),
+        *((f"the store of {w}'s {d}", world.folder / "clients" / f"{w}-{d}.sqlite") for w in PEOPLE for d in DEVICES),
+        ("the logs", world.folder / "logs"),
+    ]
+
+
+def _search_works(word: str, folder: Path) -> list[str]:
+    """A search that finds nothing proves something only if it finds what is there."""
+    planted = folder / "planted"
+    planted.write_bytes(b"<body>" + word.encode() + b"</body>")
+    return [] if checks.readable([word], [("control", planted)]) else ["readable: the search missed a planted text"]
+
+
+async def observe(adversary: str, evidence: Path, place: Path) -> list[Finding]:
+    """Runs an adversary as a process of its own, in a folder with a copy of its evidence and nothing else."""
+    copy = _hand_over(evidence, place / adversary)
+    argv = [sys.executable, "-m", "quietwire.lab.observers", adversary, str(copy)]
+    environment = {key: value for key, value in os.environ.items() if key in ("PATH", "PYTHONPATH", "LANG")}
+    return from_json(json.loads(await run_once(argv, environment, OBSERVER_SECONDS)))
+
+
+def _hand_over(evidence: Path, room: Path) -> Path:
+    room.mkdir(parents=True)
+    copy = room / evidence.name
+    if evidence.is_dir():
+        shutil.copytree(evidence, copy, ignore=lambda _, names: {name for name in names if name.endswith(".sock")})
+    else:
+        shutil.copyfile(evidence, copy)
+    return copy
+
+
+def failed(outcomes: Sequence[Outcome]) -> bool:
+    return any(outcome.violations for outcome in outcomes)
