@@ -228,6 +228,20 @@ def test_requests() -> None:
     on_a_bench(test)
 
 
+def test_a_cancellation_that_comes_with_the_answer_is_not_swallowed() -> None:
+    async def test(bench: Bench) -> None:
+        asking = asyncio.ensure_future(bench.adapter.request("get", build("{x}q")))
+        await asyncio.sleep(0)
+        id = re.search(r"id='(\w+)'", bench.wire.take())
+        assert id is not None
+        bench.server(f"<iq type='result' id='{id[1]}'/>")
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+
+    on_a_bench(test)
+
+
 def test_requests_of_others_are_answered_once() -> None:
     async def test(bench: Bench) -> None:
         bench.server("<iq type='get' id='1' from='b.example'><ping xmlns='urn:xmpp:ping'/></iq>")

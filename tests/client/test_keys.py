@@ -59,6 +59,13 @@ def test_the_keyring_opens() -> None:
         open_lock(lock, Passphrase("x"))
 
 
+def test_a_system_without_a_keyring_says_what_to_do() -> None:
+    from keyring.backends.fail import Keyring as NoKeyring
+
+    with pytest.raises(StoreError, match="give the store a passphrase"):
+        new_lock(FromKeyring(NoKeyring(), "a@x.example"), counted)
+
+
 def test_a_second_store_takes_the_same_entry() -> None:
     keyring = FakeKeyring()
     first, _ = new_lock(FromKeyring(keyring, "a"), counted)
