@@ -12,6 +12,7 @@ from typing import Any
 
 from quietwire.cli.config import Config
 from quietwire.cli.logs import Log
+from quietwire.cli.padding import padding_in_force
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.core.jid import JID
 from quietwire.core.later import Later, drive
@@ -27,6 +28,7 @@ from quietwire.server.federation import Federation
 from quietwire.server.modules import discover
 from quietwire.server.s2s_in import Incoming
 from quietwire.server.server import Ports, Server
+from quietwire.shaping.policy import Policy, Profile
 from quietwire.store.sqlite import SqliteStorage
 
 Wrap = Callable[[str, Accept], Accept]
@@ -103,7 +105,8 @@ def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
 
 async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composition:
     """Builds the server and opens its ports. Raises ConfigError."""
-    shell = Shell(asyncio.get_running_loop())
+    policy = Policy(Profile(config.links.profile), config.links.block)
+    shell = Shell(asyncio.get_running_loop(), policy=policy, tls_pads=padding_in_force() == policy.block)
     certificate = own_certificate(config.tls.certificate)
     contexts = {
         "c2s": client_context(config.tls.certificate, config.tls.key),

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 VARIABLE = "OPENSSL_CONF"
+IN_FORCE = "QUIETWIRE_PADDED"
+"""Tells the program that was started again which block its OpenSSL pads to."""
 TEMPLATE = """openssl_conf = quietwire
 [quietwire]
 ssl_conf = ssl
@@ -46,14 +48,20 @@ def wanted_block(arguments: Sequence[str]) -> int:
     return block if isinstance(block, int) else 0
 
 
+def padding_in_force() -> int:
+    """The block that this process' OpenSSL was started with, 0 for none."""
+    block = os.environ.get(IN_FORCE, "")
+    return int(block) if block.isdecimal() else 0
+
+
 def restart_padded(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Executes this program again with padding if it wants it and has it not yet; otherwise returns."""
     block = wanted_block(arguments)
-    if not block or environment.get("QUIETWIRE_PADDED") == str(block):
+    if not block or environment.get(IN_FORCE) == str(block):
         return
     # An anonymous file that the new program inherits: nothing is left on the disk.
     descriptor = os.memfd_create("openssl-padding", 0)
     os.write(descriptor, openssl_configuration(block).encode())
     os.set_inheritable(descriptor, True)
-    padded = {**environment, VARIABLE: f"/proc/self/fd/{descriptor}", "QUIETWIRE_PADDED": str(block)}
+    padded = {**environment, VARIABLE: f"/proc/self/fd/{descriptor}", IN_FORCE: str(block)}
     os.execve(sys.executable, [sys.executable, "-m", "quietwire", *arguments[1:]], padded)  # noqa: S606

@@ -11,6 +11,8 @@ from typing import Protocol, TypeVar
 
 from quietwire.core.later import Later
 from quietwire.server.timers import Timers
+from quietwire.shaping.outbox import Outbox
+from quietwire.shaping.policy import Policy
 
 T = TypeVar("T")
 
@@ -24,13 +26,26 @@ class Flushes(Protocol):
 class Shell:
     """Binds the pure server to one event loop."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, workers: int = 1) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        workers: int = 1,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
+        tls_pads: bool = False,
+    ) -> None:
+        """`tls_pads`: this process' OpenSSL pads TLS 1.3 records as `policy` asks."""
         self.loop = loop
+        self._policy = policy
+        self._tls_pads = tls_pads
         self.timers = Timers(time.monotonic, self._rearm)
         self._alarm: asyncio.TimerHandle | None = None
         self._pending: list[Flushes] = []
         # PBKDF2 lets go of the interpreter lock: one worker leaves the other core to the loop.
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="compute")
+
+    def outbox(self, tls_version: str | None) -> Outbox:
+        """The outbox, which is the shaper, of a connection that is secured by `tls_version`."""
+        return self._policy.outbox(records_padded=self._tls_pads and tls_version == "TLSv1.3")
 
     # -- writes: once per connection and turn ---------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from typing import cast
 from quietwire.net.shell import Shell
 from quietwire.net.tls import channel_bindings, peer_domains
 from quietwire.server.links import Link, Stream
+from quietwire.shaping.outbox import Outbox
 
 OUTBOX_BYTES = 8 << 20
 """Not yet in the kernel's hands. A phone that wakes to a thousand messages has 2 MB waiting; a peer that lets more
@@ -26,7 +27,7 @@ class Connection(asyncio.Protocol):
     """Implements `links.Link` on a transport; `accept` makes the stream that it belongs to."""
 
     __slots__ = (
-        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_paused",
+        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_outbox", "_paused",
         "_server_name", "_server_side", "_shell",
         "_stream", "_tls_pending", "_transport", "_unwritten", "secure",
     )  # fmt: skip
@@ -51,7 +52,9 @@ class Connection(asyncio.Protocol):
         self._server_name = server_name
         self._transport: asyncio.Transport | None = None
         self._stream: Stream | None = None
-        self._out: list[bytes] = []
+        self._outbox = Outbox()
+        self._out = self._outbox.parts
+        """The outbox's parts, which the hot path appends to."""
         self._closing = False
         self._paused = False
         self._tls_pending = False
@@ -71,6 +74,9 @@ class Connection(asyncio.Protocol):
 
     def _secured(self) -> None:
         self.secure = True
+        assert self._transport is not None
+        self._outbox = self._shell.outbox(self._transport.get_extra_info("ssl_object").version())
+        self._out = self._outbox.parts
         if self._server_side:
             self._bindings = channel_bindings(self._certificate)
 
@@ -112,9 +118,7 @@ class Connection(asyncio.Protocol):
         if transport is None or self._stream is None:
             return
         if self._out:
-            out = self._out
-            transport.write(out[0] if len(out) == 1 else b"".join(out))
-            out.clear()
+            transport.write(self._outbox.take())
         waiting = transport.get_write_buffer_size()
         if waiting == 0:
             self._stream.written()
