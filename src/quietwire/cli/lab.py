@@ -21,6 +21,7 @@ STAGES = (
     "starting servers",
     "starting four clients",
     "subscribing",
+    "waiting for its turn",
     "talking",
     "waiting for what is under way",
     "reading the traces",

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,74 +31,68 @@ class Outcome:
     profile: str
     cells: list[Cell] = field(default_factory=list)
     violations: list[str] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 async def run(
     folder: Path, *, seconds: float, seed: int, commands: Commands, say: Callable[[str, str], None]
 ) -> list[Outcome]:
-    """Plays both worlds. The second is built while the first one talks, so that the whole takes little over a minute.
+    """Builds both worlds, plays the talk in one after the other, then has the adversaries read what they got.
 
-    `say` is told (profile, what is going on). Raises BedError, ValueError for too short a time.
+    Nothing else is done while people talk: load would blur the times that the adversaries go by. `say` is told
+    (profile, what is going on). Raises BedError, ValueError for too short a time.
     """
     talk = script((next(iter(PEOPLE)), list(PEOPLE)[1]), seconds=seconds, each=EACH, seed=seed)
-    talking = asyncio.Event()
-    quiet = asyncio.Event()
+    built = {profile: asyncio.Event() for profile in PROFILES}
+    over = {profile: asyncio.Event() for profile in PROFILES}
 
-    async def first() -> Outcome:
+    async def one(place: int) -> Outcome:
+        profile = PROFILES[place]
+        begin = asyncio.Event()
+
         def told(what: str) -> None:
-            say(PROFILES[0], what)
-            if what == "talking":
-                talking.set()
-            elif what == "reading the traces":
-                quiet.set()
+            say(profile, what)
 
+        async def turn() -> None:
+            for event in built.values():
+                await event.wait()
+            if place:
+                await over[PROFILES[place - 1]].wait()
+            begin.set()
+
+        waiting = asyncio.get_running_loop().create_task(turn())
+        world = World(folder / profile, profile, commands, told)
         try:
-            return await _world(folder / PROFILES[0], PROFILES[0], talk, commands, told)
+            await world.live(talk, built[profile], begin)
         finally:
-            talking.set()
-            quiet.set()
-
-    async def second() -> Outcome:
-        await talking.wait()
-        return await _world(
-            folder / PROFILES[1], PROFILES[1], talk, commands, lambda what: say(PROFILES[1], what), quiet
-        )
+            waiting.cancel()
+            over[profile].set()
+        await over[PROFILES[-1]].wait()
+        told("reading the traces")
+        outcome = await _judge(world, talk)
+        told("done")
+        return outcome
 
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(first()), group.create_task(second())]
+            tasks = [group.create_task(one(place)) for place in range(len(PROFILES))]
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     return [task.result() for task in tasks]
 
 
-async def _world(
-    folder: Path,
-    profile: str,
-    talk: Script,
-    commands: Commands,
-    say: Callable[[str], None],
-    begin: asyncio.Event | None = None,
-) -> Outcome:
-    started = time.monotonic()
-    world = World(folder, profile, commands, say)
-    await world.live(talk, begin)
-    say("reading the traces")
-    outcome = Outcome(profile)
+async def _judge(world: World, talk: Script) -> Outcome:
+    outcome = Outcome(world.profile)
     events = truth.read(world.truth_files)
     known = Known(tuple(event for event in events if event.event == "sent"), truth.read_facts(world.facts_file))
     for adversary, place in evidence(world).items():
-        findings = await observe(adversary, place, folder / "observed")
+        findings = await observe(adversary, place, world.folder / "observed")
         outcome.cells += report.cells(adversary, findings, known, WATCHED)
     outcome.violations = [
         *world.troubles,
         *checks.delivery(events, known.facts),
         *checks.readable(talk.canaries, must_be_sealed(world)),
-        *_search_works(talk.canaries[0], folder),
+        *_search_works(talk.canaries[0], world.folder),
     ]
-    outcome.seconds = time.monotonic() - started
-    say("done")
     return outcome
 
 

@@ -61,7 +61,7 @@ def _who(answer: Mapping[str, Any], known: Known, watched: str) -> Score:
         if watched not in accounts or not accounts & peers:
             continue
         named = sum(1 for name in pair if "@" in name)
-        if named / 2 >= best:
+        if max(named, 1) / 2 > best:
             best, words = (1.0, " with ".join(pair)) if named == 2 else (0.5, f"{pair[0]} with somebody at {pair[1]}")
     return Score(best, words, truth)
 
@@ -113,7 +113,7 @@ def _count(answer: Mapping[str, Any], known: Known, watched: str) -> Score:
     wrong = sum(abs(counted[account] - n) for account, n in there.items())
     total = sum(there.values())
     words = ", ".join(f"{account.partition('@')[0]} {counted[account]}" for account in sorted(there))
-    return Score(max(0.0, 1 - wrong / total), f"{sum(counted.values())} of {total} counted: {words}", truth)
+    return Score(max(0.0, 1 - wrong / total), f"{sum(counted.values())} counted, {total} there: {words}", truth)
 
 
 def _lengths(answer: Mapping[str, Any], known: Known, watched: str) -> Score:

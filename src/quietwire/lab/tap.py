@@ -97,7 +97,6 @@ class Tap:
         self._links: set[_Link] = set()
         self._server: asyncio.Server | None = None
         self._closed = False
-        self._down = False
 
     async def start(self) -> int:
         """Listens; returns the port."""
@@ -112,14 +111,6 @@ class Tap:
             link.reset()
         return len(links)
 
-    def fail(self) -> None:
-        """The network fails: connections are torn down, and new ones are, until `mend`."""
-        self._down = True
-        self.cut()
-
-    def mend(self) -> None:
-        self._down = False
-
     async def close(self) -> None:
         self._closed = True
         self.cut()
@@ -133,10 +124,6 @@ class Tap:
         return link.near
 
     # What the links report.
-
-    @property
-    def down(self) -> bool:
-        return self._down
 
     def opened(self, link: _Link) -> None:
         for writer in self._writers:
@@ -169,9 +156,6 @@ class _Link:
 
     def accepted(self) -> None:
         self.tap.opened(self)
-        if self.tap.down:
-            self.reset()
-            return
         self.near.pause()  # nothing is read before there is somewhere to put it
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
 

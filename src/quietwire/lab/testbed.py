@@ -37,8 +37,6 @@ ADDRESSES = {
 START_SECONDS = 30.0
 SETTLE_SECONDS = 15.0
 """For the last items to arrive; what is not there then counts as lost."""
-DOWN_SECONDS = 0.6
-"""How long a cut link stays down."""
 
 PADDING = """openssl_conf = quietwire
 [quietwire]
@@ -101,8 +99,8 @@ class World:
 
     # Building, playing, taking down.
 
-    async def live(self, script: Script, begin: asyncio.Event | None = None) -> None:
-        """Builds the world, plays the script in it once `begin` is set, and takes it down, whatever happens.
+    async def live(self, script: Script, built: asyncio.Event, begin: asyncio.Event) -> None:
+        """Builds the world and sets `built`, plays the script once `begin` is set, takes all down whatever happens.
 
         Raises BedError.
         """
@@ -112,8 +110,9 @@ class World:
                 (self.folder / name).mkdir(parents=True)
             await self._build()
             await self._befriend()
-            if begin is not None:
-                await begin.wait()
+            built.set()
+            self.say("waiting for its turn")
+            await begin.wait()
             self.say("talking")
             await self._play(script)
             self.say("waiting for what is under way")
@@ -291,10 +290,7 @@ class World:
     async def _do(self, step: Step, ids: Mapping[str, asyncio.Future[str]]) -> None:
         actor = self._actors[step.who, DEVICES[0]]
         if step.do == "cut":
-            tap = self._taps[step.who, DEVICES[0]]
-            tap.fail()
-            await asyncio.sleep(DOWN_SECONDS)
-            tap.mend()
+            self._taps[step.who, DEVICES[0]].cut()
             return
         arguments: dict[str, Any] = {"to": self._other(step.who)}
         if step.text:

@@ -15,7 +15,7 @@ def of_talk(guesses: Sequence[Guess], source: str, sizes: str) -> list[Finding]:
     refs = tuple(guess.event.ref for guess in guesses)
     text_refs = tuple(guess.event.ref for guess in texts)
     sure = sum(guess.confidence for guess in texts) / len(texts) if texts else 0.0
-    rule = "a text is what is answered within the usual moment of an automatic receipt, or too big to be anything else"
+    rule = "texts are what the likeliest story of notices, texts, prompt receipts and markers makes of it"
     timed = [{"time": g.event.time, "from": g.event.sender, "id": g.event.ref} for g in texts]
     measured = [
         {"time": g.event.time, "from": g.event.sender, "length": characters(g.event.level)}

@@ -48,7 +48,7 @@ def observe(trace: LinkTrace) -> list[Finding]:
     return [
         Finding(
             "who",
-            {"pairs": [list(pair) for pair in pairs]},
+            {"pairs": [list(pair) for pair in sorted(pairs, key=lambda pair: -len(pairs[pair]))]},
             "records on a client's link and on the link to another server move within a tenth of a second",
             0.9 if pairs else 0.0,
             tuple(ref for refs in pairs.values() for ref in refs),

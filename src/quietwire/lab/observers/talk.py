@@ -1,27 +1,33 @@
 """What can be told from a row of sealed messages by times and size classes alone; used by all who see such a row.
 
 The attacker knows the software (Kerckhoffs), so also these: envelopes are padded to size classes, and only texts can
-be in a class above the smallest; a client answers a text with a receipt at once, without its user; people type before
-they send and look after something arrived. That is enough to sort a conversation without opening anything.
+be in a class above the smallest; a client answers each text with a receipt at once and in order, without its user;
+people type before they send and look after something arrived. From that the likeliest story is searched that explains
+the whole row: a beam search, since each message's meaning depends on those before it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 CLASSES = (512, 1024, 2048, 4096, 8192, 16384)
 """Ciphertext sizes of the client's envelopes, in bytes (docs/protocols/traces.md, "What an attacker is told")."""
 OVERHEAD = 410
 """Bytes of an envelope that are not text: element names, ids, time, sender."""
 
-PROMPT = 0.4
-"""Seconds within which an answer may be automatic."""
-TYPED = 1.2
-"""A typing notice comes at most so many seconds before its text in a lively talk."""
-SEEN = 1.5
-"""A displayed marker comes at most so many seconds after the text."""
-BIN = 0.01
+BEAM = 150
+"""Stories kept at each step; with more, the answers on recorded talks did not change."""
+PROMPT = 0.08
+"""Seconds to an automatic answer, before the row itself has told."""
+UNANSWERED = 3.0
+"""Seconds after which a text that got no receipt is given up."""
+TYPED = (0.1, 1.2)
+"""Seconds from a typing notice to its text in a lively talk."""
+SEEN = (0.25, 2.0)
+"""Seconds from a text to its displayed marker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,84 +68,125 @@ def level_of(ciphertext: int) -> int:
     return -1
 
 
-def latency(events: Sequence[Sealed]) -> tuple[float, float] | None:
-    """The interval in which automatic answers come, in seconds: around the commonest gap to the other's next message.
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """An explanation of the row so far. By sender: open typing notice, texts without receipt, texts not yet seen."""
 
-    None if no gap is common: then there are no automatic answers to be seen.
-    """
-    gaps = []
-    for n, event in enumerate(events):
-        for later in events[n + 1 :]:
-            gap = later.time - event.time
-            if gap > PROMPT:
-                break
-            if later.sender != event.sender:
-                gaps.append(gap)
-                break
-    if len(gaps) < 4:
-        return None
-    count = [sum(1 for gap in gaps if abs(gap - n * BIN) <= 2 * BIN) for n in range(int(PROMPT / BIN) + 1)]
-    best = max(range(len(count)), key=lambda n: (count[n], -n))
-    if count[best] < max(4, len(gaps) / 6):
-        return None
-    near = sorted(gap for gap in gaps if abs(gap - best * BIN) <= 4 * BIN)
-    middle = near[len(near) // 2]
-    spread = sorted(abs(gap - middle) for gap in near)[len(near) // 2]
-    width = max(0.02, 5 * spread)
-    return max(0.0, middle - width), middle + width
+    weight: float
+    kinds: tuple[str, ...]
+    typing: dict[str, float]
+    unanswered: dict[str, tuple[float, ...]]
+    unseen: dict[str, tuple[float, ...]]
+    gaps: tuple[tuple[str, float], ...] = ()
 
 
 def sort_out(events: Sequence[Sealed]) -> list[Guess]:
     """Names the kind of every event: message, receipt, typing or displayed. `events` are in order of time."""
-    kinds: dict[int, tuple[str, float]] = {n: ("message", 0.95) for n, event in enumerate(events) if event.level > 0}
-    kinds |= {n: ("typing", 0.97) for n, event in enumerate(events) if event.passing}
-    window = latency([event for event in events if not event.passing])
-    if window is not None:
-        _receipts(events, window, kinds)
-    texts = [n for n, (kind, _) in kinds.items() if kind == "message"]
-    _typing_and_markers(events, sorted(texts), kinds)
-    # What fits nothing: while nothing is known of receipts it may be anything, and texts are the safest bet.
-    if window is None:
-        rest = ("message", 0.3)
-    elif any(event.passing for event in events):
-        rest = ("displayed", 0.4)
-    else:
-        rest = ("typing", 0.3)
-    return [Guess(event, *kinds.get(n, rest)) for n, event in enumerate(events)]
+    if not events:
+        return []
+    prompt: dict[str, float] = {}
+    best = _search(events, prompt)
+    for _ in range(2):  # the delays that the likeliest story shows make the next one likelier
+        for sender in {event.sender for event in events}:
+            gaps = [gap for name, gap in best.gaps if name == sender]
+            if len(gaps) >= 4:
+                prompt[sender] = max(0.005, median(gaps))
+        best = _search(events, prompt)
+    return [Guess(event, kind, _confidence(event, kind, best)) for event, kind in zip(events, best.kinds, strict=True)]
 
 
-def _receipts(events: Sequence[Sealed], window: tuple[float, float], kinds: dict[int, tuple[str, float]]) -> None:
-    low, high = window
-    for n, event in enumerate(events):
-        if kinds.get(n, ("",))[0] in ("receipt", "typing"):
-            continue
-        fitting = []
-        for m in range(n + 1, len(events)):
-            gap = events[m].time - event.time
-            if gap > high:
-                break
-            if gap >= low and events[m].sender != event.sender and m not in kinds:
-                fitting.append((abs(gap - (low + high) / 2), m))
-        if fitting:
-            kinds[min(fitting)[1]] = ("receipt", 0.85)
-            kinds[n] = ("message", 0.9)
+def _confidence(event: Sealed, kind: str, story: _Story) -> float:
+    if event.passing or (kind == "message" and event.level > 0):
+        return 0.97
+    answered = len(story.gaps) / max(1, story.kinds.count("message"))
+    return round(0.5 + 0.4 * min(1.0, answered), 2) if kind in ("message", "receipt") else 0.6
 
 
-def _typing_and_markers(events: Sequence[Sealed], texts: Sequence[int], kinds: dict[int, tuple[str, float]]) -> None:
-    """Pairs what is left with the texts, nearest first: a notice before each, a marker of the other after it."""
-    pairs = []
-    for n, event in enumerate(events):
-        if n in kinds:
-            continue
-        for text in texts:
-            gap = events[text].time - event.time
-            same = events[text].sender == event.sender
-            if same and event.passing is None and 0.1 < gap <= TYPED:
-                pairs.append((gap, n, text, "typing"))
-            elif not same and 0.2 < -gap <= SEEN:
-                pairs.append((-gap, n, text, "displayed"))
-    taken: set[tuple[int, str]] = set()
-    for _, n, text, kind in sorted(pairs):
-        if n not in kinds and (text, kind) not in taken:
-            taken.add((text, kind))
-            kinds[n] = (kind, 0.6)
+def _search(events: Sequence[Sealed], prompt: dict[str, float]) -> _Story:
+    stories = [_Story(0.0, (), {}, {}, {})]
+    for event in events:
+        following = [new for story in stories for new in _continue(story, event, prompt)]
+        following.sort(key=lambda story: -story.weight)
+        stories = following[:BEAM]
+    return stories[0]
+
+
+def _continue(story: _Story, event: Sealed, prompt: dict[str, float]) -> list[_Story]:
+    """All that `event` can be in this story. Weights are log-likelihoods up to a constant."""
+    now, me = event.time, event.sender
+    lost = 0
+    unanswered = {}
+    for sender, times in story.unanswered.items():
+        kept = tuple(time for time in times if now - time <= UNANSWERED)
+        lost += len(times) - len(kept)
+        unanswered[sender] = kept
+    weight = story.weight - 4.0 * lost
+    found = []
+    if event.passing is not False and event.level <= 0:
+        again = 2.5 if me in story.typing else 0.0  # a notice whose text never came
+        found.append(_with(story, weight - 1.0 - again, "typing", unanswered, typing={**story.typing, me: now}))
+    if event.passing:
+        return found
+    found.append(_as_text(story, event, weight, unanswered))
+    if event.level > 0:
+        return found[-1:]
+    for other, times in unanswered.items():
+        if other != me and times:
+            gap = now - times[0]
+            usual = prompt.get(me, PROMPT)
+            off = abs(math.log(max(gap, 0.002) / usual))
+            found.append(
+                _with(
+                    story,
+                    weight + 0.5 - 1.5 * off,
+                    "receipt",
+                    {**unanswered, other: times[1:]},
+                    gaps=(*story.gaps, (me, gap)),
+                )
+            )
+    found.append(_as_marker(story, event, weight, unanswered))
+    return found
+
+
+def _as_text(story: _Story, event: Sealed, weight: float, unanswered: dict[str, tuple[float, ...]]) -> _Story:
+    now, me = event.time, event.sender
+    typed = story.typing.get(me)
+    announced = typed is not None and TYPED[0] <= now - typed <= TYPED[1]
+    return _with(
+        story,
+        weight - (0.3 if announced else 3.0),
+        "message",
+        {**unanswered, me: (*unanswered.get(me, ()), now)},
+        typing={name: time for name, time in story.typing.items() if name != me or not announced},
+        unseen={**story.unseen, me: (*story.unseen.get(me, ())[-3:], now)},
+    )
+
+
+def _as_marker(story: _Story, event: Sealed, weight: float, unanswered: dict[str, tuple[float, ...]]) -> _Story:
+    now, me = event.time, event.sender
+    for other, times in story.unseen.items():
+        fitting = [time for time in times if SEEN[0] <= now - time <= SEEN[1]]
+        if other != me and fitting:
+            rest = tuple(time for time in times if time != fitting[-1])
+            return _with(story, weight - 1.5, "displayed", unanswered, unseen={**story.unseen, other: rest})
+    return _with(story, weight - 5.0, "displayed", unanswered)
+
+
+def _with(
+    story: _Story,
+    weight: float,
+    kind: str,
+    unanswered: dict[str, tuple[float, ...]],
+    *,
+    typing: dict[str, float] | None = None,
+    unseen: dict[str, tuple[float, ...]] | None = None,
+    gaps: tuple[tuple[str, float], ...] | None = None,
+) -> _Story:
+    return _Story(
+        weight,
+        (*story.kinds, kind),
+        story.typing if typing is None else typing,
+        unanswered,
+        story.unseen if unseen is None else unseen,
+        story.gaps if gaps is None else gaps,
+    )
