@@ -99,14 +99,23 @@ def _header(lock: Lock) -> bytes:
 
 def _key(source: Source, lock: Lock, random: Callable[[int], bytes] | None) -> bytes:
     if isinstance(source, FromKeyring):
+        return _keyring_key(source, lock, random)
+    return hash_secret_raw(
+        source.text.encode(), lock.salt, lock.time_cost, lock.memory_kib, lock.lanes, hash_len=32, type=Type.ID
+    )
+
+
+def _keyring_key(source: FromKeyring, lock: Lock, random: Callable[[int], bytes] | None) -> bytes:
+    from keyring.errors import KeyringError  # slow to import, and needed only here
+
+    try:
         stored = source.keyring.get_password(SERVICE, source.user)
         if stored is None:
             if random is None:
                 raise StoreError("the system's keyring has no key for this store")
             stored = random(32).hex()
             source.keyring.set_password(SERVICE, source.user, stored)
-        # The salt makes two files of one account independent.
-        return hmac.digest(bytes.fromhex(stored), lock.salt, "sha256")
-    return hash_secret_raw(
-        source.text.encode(), lock.salt, lock.time_cost, lock.memory_kib, lock.lanes, hash_len=32, type=Type.ID
-    )
+    except KeyringError:
+        raise StoreError("this system has no keyring that can be used: give the store a passphrase") from None
+    # The salt makes two files of one account independent.
+    return hmac.digest(bytes.fromhex(stored), lock.salt, "sha256")
