@@ -11,7 +11,7 @@ from typing import Any
 import typer
 
 from quietwire.cli.compose import administer, driven, make_admin, open_storage
-from quietwire.cli.config import Config, load
+from quietwire.cli.config import Config, load, unreadable
 from quietwire.cli.logs import Log
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.core.jid import JID
@@ -22,6 +22,8 @@ from quietwire.seal.passphrase import make_passphrase
 CONFIG = typer.Option(Path("quietwire.toml"), "--config", "-c", help="The configuration file.")
 PASSWORD_STDIN = typer.Option(False, "--password-stdin", help="Read the password from standard input, one line.")
 _IMPORT_LINE = "one `name password` a line"
+MINIMUM = 4096
+"""RFC 7677 §4."""
 
 
 def administrate(config: Config, command: str, **arguments: Any) -> Any:
@@ -63,7 +65,7 @@ def read_import(path: Path) -> list[tuple[str, str]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "file", f"cannot be read: {type(error).__name__}") from None
+        raise ConfigError(str(path), "file", f"cannot be read: {unreadable(error)}") from None
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
             continue
@@ -92,6 +94,8 @@ def register(app: typer.Typer) -> None:
         iterations: int = typer.Option(0, help="SCRAM iterations of these accounts; 0: as configured.", min=0),
     ) -> None:
         """Make many accounts from a file, one `name password` a line."""
+        if 0 < iterations < MINIMUM:
+            raise QuietwireError(f"--iterations: at least {MINIMUM}, or 0 for what the configuration says")
         accounts = read_import(file)
         made = administrate(load(config), "account-import", accounts=accounts, iterations=iterations)
         typer.echo(f"{made} accounts made, {len(accounts) - made} existed")

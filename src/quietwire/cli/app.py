@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 import typer
 
@@ -20,10 +22,28 @@ for part in (quickstart, serve, account, client, lab):
     part.register(app)
 
 
-def run() -> None:
-    """Runs the command line; a defined failure is one line and exit status 1."""
+def run(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line and exits. What went wrong is one line on standard error: status 2 for a command that
+    cannot be understood, 1 for one that could not be carried out."""
+    status: Any = 0
     try:
-        app()
+        status = app(arguments, standalone_mode=False)
+    except typer.TyperException as error:
+        status = error.exit_code
+        message = " ".join(error.format_message().split())
+        if message:  # empty: the help was shown instead
+            _complain(f"{message.rstrip('.')} (`quietwire --help` shows what there is)")
+    except typer.Abort:
+        status = 1
+        _complain("nothing was done")
     except QuietwireError as error:
-        print(f"quietwire: {error}", file=sys.stderr)
-        sys.exit(1)
+        status = 1
+        _complain(str(error))
+    except OSError as error:
+        status = 1
+        _complain(f"{error.filename or 'system'}: {error.strerror or type(error).__name__}")
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(line: str) -> None:
+    print(f"quietwire: {line}", file=sys.stderr)

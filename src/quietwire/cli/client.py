@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from quietwire.core.errors import QuietwireError
+from quietwire.core.jid import JID, JIDError
 
 if TYPE_CHECKING:
     from quietwire.client.core import Client, Device
@@ -162,6 +163,9 @@ def _run(use: Use, account: str, password: str, passphrase: str | None, **option
         _fail(MISSING)
         return
 
+    if not _is_account(account):
+        _fail("--account: an address is expected, name@example.org")
+
     async def main() -> None:
         settings = Settings(
             jid=account,
@@ -181,6 +185,14 @@ def _run(use: Use, account: str, password: str, passphrase: str | None, **option
         _fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _is_account(text: str) -> bool:
+    try:
+        jid = JID.parse(text)
+    except JIDError:
+        return False
+    return bool(jid.local) and not jid.resource
 
 
 def _fail(line: str) -> None:

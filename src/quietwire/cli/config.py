@@ -140,7 +140,7 @@ def load(path: Path) -> Config:
     except FileNotFoundError:
         raise ConfigError(str(path), "file", "not found; `quietwire quickstart` makes one") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), "file", f"cannot be read: {type(error).__name__}") from None
+        raise ConfigError(str(path), "file", f"cannot be read: {unreadable(error)}") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), "file", f"not TOML: {error}") from None
     try:
@@ -167,6 +167,11 @@ def load(path: Path) -> Config:
     )
 
 
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file cannot be read, for people."""
+    return (error.strerror or "no reason given") if isinstance(error, OSError) else "not UTF-8"
+
+
 def _allowed(kind: str, message: str) -> str:
     if kind == "missing":
         return "must be given"
@@ -182,11 +187,11 @@ def _check_modules(path: Path, config: Config) -> None:
     known = {m.name: {h.key: h.default for h in m.handlers if isinstance(h, Setting)} for m in discover()}
     for name, settings in config.modules.items():
         if name not in known:
-            raise ConfigError(str(path), f"modules.{name}", f"one of {', '.join(sorted(known))}")
+            raise ConfigError(str(path), f"modules.{name}", f"no such module; there are {', '.join(sorted(known))}")
         for key, value in settings.items():
             if key not in known[name]:
-                allowed = ", ".join(sorted(known[name])) or "no settings"
-                raise ConfigError(str(path), f"modules.{name}.{key}", f"one of {allowed}")
+                allowed = ", ".join(sorted(known[name])) or "none"
+                raise ConfigError(str(path), f"modules.{name}.{key}", f"no such key; there are {allowed}")
             wanted = type(known[name][key])
             if type(value) is not wanted:
                 raise ConfigError(str(path), f"modules.{name}.{key}", f"a value of type {wanted.__name__}")

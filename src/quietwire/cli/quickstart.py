@@ -14,6 +14,7 @@ from quietwire.cli import serve
 from quietwire.cli.account import administrate
 from quietwire.cli.config import load
 from quietwire.core.errors import ConfigError
+from quietwire.core.jid import JID, JIDError
 from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.seal.passphrase import make_passphrase
 
@@ -49,12 +50,30 @@ def _free(preferred: int) -> int:
     raise ConfigError("quickstart", "ports", "no port is free on 127.0.0.1")
 
 
+def _check(domain: str, name: str) -> None:
+    """Raises ConfigError."""
+    try:
+        if not JID.parse(domain).is_domain:
+            raise JIDError("not a domain")
+    except JIDError:
+        raise ConfigError("quickstart", "--domain", "a domain name, for instance localhost") from None
+    try:
+        if not JID.of(name, domain).local:
+            raise JIDError("no name")
+    except JIDError:
+        raise ConfigError("quickstart", "--name", "the part of an address before the @, for instance alice") from None
+
+
 def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str]:
     """Makes certificate, configuration and account. -> (configuration file, passphrase). Raises ConfigError."""
     config = folder / "quietwire.toml"
     if config.exists():
         raise ConfigError(str(folder), "folder", f"has a server already: quietwire serve --config {config}")
-    folder.mkdir(parents=True, exist_ok=True)
+    _check(domain, name)  # before anything is written: what is half made would be in the way of the next try
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(str(folder), "folder", f"cannot be made: {error.strerror}") from None
     authority = Authority(
         "Quietwire quickstart", now=time.time(), days=DAYS, new_key=new_p256_key, random=secrets.token_bytes
     )

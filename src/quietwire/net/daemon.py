@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ BACKLOG = 1_024
 """Connections that the kernel holds for us: a login storm after a restart comes at once."""
 STOP_SECONDS = 8.0
 """For streams to say good-bye; the storage gets what is left of the ten seconds (DESIGN §4)."""
+
+
+def _reason(error: OSError) -> str:
+    """Event loops put the whole address into `strerror`; the number is what counts."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
 
 
 @dataclass(slots=True)
@@ -64,9 +70,7 @@ class Daemon:
             )
         except OSError as error:
             where = f"{listener.address or '*'}:{listener.port}"
-            raise ConfigError(
-                f"listen.{listener.key}", where, f"cannot listen there: {error.strerror or 'no such address'}"
-            ) from None
+            raise ConfigError(f"listen.{listener.key}", where, f"cannot listen there: {_reason(error)}") from None
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 

@@ -51,8 +51,7 @@ class Admin:
     async def load(self, accounts: list[tuple[str, str]], iterations: int = 0) -> int:
         """Makes many accounts with one commit at the end; those that exist are left alone. -> how many were made."""
         made = []
-        for name, password in accounts:
-            jid = self._jid(name)
+        for jid, password in [(self._jid(name), password) for name, password in accounts]:  # one bad name: none is made
             if await self._record(jid) is None:
                 await self._set(jid, password, iterations)
                 made.append(jid)
