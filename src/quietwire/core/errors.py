@@ -37,13 +37,15 @@ class QuietwireError(Exception):
 class StreamError(QuietwireError):
     """A stream error (RFC 6120 §4.9.3): it is sent, then the stream is closed.
 
-    `condition` is the element's name, for instance ``not-well-formed``; `text` never holds personal data.
+    `condition` is the element's name, for instance ``not-well-formed``; `text` never holds personal data. `specific`
+    is the application's own element (RFC 6120 §4.9.4) as it goes on the wire, or ''.
     """
 
-    def __init__(self, condition: str, text: str = "") -> None:
+    def __init__(self, condition: str, text: str = "", *, specific: str = "") -> None:
         super().__init__(condition, text)
         self.condition = condition
         self.text = text
+        self.specific = specific
 
 
 class StanzaError(QuietwireError):

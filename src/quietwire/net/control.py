@@ -48,9 +48,12 @@ async def ask_control(path: Path, command: str, arguments: dict[str, Any]) -> An
     try:
         writer.write(json.dumps({"command": command, "arguments": arguments}).encode() + b"\n")
         await writer.drain()
-        answer = json.loads(await reader.readline())
+        line = await reader.readline()
     finally:
         writer.close()
+    if not line:
+        raise QuietwireError("the server did not carry out the command; its log says why")
+    answer = json.loads(line)
     if "error" in answer:
         raise QuietwireError(answer["error"])
     return answer["result"]

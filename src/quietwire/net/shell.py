@@ -22,6 +22,8 @@ class Flushes(Protocol):
 
     def flush(self) -> None: ...
 
+    def abort(self) -> None: ...
+
 
 class Shell:
     """Binds the pure server to one event loop."""
@@ -57,7 +59,10 @@ class Shell:
     def _flush(self) -> None:
         pending, self._pending = self._pending, []
         for connection in pending:
-            connection.flush()
+            try:
+                connection.flush()
+            except Exception:  # a transport that breaks while it is written to must not silence all others
+                connection.abort()
 
     # -- time -------------------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
+from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID
 from quietwire.core.later import Later
 from quietwire.server.account import Account
@@ -24,6 +25,7 @@ class Accounts:
         self._iterations_of = iterations_of
         self._counts: Counter[int] = Counter()
         self._default = iterations
+        self._rounds: dict[str, int] = {}
         self._loading: dict[JID, Later[Account | None]] = {}
         self.names: set[str] = set()
         self.loaded: dict[JID, Account] = {}
@@ -35,18 +37,27 @@ class Accounts:
 
     async def _learn(self, owner: bytes) -> None:
         record = await self._store.get(TABLE, owner, CREDENTIALS)
-        if record is not None:
-            self.names.add(owner.decode())
-            self._counts[self._iterations_of(record, JID.parse(owner.decode()))] += 1
+        # Only now: while the record was read the account existed as before.
+        name = owner.decode()
+        self._counts[self._rounds.pop(name, 0)] -= 1
+        self.names.discard(name)
+        if record is None:
+            return
+        self.names.add(name)
+        try:
+            rounds = self._rounds[name] = self._iterations_of(record, JID.parse(name))
+        except QuietwireError:
+            return  # damaged: its login says temporary-auth-failure, everybody else's works
+        self._counts[rounds] += 1
 
     @property
     def iterations(self) -> int:
         """The iteration count that most accounts have: what a name that does not exist is shown."""
-        return self._counts.most_common(1)[0][0] if self._counts else self._default
+        (rounds, accounts), *_ = self._counts.most_common(1) or [(0, 0)]
+        return rounds if accounts > 0 else self._default
 
     async def changed(self, bare: JID) -> None:
         """The account was made or deleted, or has other credentials."""
-        self.names.discard(bare.text)
         await self._learn(bare.text.encode())
 
     def exists(self, bare: JID) -> bool:

@@ -25,6 +25,7 @@ from quietwire.server.timers import Timer, Timers
 _TLS = f"{{{ns.TLS}}}"
 _SASL = f"{{{ns.SASL}}}"
 _SM = f"{{{ns.SM}}}"
+_ERROR = f"{{{ns.STREAMS}}}error"
 _BIND = f"{{{ns.BIND}}}bind"
 _SESSION = f"{{{ns.SESSION}}}session"
 _PLAIN_BINDINGS = "urn:xmpp:sasl-cb:0"
@@ -190,10 +191,9 @@ class ClientStream:
         self._host.note("stream-error", condition=error.condition)
         if not self._open:
             self._send_header()
-        text = f"<text xmlns='{ns.STREAM_ERRORS}'>{escape(error.text)}</text>" if error.text else ""
-        self._link.put(
-            f"<stream:error><{error.condition} xmlns='{ns.STREAM_ERRORS}'/>{text}</stream:error>".encode() + _CLOSING
-        )
+        text = f"<text xmlns='{ns.STREAM_ERRORS}' xml:lang='en'>{escape(error.text)}</text>" if error.text else ""
+        condition = f"<{error.condition} xmlns='{ns.STREAM_ERRORS}'/>"
+        self._link.put(f"<stream:error>{condition}{text}{error.specific}</stream:error>".encode() + _CLOSING)
         self._finish()
 
     def close(self) -> None:
@@ -316,11 +316,20 @@ class ClientStream:
                 self._stanza(bound, child)
             else:
                 self._nonza(bound, child)
+        elif child.kind == _ERROR:
+            self.close()
         elif not self._link.secure:
+            if not self._open:
+                return  # plaintext sent along with the request for TLS is thrown away
             if child.kind != f"{_TLS}starttls":
                 raise StreamError("policy-violation", "TLS first")
             self._link.put(f"<proceed xmlns='{ns.TLS}'/>".encode())
+            self._open = False
+            self._parser.reset()
             self._link.start_tls()
+        elif not self._open:
+            # Sent along with what ended the last stream: it belongs to none.
+            raise StreamError("bad-format", "a stream header first")
         elif self._account is None:
             self._authenticate(child)
         else:
@@ -331,13 +340,21 @@ class ClientStream:
             mechanism = child.attributes.get("mechanism", "")
             try:
                 exchange = self._exchange = Exchange(self._host.gate, mechanism, self._link.bindings)
-                message = decode_payload(_text(child))
+                text = _text(child)
+                message = decode_payload(text)
             except SaslFailure as failure:
                 self._refuse(failure)
                 return
-            self._run(exchange.first(message), self._proceed)
+            if text:
+                self._run(exchange.first(message), self._proceed)
+            else:
+                # No initial response, not even an empty one ('='): asked for (RFC 6120 §6.4.2).
+                self._link.put(f"<challenge xmlns='{ns.SASL}'/>".encode())
         elif child.kind == f"{_SASL}response" and self._exchange is not None:
             try:
+                if not self._exchange.begun:
+                    self._run(self._exchange.first(decode_payload(_text(child))), self._proceed)
+                    return
                 accepted = self._exchange.second(decode_payload(_text(child)))
             except SaslFailure as failure:
                 self._refuse(failure)
@@ -418,7 +435,7 @@ class ClientStream:
                 if not isinstance(error, QuietwireError):
                     host.fault(error)
                 self._link.put(iq.error("internal-server-error").to_bytes())
-            elif bound is not None and self._gone:
+            elif bound is not None and (self._gone or self._closing):
                 host.end(bound)
             elif bound is not None:
                 self._bound = bound
@@ -440,7 +457,7 @@ class ClientStream:
             self._link.put(_failed("item-not-found"))
             return
         if not bound.outgoing.confirm(int(h)):
-            raise _overclaimed(int(h))
+            raise _overclaimed(int(h), bound)
         self._host.adopt(bound, self)
         self._bound = bound
         bound.incoming.answer = self._acknowledge
@@ -485,7 +502,9 @@ class ClientStream:
             if not h.isdecimal() or len(h) > 10:
                 raise StreamError("policy-violation", "h is a number")
             if not bound.outgoing.acknowledged_by_peer(int(h)):
-                raise _overclaimed(int(h))
+                raise _overclaimed(int(h), bound)
+        elif kind == _ERROR:
+            self.close()  # the peer has given up this stream and expects no answer (RFC 6120 §4.9.1.1)
         elif kind == f"{_SM}enable":
             self._enable(bound, child)
         elif kind == f"{_SM}resume":
@@ -498,6 +517,7 @@ class ClientStream:
             self._link.put(_failed("unexpected-request"))
             return
         bound.outgoing.enabled = True
+        bound.incoming.start()
         bound.incoming.answer = self._acknowledge
         extra = ""
         if child.attributes.get("resume") in ("true", "1"):
@@ -524,9 +544,10 @@ def _failed(condition: str) -> bytes:
     return f"<failed xmlns='{ns.SM}'><{condition} xmlns='{ns.STANZAS}'/></failed>".encode()
 
 
-def _overclaimed(h: int) -> StreamError:
-    # XEP-0198 §4 names the error element; the condition around it is undefined-condition.
-    return StreamError("undefined-condition", f"You acknowledged {h} stanzas, which is more than was sent")
+def _overclaimed(h: int, bound: Bound) -> StreamError:
+    # XEP-0198 §4 names the element; the condition around it is undefined-condition.
+    element = f"<handled-count-too-high xmlns='{ns.SM}' h='{h}' send-count='{bound.outgoing.sent}'/>"
+    return StreamError("undefined-condition", specific=element)
 
 
 def _check_from(claimed: str, session: Session) -> None:

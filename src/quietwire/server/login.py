@@ -91,11 +91,14 @@ class Exchange:
         self._scram: Scram | None = None
         self._account: JID | None = None
         self._authzid = ""
+        self.begun = False
+        """The first message has come."""
         if mechanism != "PLAIN":
             self._scram = Scram(mechanism, bindings, make_nonce(gate.randomness), bool(bindings))
 
     async def first(self, message: bytes) -> Challenge | Accepted:
-        """Raises SaslFailure."""
+        """Raises SaslFailure, SealError for a damaged record."""
+        self.begun = True
         if self._scram is None:
             return await self._check(parse_plain(message))
         request = self._scram.first(message)

@@ -190,7 +190,9 @@ class Server:
 
     def resumable(self, resume_id: str, account: JID) -> Bound | None:
         bound = self._resumable.get(resume_id)
-        return bound if bound is not None and bound.session.account.jid == account else None
+        if bound is None or bound.resume_id != resume_id or bound.session.account.jid != account:
+            return None
+        return bound
 
     def adopt(self, bound: Bound, stream: ClientStream) -> None:
         self._evict(bound)

@@ -50,6 +50,12 @@ class Incoming:
         if leaving is not None and not leaving.settled:
             owed.append((self.handled, leaving))
 
+    def start(self) -> None:
+        """Counting begins where stream management is switched on (XEP-0198 §4): what came before is not owed."""
+        self.handled = self._told = self._target = 0
+        self._owed.clear()
+        self._wanted = False
+
     def safe(self) -> int:
         """How many stanzas may be acknowledged now."""
         owed = self._owed
@@ -172,6 +178,11 @@ class Outgoing:
         self._asked = bool(self._queue)
         if self._asked:
             link.put(REQUEST)
+
+    @property
+    def sent(self) -> int:
+        """How many stanzas the peer was sent in all, as it counts them."""
+        return (self.acknowledged + len(self._queue)) % MODULO
 
     def detach(self) -> None:
         self.link = None

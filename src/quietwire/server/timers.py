@@ -55,7 +55,13 @@ class Timers:
         due: list[Timer] = []
         while self._heap and self._heap[0][0] <= now:
             due.append(heapq.heappop(self._heap)[2])
-        for timer in due:
+        for done, timer in enumerate(due, 1):
             action, timer.action = timer.action, None
-            if action is not None:
+            if action is None:
+                continue
+            try:
                 action()
+            except BaseException:
+                for rest in due[done:]:  # one that fails must not take the others with it
+                    heapq.heappush(self._heap, (rest.at, next(self._order), rest))
+                raise

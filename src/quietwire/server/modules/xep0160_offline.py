@@ -112,10 +112,12 @@ async def _flush(context: Context, account: Account, session: Session) -> None:
     waiting = [entry for entry in entries if not entry.confirmed and entry.holders == 0 and id(entry) not in seen]
     waiting.sort(key=lambda entry: entry.value[:_STAMP])
     receivers = [s for s in account.available() if s.priority >= 0]
+    # Who asked may be gone again; another one that came meanwhile takes its place.
+    first = session if session in receivers else next(iter(receivers), None)
+    if first is None:
+        return
     for entry in waiting:
-        data = _delayed(entry.value, context.domain.text)
-        if session in receivers:
-            session.outlet.put(data, entry)
+        first.outlet.put(_delayed(entry.value, context.domain.text), entry)
     for entry in later:
         for receiver in receivers:
             receiver.outlet.put(entry.value[_STAMP:], entry)
