@@ -192,7 +192,6 @@ class StreamParser:
         prefixes, content = self._prefixes, self._content
         self._begin(head.encode())
         self._prefixes, self._content = prefixes, content
-        self._events.clear()
 
     # -- expat's callbacks ----------------------------------------------------------------------------------------
 
