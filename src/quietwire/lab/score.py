@@ -70,22 +70,48 @@ Pair = tuple[Mapping[str, Any], Event]
 
 
 def match(observed: Sequence[Mapping[str, Any]], events: Sequence[Event], known: Known) -> list[Pair]:
-    """Observed and true events one to one, nearest in time first, never of two known and different senders."""
-    near = []
-    for n, one in enumerate(observed):
-        sender = known.account(one["from"])
-        for m, event in enumerate(events):
-            gap = abs(one["time"] - event.time)
-            if gap <= MATCH and sender in ("", event.account):
-                near.append((gap, n, m))
+    """Observed and true events one to one: of one sender, in order, the observation at or after the event.
+
+    An observer that cannot name a sender means whoever it did not name.
+    """
+    accounts = list(known.facts.devices)
+    named = {known.account(one["from"]) for one in observed}
+    others = [account for account in accounts if account not in named] or accounts
     pairs: list[Pair] = []
-    left, right = set(range(len(observed))), set(range(len(events)))
-    for _, n, m in sorted(near):
-        if n in left and m in right:
-            left.discard(n)
-            right.discard(m)
-            pairs.append((observed[n], events[m]))
+    for account in accounts:
+        left = [one for one in observed if (known.account(one["from"]) or others[0]) == account]
+        pairs += _align(left, [event for event in events if event.account == account])
     return pairs
+
+
+EARLY = 0.01
+"""Seconds that an observation may be before its event: two processes read the clock."""
+
+
+def _align(observed: Sequence[Mapping[str, Any]], events: Sequence[Event]) -> list[Pair]:
+    """The pairing in order that explains most: each pair counts 1, less what it is apart."""
+    rows, columns = len(observed), len(events)
+    best = [[0.0] * (columns + 1) for _ in range(rows + 1)]
+    for n in range(rows - 1, -1, -1):
+        for m in range(columns - 1, -1, -1):
+            best[n][m] = max(best[n + 1][m], best[n][m + 1], _worth(observed[n], events[m]) + best[n + 1][m + 1])
+    pairs = []
+    n = m = 0
+    while n < rows and m < columns:
+        worth = _worth(observed[n], events[m])
+        if worth > 0 and best[n][m] == worth + best[n + 1][m + 1]:
+            pairs.append((observed[n], events[m]))
+            n, m = n + 1, m + 1
+        elif best[n][m] == best[n + 1][m]:
+            n += 1
+        else:
+            m += 1
+    return pairs
+
+
+def _worth(one: Mapping[str, Any], event: Event) -> float:
+    gap = one["time"] - event.time
+    return 1.0 - abs(gap) / MATCH / 2 if -EARLY <= gap <= MATCH else -1.0
 
 
 def _when(answer: Mapping[str, Any], known: Known, watched: str) -> Score:
