@@ -1,57 +1,19 @@
-"""Quietwire and Debian's Prosody, servers of two domains that find each other by SRV records on a loopback DNS server.
-
-Messages, iq and presence go both ways, over STARTTLS and over direct TLS, both ends authenticated by SASL EXTERNAL.
-"""
+"""Federation with Debian's Prosody, over STARTTLS and over direct TLS."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import shutil
-import socket
-import ssl
 import subprocess
-import sys
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-import slixmpp
-
-from quietwire.seal.authority import Authority, new_p256_key
-from quietwire.testing.nameserver import Nameserver
+from federation_world import OURS, PASSWORD, House, federate, run
 
 pytestmark = [
     pytest.mark.peer,
     pytest.mark.skipif(shutil.which("prosody") is None, reason="Debian's prosody is not installed"),
 ]
 
-OURS, THEIRS, NOWHERE = "ours.example", "theirs.example", "nowhere.example"
-PASSWORD = "correct horse battery staple"
-WAIT = 40.0
-"""Seconds for anything to happen: servers start, dial and sign on a machine that has other work."""
-
-QUIETWIRE = """
-domain = "{domain}"
-[tls]
-certificate = "{domain}.pem"
-key = "{domain}-key.pem"
-authority = "root.pem"
-[listen]
-address = "127.0.0.1"
-c2s = 0
-c2s_tls = {clients}
-s2s = {starttls}
-s2s_tls = {direct}
-[federation]
-resolver = "127.0.0.1:{dns}"
-[login]
-iterations = 4096
-"""
 PROSODY = """
 run_as_root = true
 pidfile = "{folder}/prosody.pid"
@@ -79,62 +41,6 @@ VirtualHost "{domain}"
 """
 
 
-def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in held]
-    for one in held:
-        one.close()
-    return ports
-
-
-@dataclass
-class House:
-    """One server: its folder, domain and ports."""
-
-    folder: Path
-    domain: str
-    clients: int
-    starttls: int
-    direct: int
-    dns: int = 0
-
-    def fill(self, template: str) -> str:
-        return template.format(**vars(self))
-
-    def records(self, kind: str) -> dict[tuple[str, str], list[str]]:
-        """What the DNS says: one kind of listener, and its address."""
-        service, port = ("xmpps", self.direct) if kind == "direct" else ("xmpp", self.starttls)
-        return {
-            (f"_{service}-server._tcp.{self.domain}", "SRV"): [f"0 0 {port} im.{self.domain}."],
-            (f"im.{self.domain}", "A"): ["127.0.0.1"],
-        }
-
-
-def certify(folder: Path) -> ssl.SSLContext:
-    """Writes an authority and both certificates; returns what a client of either server trusts."""
-    authority = Authority("root", now=time.time(), days=1, new_key=new_p256_key, random=os.urandom)
-    (folder / "root.pem").write_bytes(authority.certificate)
-    for domain in (OURS, THEIRS):
-        issued = authority.issue([domain])
-        (folder / f"{domain}.pem").write_bytes(issued.certificate)
-        (folder / f"{domain}-key.pem").write_bytes(issued.key)
-    return ssl.create_default_context(cafile=str(folder / "root.pem"))
-
-
-def run(*command: str, stdin: str = "") -> None:
-    done = subprocess.run(command, input=stdin.encode(), capture_output=True, timeout=WAIT, check=False)
-    assert done.returncode == 0, done.stderr.decode()
-
-
-def start_quietwire(house: House) -> subprocess.Popen[bytes]:
-    config = str(house.folder / "quietwire.toml")
-    Path(config).write_text(house.fill(QUIETWIRE))
-    ours = (sys.executable, "-m", "quietwire")
-    run(*ours, "account", "add", "alice", "--password-stdin", "--config", config, stdin=PASSWORD + "\n")
-    with (house.folder / "quietwire.log").open("wb") as log:
-        return subprocess.Popen([*ours, "serve", "--config", config], stdout=log, stderr=log)
-
-
 def start_prosody(house: House) -> subprocess.Popen[bytes]:
     config = str(house.folder / "prosody.cfg.lua")
     Path(config).write_text(house.fill(PROSODY))
@@ -145,155 +51,10 @@ def start_prosody(house: House) -> subprocess.Popen[bytes]:
     )
 
 
-class Person(slixmpp.ClientXMPP):  # type: ignore[misc]
-    """A client that keeps what it gets."""
-
-    def __init__(self, jid: str, house: House, context: ssl.SSLContext) -> None:
-        super().__init__(f"{jid}/desk", PASSWORD)
-        self._house = house
-        self._context = context
-        self.got: list[Any] = []
-        self._changed = asyncio.Event()
-        self.enable_starttls = False
-        self.enable_plaintext = False
-        for event in ("message", "message_error", "presence_available", "presence_unavailable", "presence_subscribe"):
-            self.add_event_handler(event, self._keep)
-        self.auto_authorize = True
-        self.auto_subscribe = False
-        self.register_plugin("xep_0199")
-
-    def get_ssl_context(self) -> ssl.SSLContext:
-        return self._context
-
-    def _keep(self, stanza: Any) -> None:
-        self.got.append(stanza)
-        self._changed.set()
-
-    async def arrive(self) -> None:
-        started = asyncio.get_running_loop().create_future()
-        self.add_event_handler("session_start", lambda _: started.done() or started.set_result(None))
-        self.connect("127.0.0.1", self._house.clients)
-        async with asyncio.timeout(WAIT):
-            await started
-            await self.get_roster()
-        self.send_presence()
-
-    async def until(self, wanted: Callable[[Any], bool]) -> Any:
-        """The first thing that came and is `wanted`."""
-        async with asyncio.timeout(WAIT):
-            while True:
-                for stanza in self.got:
-                    if wanted(stanza):
-                        self.got.remove(stanza)
-                        return stanza
-                self._changed.clear()
-                await self._changed.wait()
-
-
-@dataclass
-class World:
-    ours: House
-    theirs: House
-    alice: Person
-    bob: Person
-    quietwire: subprocess.Popen[bytes]
-
-
-async def listening(port: int, process: subprocess.Popen[bytes]) -> None:
-    # The operating system has no event for "somebody listens".
-    async with asyncio.timeout(WAIT):
-        while True:
-            assert process.poll() is None, "the server ended at once"
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.05)
-            else:
-                writer.close()
-                return
-
-
-@asynccontextmanager
-async def world(folder: Path, kind: str) -> AsyncIterator[World]:
-    """Both servers, started, with alice here and bob there; found by records of that `kind` of listener."""
-    ports = free_ports(6)
-    ours = House(folder, OURS, *ports[:3])
-    theirs = House(folder, THEIRS, *ports[3:])
-    context = certify(folder)
-    dns = Nameserver(ours.records(kind) | theirs.records(kind))
-    ours.dns = theirs.dns = await dns.open()
-    processes: list[subprocess.Popen[bytes]] = []
-    people: list[Person] = []
-    try:
-        processes.append(await asyncio.to_thread(start_quietwire, ours))
-        processes.append(await asyncio.to_thread(start_prosody, theirs))
-        await listening(ours.clients, processes[0])
-        await listening(theirs.clients, processes[1])
-        people = [Person(f"alice@{OURS}", ours, context), Person(f"bob@{THEIRS}", theirs, context)]
-        for person in people:
-            await person.arrive()
-        yield World(ours, theirs, *people, quietwire=processes[0])
-    finally:
-        for person in people:
-            await person.disconnect()
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            await asyncio.to_thread(process.wait, 15)
-        dns.close()
-
-
-def body(text: str) -> Callable[[Any], bool]:
-    return lambda stanza: stanza.name == "message" and stanza["body"] == text
-
-
-async def converse(world: World) -> None:
-    alice, bob = world.alice, world.bob
-    here, there = f"alice@{OURS}", f"bob@{THEIRS}"
-    # Messages both ways, in order.
-    for number in range(20):
-        alice.send_message(there, f"to there {number}", mtype="chat")
-        bob.send_message(here, f"to here {number}", mtype="chat")
-    for number in range(20):
-        await bob.until(body(f"to there {number}"))
-        await alice.until(body(f"to here {number}"))
-    # Requests both ways, to the server and to the other client.
-    async with asyncio.timeout(WAIT):
-        for asker, answerer in ((alice, THEIRS), (bob, OURS), (alice, f"{there}/desk"), (bob, f"{here}/desk")):
-            await asker.plugin["xep_0199"].ping(answerer, timeout=WAIT)
-    # Subscription and presence both ways.
-    alice.send_presence_subscription(there)
-    await bob.until(lambda stanza: stanza.name == "presence" and stanza["type"] == "subscribe")
-    present = await alice.until(lambda stanza: stanza["type"] == "available" and stanza["from"].bare == there)
-    assert present["from"].full == f"{there}/desk"
-    bob.send_presence_subscription(here)
-    await bob.until(lambda stanza: stanza["type"] == "available" and stanza["from"].bare == here)
-    # What cannot be delivered comes back.
-    alice.send_message(f"carol@{NOWHERE}", "is there anybody", mtype="chat")
-    error = await alice.until(lambda stanza: stanza.name == "message" and stanza["type"] == "error")
-    assert error["from"].bare == f"carol@{NOWHERE}"
-    assert error["error"]["condition"] == "remote-server-not-found"
-
-
-async def farewell(world: World) -> None:
-    """Our server stops: their user is told that ours is gone, and our streams are closed in order."""
-    world.quietwire.terminate()
-    gone = await world.bob.until(lambda stanza: stanza["type"] == "unavailable" and stanza["from"].domain == OURS)
-    assert gone["from"].bare == f"alice@{OURS}"
-    assert await asyncio.to_thread(world.quietwire.wait, 15) == 0
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["starttls", "direct"])
 def test_federation(tmp_path: Path, kind: str) -> None:
-    async def scene() -> None:
-        async with world(tmp_path, kind) as here:
-            await converse(here)
-            await farewell(here)
-
-    asyncio.run(scene())
+    federate(tmp_path, kind, start_prosody)
     log = (tmp_path / "prosody.log").read_text()
     assert f"SASL EXTERNAL with {OURS} succeeded" in log
     assert f"Accepting SASL EXTERNAL identity from {OURS}" in log
-    for leaked in ("alice@", "bob@", "127.0.0.1", "to there"):
-        assert leaked not in (tmp_path / "quietwire.log").read_text()
