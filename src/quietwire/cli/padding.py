@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 VARIABLE = "OPENSSL_CONF"
-IN_FORCE = "QUIETWIRE_PADDED"
-"""Tells the program that was started again which block its OpenSSL pads to."""
 TEMPLATE = """openssl_conf = quietwire
 [quietwire]
 ssl_conf = ssl
@@ -48,20 +46,28 @@ def wanted_block(arguments: Sequence[str]) -> int:
     return block if isinstance(block, int) else 0
 
 
-def padding_in_force() -> int:
-    """The block that this process' OpenSSL was started with, 0 for none."""
-    block = os.environ.get(IN_FORCE, "")
-    return int(block) if block.isdecimal() else 0
+def padding_in_force(environment: Mapping[str, str]) -> int:
+    """The block that a process with this environment has its TLS 1.3 records padded to, 0 for none."""
+    try:
+        with open(environment[VARIABLE], encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (KeyError, OSError, UnicodeDecodeError):
+        return 0
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name.strip() == "RecordPadding" and value.strip().isdecimal():
+            return int(value)
+    return 0
 
 
 def restart_padded(arguments: Sequence[str], environment: Mapping[str, str]) -> None:
     """Executes this program again with padding if it wants it and has it not yet; otherwise returns."""
     block = wanted_block(arguments)
-    if not block or environment.get(IN_FORCE) == str(block):
+    if not block or padding_in_force(environment) == block:
         return
     # An anonymous file that the new program inherits: nothing is left on the disk.
     descriptor = os.memfd_create("openssl-padding", 0)
     os.write(descriptor, openssl_configuration(block).encode())
     os.set_inheritable(descriptor, True)
-    padded = {**environment, VARIABLE: f"/proc/self/fd/{descriptor}", IN_FORCE: str(block)}
+    padded = {**environment, VARIABLE: f"/proc/self/fd/{descriptor}"}
     os.execve(sys.executable, [sys.executable, "-m", "quietwire", *arguments[1:]], padded)  # noqa: S606
