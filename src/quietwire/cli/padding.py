@@ -65,9 +65,15 @@ def restart_padded(arguments: Sequence[str], environment: Mapping[str, str]) -> 
     block = wanted_block(arguments)
     if not block or padding_in_force(environment) == block:
         return
-    # An anonymous file that the new program inherits: nothing is left on the disk.
-    descriptor = os.memfd_create("openssl-padding", 0)
+    if hasattr(os, "memfd_create"):
+        # An anonymous file that the new program inherits: nothing is left on the disk.
+        descriptor = os.memfd_create("openssl-padding", 0)
+        os.set_inheritable(descriptor, True)
+        path = f"/proc/self/fd/{descriptor}"
+    else:
+        import tempfile
+
+        descriptor, path = tempfile.mkstemp(prefix="openssl-padding-")
     os.write(descriptor, openssl_configuration(block).encode())
-    os.set_inheritable(descriptor, True)
-    padded = {**environment, VARIABLE: f"/proc/self/fd/{descriptor}"}
+    padded = {**environment, VARIABLE: path}
     os.execve(sys.executable, [sys.executable, "-m", "quietwire", *arguments[1:]], padded)  # noqa: S606
