@@ -1,0 +1,76 @@
+"""The documentation against the code: every key of the configuration with its default; links lead somewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from quietwire.cli.config import Config, Override
+from quietwire.server.module import Setting
+from quietwire.server.modules import discover
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+REQUIRED = "must be given"
+_ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.+) \|$")
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
+
+
+def documented() -> dict[str, str]:
+    """Key with its table -> default as the page says it."""
+    found: dict[str, str] = {}
+    table = ""
+    for line in (ROOT / "docs/configuration.md").read_text(encoding="utf-8").splitlines():
+        if line.startswith("## "):
+            title = re.fullmatch(r"## `\[([^\]]+)\]`", line)
+            table = f"{title[1]}." if title else ""
+        row = _ROW.match(line)
+        if row:
+            key = table + row[1]
+            assert key not in found, f"{key} stands there twice"
+            assert len(row[3]) > 1
+            found[key] = row[2]
+    return found
+
+
+def written(value: Any) -> str:
+    """A default as TOML in backticks; nothing is 'none'."""
+    if value is None:
+        return "none"
+    text = json.dumps(str(value) if isinstance(value, Path) else value)
+    assert tomllib.loads(f"x = {text}")
+    return f"`{text}`"
+
+
+def fields(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, str]]:
+    """(key with its table, default as the page must say it) of all that the configuration file may hold."""
+    for name, field in model.model_fields.items():
+        default = field.default
+        if isinstance(default, BaseModel):
+            yield from fields(type(default), f"{table}{name}.")
+        elif name == "modules":
+            for module in discover():
+                for setting in module.handlers:
+                    if isinstance(setting, Setting):
+                        yield f"modules.NAME.{module.name}.{setting.key}", written(setting.default)
+        elif name == "override":
+            yield from fields(Override, f'{table}override."DOMAIN".')
+        else:
+            yield table + name, REQUIRED if field.is_required() else written(default)
+
+
+def test_the_page_has_every_key_with_its_default() -> None:
+    assert documented() == dict(fields(Config))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
