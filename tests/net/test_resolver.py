@@ -112,6 +112,13 @@ def test_an_override_asks_nobody() -> None:
     assert lookup.asked == []
 
 
+def test_an_override_is_found_however_it_is_written() -> None:
+    override = {"B.Example.": Override("127.0.0.1", 5300)}
+    assert targets(FakeLookup(), overrides=override)[0].overridden
+    with pytest.raises(ConfigError, match=r"federation\.override: @: a domain name"):
+        Resolver({"@": Override("127.0.0.1", 1)}, zeros, lookup=FakeLookup())
+
+
 def test_names_go_out_in_a_labels() -> None:
     lookup = FakeLookup()
     assert targets(lookup, "münchen.example") == [Target("xn--mnchen-3ya.example", 5269)]

@@ -223,6 +223,31 @@ def test_what_came_in_clear_is_forgotten() -> None:
     assert "EXTERNAL" not in scene.says(opening())
 
 
+def test_what_follows_starttls_in_clear_is_not_heard() -> None:
+    scene = Scene()
+    scene.says(opening())
+    assert scene.says(STARTTLS + STARTTLS + auth()) == PROCEED
+    assert scene.says(opening() + auth()) == ""
+    scene.link.secures()
+    scene.authenticated()
+
+
+def test_a_handshake_that_takes_too_long_is_cut_without_a_word() -> None:
+    scene = Scene()
+    scene.says(opening())
+    scene.says(STARTTLS)
+    scene.now = 30.0
+    scene.timers.fire(scene.now)
+    assert (scene.link.take(), scene.link.aborted) == ("", True)
+
+
+def test_what_is_sent_along_with_the_authentication_belongs_to_no_stream() -> None:
+    scene = Scene(secure=True)
+    scene.says(opening())
+    assert scene.says(auth() + MESSAGE) == SUCCESS + ANSWER + error("bad-format")
+    assert scene.got == []
+
+
 @pytest.mark.parametrize(
     ("words", "condition"),
     [

@@ -20,6 +20,7 @@ import dns.resolver
 import idna
 
 from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.core.jid import JID, JIDError
 
 DNS_SECONDS = 5.0
 """For all queries of one step together: three servers that do not answer must leave time for the dial itself."""
@@ -78,7 +79,7 @@ class Lookup(Protocol):
 
 class Resolver:
     """`overrides` by domain. `randomness(n)` gives n bytes. `server` is "address" or "address:port" of the DNS server
-    to ask instead of the system's; raises ConfigError for another text."""
+    to ask instead of the system's. Raises ConfigError for what is no domain or no address."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Resolver:
         server: str | None = None,
         lookup: Lookup | None = None,
     ) -> None:
-        self._overrides = dict(overrides)
+        self._overrides = {_canonical(name): override for name, override in overrides.items()}
         self._randomness = randomness
         self._lookup = lookup or DnsLookup(server)
 
@@ -241,6 +242,13 @@ async def system_addresses(host: str) -> list[str]:
     except (OSError, UnicodeError):
         raise NotFound("not a name") from None
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
+
+
+def _canonical(name: str) -> str:
+    try:
+        return JID.parse(name).domain
+    except JIDError:
+        raise ConfigError("federation.override", name, "a domain name") from None
 
 
 def _server(text: str) -> tuple[str, int]:

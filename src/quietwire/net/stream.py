@@ -146,6 +146,8 @@ class Connection(asyncio.Protocol):
         self.abort()
 
     def start_tls(self) -> None:
+        if self._tls_pending:
+            return  # asked for twice in one packet
         assert self._context is not None
         assert self._transport is not None
         self._tls_pending = True

@@ -74,7 +74,7 @@ class IncomingServerStream:
 
     __slots__ = (
         "_attempts", "_claimed", "_closing", "_domain", "_heard", "_host", "_link", "_open", "_parser", "_received",
-        "_responding", "_settings", "_timer",
+        "_responding", "_securing", "_settings", "_timer",
     )  # fmt: skip
 
     def __init__(self, link: Link, host: Incoming) -> None:
@@ -88,6 +88,8 @@ class IncomingServerStream:
         """The authenticated domain."""
         self._open = False
         self._closing = False
+        self._securing = False
+        """Between <proceed/> and the end of the handshake: what comes in clear is not believed, nothing is said."""
         self._responding = False
         self._attempts = 0
         self._received = 0
@@ -97,7 +99,7 @@ class IncomingServerStream:
     # -- links.Stream -------------------------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
-        if self._closing:
+        if self._closing or self._securing:
             return
         if self._domain is None:
             self._received += len(data)
@@ -116,7 +118,7 @@ class IncomingServerStream:
                     self.close()
                 elif isinstance(event, Broken):
                     raise event.error
-                if self._closing:
+                if self._closing or self._securing:
                     return
         except StreamError as error:
             self.fail(error)
@@ -125,6 +127,7 @@ class IncomingServerStream:
             self.fail(StreamError("internal-server-error"))
 
     def secured(self) -> None:
+        self._securing = False
         self._parser.reset()
         self._open = False
         self._claimed = None
@@ -143,6 +146,10 @@ class IncomingServerStream:
         """Sends the stream error and closes."""
         if self._closing:
             return
+        if self._securing:
+            self._finish()
+            self._link.abort()
+            return
         self._host.note("server-stream-error", condition=error.condition)
         if not self._open:
             self._send_header()  # RFC 6120 §4.9.1.2: an error stands inside a stream
@@ -153,7 +160,7 @@ class IncomingServerStream:
         """Closes in order, or answers the peer's closing tag."""
         if self._closing:
             return
-        if self._open:
+        if self._open and not self._securing:
             self._link.put(CLOSING)
         self._finish()
 
@@ -234,6 +241,8 @@ class IncomingServerStream:
         return self._claimed is not None and stands_for(self._link.peer_domains, self._claimed.domain)
 
     def _child(self, child: Child) -> None:
+        if not self._open:  # sent along with what ended the last stream: it belongs to none
+            raise StreamError("bad-format")
         if self._domain is not None:
             if isinstance(child, Stanza):
                 self._stanza(child, self._domain)
@@ -249,6 +258,7 @@ class IncomingServerStream:
             if child.kind != f"{TLS}starttls":
                 raise StreamError("policy-violation", "TLS first")
             self._link.put(f"<proceed xmlns='{ns.TLS}'/>".encode())
+            self._securing = True
             self._link.start_tls()
         elif child.kind.startswith(SASL):
             self._authenticate(child)

@@ -90,6 +90,7 @@ class FakeLink:
 
     def start_tls(self) -> None:
         assert not self.secure
+        assert not self.tls_wanted
         self.tls_wanted = True
 
     def close(self) -> None:
