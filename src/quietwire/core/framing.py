@@ -2,7 +2,8 @@
 
 expat validates, its byte offsets cut the stream, and the payload bytes are kept as they came. Refused, each with its
 stream error: comments, processing instructions, DTDs, entities beyond the five (RFC 6120 §11.1), other encodings
-(§11.6), and whatever exceeds `Limits`. Any way of cutting the input into pieces gives the same events.
+(§11.6), and whatever exceeds `Limits`. Any way of cutting the input into pieces gives the same events;
+only of a stanza that is both too big and malformed, which of the two is said depends on the cut.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from xml.parsers import expat
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.stanza import STANZAS, Child, Nonza, Stanza
+from quietwire.core.xml import attr
 
 # The whole of a start tag in bytes that expat has validated: quotes may hold '>'.
 _START_TAG = re.compile(rb"""<[^>"']*(?:"[^"]*"[^>"']*|'[^']*'[^>"']*)*>""")
+_ROOT = re.compile(rb"<[^\s/>\0]+")
 _STREAM = f"{ns.STREAMS}}}stream"
 _SERVER = f"{ns.SERVER}}}"
 _STANZAS_IN = {
@@ -86,8 +89,8 @@ class StreamParser:
     """One direction of one stream. `feed` never raises; after `Broken` it returns nothing more."""
 
     __slots__ = (
-        "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_events", "_failed", "_limits",
-        "_names", "_opened", "_parse", "_parser", "_prefixes", "_seen", "_stanzas", "_start",
+        "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_events", "_failed", "_header",
+        "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_seen", "_stanzas", "_start",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = Limits()) -> None:
@@ -95,6 +98,8 @@ class StreamParser:
         self._failed = False
         self._opened = False
         self._content = ""
+        self._header = b""
+        """The stream's start tag with its namespaces alone, for `_renew`."""
         self._stanzas: dict[str, type[Stanza]] = {}
         self._prefixes: dict[str, str] = {}
         self._events: list[Event] = []
@@ -187,11 +192,7 @@ class StreamParser:
             self._renew()
 
     def _renew(self) -> None:
-        declared = "".join(f" xmlns:{prefix}='{_escape(uri)}'" for prefix, uri in self._prefixes.items())
-        head = f"<stream:stream xmlns='{self._content}' xmlns:stream='{ns.STREAMS}'{declared}>"
-        prefixes, content = self._prefixes, self._content
-        self._begin(head.encode())
-        self._prefixes, self._content = prefixes, content
+        self._begin(self._header)
 
     # -- expat's callbacks ----------------------------------------------------------------------------------------
 
@@ -231,6 +232,11 @@ class StreamParser:
         if name != _STREAM:
             raise StreamError("invalid-namespace" if name.endswith("}stream") or name == "stream" else "bad-format")
         self._opened = True
+        root = _ROOT.match(self._buffer, self._parser.CurrentByteIndex - self._base)
+        if root is None:  # expat takes UTF-16 for what it is, whatever encoding it was told
+            raise StreamError("unsupported-encoding")
+        spaces = "".join(attr(f"xmlns:{prefix}" if prefix else "xmlns", uri) for prefix, uri in declared.items())
+        self._header = b"%b%b>" % (root[0], spaces.encode())
         self._content = declared.pop("", "")
         self._stanzas = _STANZAS_IN.get(self._content, {})
         if declared.get("stream") == ns.STREAMS:
@@ -274,7 +280,9 @@ class StreamParser:
         self._parser.StartNamespaceDeclHandler = self._declare
         if self._declared:
             raw = b""
-            self._declared.pop("", None)
+            if self._declared.pop("", self._content) != self._content and name in self._stanzas:
+                # The payload would change its namespace when it is forwarded.
+                raise StreamError("invalid-namespace")
         if self._declared or self._prefixes:
             raw = b""
             attributes = self._with_declarations(attributes, inner)
@@ -313,7 +321,3 @@ def _nonza(name: str, attributes: dict[str, str], inner: bytes, names: tuple[str
     if local in STANZAS and space in _STANZAS_IN:
         raise StreamError("invalid-namespace")
     return Nonza("{" + name if space else name, attributes, inner, names)
-
-
-def _escape(uri: str) -> str:
-    return uri.replace("&", "&amp;").replace("<", "&lt;").replace("'", "&apos;")
