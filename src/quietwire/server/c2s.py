@@ -105,7 +105,7 @@ class ClientStream:
 
     __slots__ = (
         "_account", "_attempts", "_bound", "_busy", "_closing", "_exchange", "_gone", "_host", "_inbox", "_link",
-        "_open", "_parser", "_received", "_timer",
+        "_open", "_parser", "_received", "_securing", "_timer",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
@@ -118,6 +118,8 @@ class ClientStream:
         self._busy = False
         self._inbox: deque[Child] = deque()
         self._received = 0
+        self._securing = False
+        """TLS is being negotiated: nothing may be written, and nothing read, until it is up."""
         self._attempts = 0
         self._account: JID | None = None
         self._exchange: Exchange | None = None
@@ -127,7 +129,7 @@ class ClientStream:
     # -- what the connection tells --------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
-        if self._closing and self._gone:
+        if (self._closing and self._gone) or self._securing:
             return
         if self._account is None:
             self._received += len(data)
@@ -156,6 +158,7 @@ class ClientStream:
             self.fail(StreamError("internal-server-error"))
 
     def secured(self) -> None:
+        self._securing = False
         self._parser.reset()
         self._open = False
 
@@ -189,6 +192,11 @@ class ClientStream:
         if self._closing:
             return
         self._host.note("stream-error", condition=error.condition)
+        if self._securing:
+            self._closing = True
+            self._cancel_timer()
+            self._link.abort()
+            return
         if not self._open:
             self._send_header()
         text = f"<text xmlns='{ns.STREAM_ERRORS}' xml:lang='en'>{escape(error.text)}</text>" if error.text else ""
@@ -320,12 +328,13 @@ class ClientStream:
             self.close()
         elif not self._link.secure:
             if not self._open:
-                return  # plaintext sent along with the request for TLS is thrown away
+                return  # plaintext sent along with the request for TLS is thrown away (RFC 6120 §5.3.3)
             if child.kind != f"{_TLS}starttls":
                 raise StreamError("policy-violation", "TLS first")
             self._link.put(f"<proceed xmlns='{ns.TLS}'/>".encode())
             self._open = False
             self._parser.reset()
+            self._securing = True
             self._link.start_tls()
         elif not self._open:
             # Sent along with what ended the last stream: it belongs to none.
