@@ -74,3 +74,25 @@ def test_the_page_has_every_key_with_its_default() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_module_in_the_architecture_is_the_real_one() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    code = (ROOT / "src/quietwire/server/modules/xep0199_ping.py").read_text(encoding="utf-8")
+    assert f"```python\n{code}```" in page
+
+
+def test_functions_that_the_architecture_names_exist() -> None:
+    """Each `Class.method` of the page, and each file."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    source = {path: path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py")}
+    methods = set(re.findall(r"\b(?:[a-z]\w*\.)?([A-Z]\w+)\.(_?[a-z]\w+)\b", page))
+    assert len(methods) > 10
+    for owner, method in methods:
+        of_class = [text for text in source.values() if re.search(rf"^class {owner}\b", text, re.MULTILINE)]
+        assert any(re.search(rf"^    (async )?def {method}\b", text, re.MULTILINE) for text in of_class), (
+            owner,
+            method,
+        )
+    for folder, name in set(re.findall(r"\b(core|net|server|store|shaping|seal|modules|client)/(\w+\.py)\b", page)):
+        assert any(path.parent.name == folder and path.name == name for path in source), f"{folder}/{name}"
