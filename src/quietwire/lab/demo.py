@@ -13,7 +13,7 @@ from pathlib import Path
 
 from quietwire.lab import checks, report, truth
 from quietwire.lab.findings import Finding, from_json
-from quietwire.lab.processes import run_once
+from quietwire.lab.processes import run_once, together
 from quietwire.lab.report import Cell
 from quietwire.lab.score import Known
 from quietwire.lab.testbed import DEVICES, DOMAINS, PEOPLE, Commands, World
@@ -72,12 +72,7 @@ async def run(
         told("done")
         return outcome
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(place)) for place in range(len(PROFILES))]
-    except BaseExceptionGroup as several:
-        raise several.exceptions[0] from None
-    return [task.result() for task in tasks]
+    return await together(*(one(place) for place in range(len(PROFILES))))
 
 
 async def _judge(world: World, talk: Script) -> Outcome:

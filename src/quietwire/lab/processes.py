@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 LINE = 1 << 20
 """Bytes of one report."""
@@ -39,6 +41,16 @@ async def run_once(argv: Sequence[str], environment: Mapping[str, str], seconds:
         last = err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
         raise BedError(f"{argv[2]}: exit status {process.returncode}: {last[0]}")
     return out.decode("utf-8")
+
+
+async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
+    """Runs all at once; if one fails the others are cancelled and waited for, and its error is raised."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(each) for each in work]
+    except BaseExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 class Process:

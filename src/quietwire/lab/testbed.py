@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from quietwire.lab.processes import BedError, Ordered, Served, run_once
+from quietwire.lab.processes import BedError, Ordered, Served, run_once, together
 from quietwire.lab.tap import Tap
 from quietwire.lab.trace import LinkWriter
 from quietwire.lab.truth import Facts, write_facts
@@ -138,12 +138,12 @@ class World:
                 configuration(domain, other, c2s[domain], s2s[domain], taps[domain, other], self.profile)
             )
         self.say("making accounts")
-        passwords = dict(zip(PEOPLE, await asyncio.gather(*map(self._make_account, PEOPLE)), strict=True))
+        passwords = dict(zip(PEOPLE, await together(*map(self._make_account, PEOPLE)), strict=True))
         self.say("starting servers")
-        await asyncio.gather(*(self._start_server(domain, c2s[domain]) for domain in DOMAINS))
+        await together(*(self._start_server(domain, c2s[domain]) for domain in DOMAINS))
         self.say("starting four clients")
         ports_of = {key: port for key, port in taps.items() if key[0] in PEOPLE}
-        await asyncio.gather(
+        await together(
             *(self._start_actor(who, device, passwords[who], port) for (who, device), port in ports_of.items())
         )
 
@@ -258,7 +258,7 @@ class World:
         phones = {who: self._actors[who, DEVICES[0]] for who in PEOPLE}
         jids = {who: f"{who}@{domain}" for who, domain in PEOPLE.items()}
         others = dict(zip(PEOPLE, reversed(list(PEOPLE)), strict=True))
-        await asyncio.gather(*(phones[who].order("subscribe", to=jids[others[who]]) for who in PEOPLE))
+        await together(*(phones[who].order("subscribe", to=jids[others[who]]) for who in PEOPLE))
         for who in PEOPLE:
             await self._within(
                 self._subscribed[phones[who].name].wait(), START_SECONDS, f"{who} was not granted a subscription"
@@ -324,7 +324,7 @@ class World:
                 await self._next_move(deadline, "not everything arrived")
         except BedError:
             return  # the checks say what is missing
-        await asyncio.gather(*(actor.order("drain") for actor in self._actors.values()))
+        await together(*(actor.order("drain") for actor in self._actors.values()))
 
     def _missing(self) -> int:
         return sum(

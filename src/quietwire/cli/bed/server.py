@@ -23,14 +23,16 @@ from quietwire.lab.trace import StanzaWriter
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    # Not sys.stdin: its lock, held by a thread that never returns, breaks the interpreter's end.
+    while os.read(0, 4096):
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main(config: Path = typer.Option(...), record: Path = typer.Option(...)) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         loaded = load(config)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         writer = StanzaWriter(record, f"live-server.{loaded.domain}", time.time)
         run(loaded, Recorder(writer).wrap)
         writer.close()

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
+from typing import Any
 
 CLASSES = (512, 1024, 2048, 4096, 8192, 16384)
 """Ciphertext sizes of the client's envelopes, in bytes (docs/protocols/traces.md, "What an attacker is told")."""
@@ -19,7 +20,7 @@ OVERHEAD = 410
 """Bytes of an envelope that are not text: element names, ids, time, sender."""
 
 BEAM = 150
-"""Stories kept at each step; with more, the answers on recorded talks did not change."""
+"""Stories kept at each step; four times as many gave the same answer."""
 PROMPT = 0.08
 """Seconds to an automatic answer, before the row itself has told."""
 UNANSWERED = 3.0
@@ -28,6 +29,11 @@ TYPED = (0.1, 1.2)
 """Seconds from a typing notice to its text in a lively talk."""
 SEEN = (0.25, 2.0)
 """Seconds from a text to its displayed marker."""
+
+UNANSWERED_COST = 4.0
+UNSENT_COST = 2.5
+"""Of a text without a receipt, and of a notice without a text. Charged at once and paid back when the other comes, so
+that stories of all stages can be compared."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,11 @@ class _Story:
     unseen: dict[str, tuple[float, ...]]
     gaps: tuple[tuple[str, float], ...] = ()
 
+    @property
+    def open(self) -> tuple[Any, ...]:
+        parts = (self.typing, self.unanswered, self.unseen)
+        return tuple(tuple(sorted((who, what) for who, what in part.items() if what)) for part in parts)
+
 
 def sort_out(events: Sequence[Sealed]) -> list[Guess]:
     """Names the kind of every event: message, receipt, typing or displayed. `events` are in order of time."""
@@ -105,26 +116,38 @@ def _confidence(event: Sealed, kind: str, story: _Story) -> float:
 def _search(events: Sequence[Sealed], prompt: dict[str, float]) -> _Story:
     stories = [_Story(0.0, (), {}, {}, {})]
     for event in events:
-        following = [new for story in stories for new in _continue(story, event, prompt)]
-        following.sort(key=lambda story: -story.weight)
-        stories = following[:BEAM]
+        best: dict[Any, _Story] = {}
+        for story in stories:
+            for new in _continue(_forget(story, event.time), event, prompt):
+                # What is still open is all that matters for what follows.
+                known = best.get(new.open)
+                if known is None or known.weight < new.weight:
+                    best[new.open] = new
+        stories = sorted(best.values(), key=lambda story: -story.weight)[:BEAM]
     return stories[0]
+
+
+def _forget(story: _Story, now: float) -> _Story:
+    """Drops what is too old to be continued."""
+    return replace(
+        story,
+        typing={who: time for who, time in story.typing.items() if now - time <= TYPED[1]},
+        unanswered={who: _since(times, now - UNANSWERED) for who, times in story.unanswered.items()},
+        unseen={who: _since(times, now - SEEN[1]) for who, times in story.unseen.items()},
+    )
+
+
+def _since(times: tuple[float, ...], oldest: float) -> tuple[float, ...]:
+    return tuple(time for time in times if time >= oldest)
 
 
 def _continue(story: _Story, event: Sealed, prompt: dict[str, float]) -> list[_Story]:
     """All that `event` can be in this story. Weights are log-likelihoods up to a constant."""
     now, me = event.time, event.sender
-    lost = 0
-    unanswered = {}
-    for sender, times in story.unanswered.items():
-        kept = tuple(time for time in times if now - time <= UNANSWERED)
-        lost += len(times) - len(kept)
-        unanswered[sender] = kept
-    weight = story.weight - 4.0 * lost
+    weight, unanswered = story.weight, story.unanswered
     found = []
     if event.passing is not False and event.level <= 0:
-        again = 2.5 if me in story.typing else 0.0  # a notice whose text never came
-        found.append(_with(story, weight - 1.0 - again, "typing", unanswered, typing={**story.typing, me: now}))
+        found.append(_with(story, weight - 1.0 - UNSENT_COST, "typing", unanswered, typing={**story.typing, me: now}))
     if event.passing:
         return found
     found.append(_as_text(story, event, weight, unanswered))
@@ -138,7 +161,7 @@ def _continue(story: _Story, event: Sealed, prompt: dict[str, float]) -> list[_S
             found.append(
                 _with(
                     story,
-                    weight + 0.5 - 1.5 * off,
+                    weight + UNANSWERED_COST + 0.5 - 1.5 * off,
                     "receipt",
                     {**unanswered, other: times[1:]},
                     gaps=(*story.gaps, (me, gap)),
@@ -154,7 +177,7 @@ def _as_text(story: _Story, event: Sealed, weight: float, unanswered: dict[str, 
     announced = typed is not None and TYPED[0] <= now - typed <= TYPED[1]
     return _with(
         story,
-        weight - (0.3 if announced else 3.0),
+        weight - UNANSWERED_COST + (UNSENT_COST - 0.3 if announced else -3.0),
         "message",
         {**unanswered, me: (*unanswered.get(me, ()), now)},
         typing={name: time for name, time in story.typing.items() if name != me or not announced},
