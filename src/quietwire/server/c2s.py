@@ -171,13 +171,23 @@ class ClientStream:
         self._parser.close()
         self._cancel_timer()
         bound, self._bound = self._bound, None
-        if bound is not None and bound.outgoing.link is self._link:
-            bound.outgoing.detach()
-            if self._closing and not bound.resume_id:
-                self._host.end(bound)
-            else:
-                self._host.park(bound)
+        try:
+            if bound is not None:
+                bound.outgoing.detach()
+                self._settle_up(bound)
+                if self._closing and not bound.resume_id:
+                    self._host.end(bound)
+                else:
+                    self._host.park(bound)
+        except Exception as error:
+            self._host.fault(error)
         self._host.closed(self)
+
+    def _settle_up(self, bound: Bound) -> None:
+        """A request that is under way will be carried out: it counts now, since whoever resumes is told the count."""
+        if self._busy:
+            self._busy = False
+            self._host.count(bound)
 
     def overflow(self) -> None:
         """The peer does not read: its outbox is full (DESIGN §4)."""
@@ -230,7 +240,9 @@ class ClientStream:
 
     def evict(self) -> None:
         """Another stream took the resource or resumed the session."""
-        self._bound = None
+        bound, self._bound = self._bound, None
+        if bound is not None:
+            self._settle_up(bound)
         self.fail(StreamError("conflict"))
 
     def _finish(self) -> None:
@@ -238,6 +250,9 @@ class ClientStream:
         self._inbox.clear()
         self._cancel_timer()
         self._link.close()
+        if self._bound is not None:
+            # From now on nothing reaches the peer, so nothing may be taken for delivered.
+            self._bound.outgoing.detach()
 
     def _too_slow(self) -> None:
         self._timer = None
@@ -498,6 +513,8 @@ class ClientStream:
             self._suspend()
 
     def _handled(self) -> None:
+        if self._bound is not None and self._busy:
+            self._host.count(self._bound)
         self._go_on()
 
     def _nonza(self, bound: Bound, child: Child) -> None:
@@ -546,7 +563,7 @@ def _text(child: Child) -> str:
 
 def _version_known(version: str) -> bool:
     major, _, minor = version.partition(".")
-    return major.isdecimal() and minor.isdecimal() and int(major) >= 1
+    return major.isdecimal() and minor.isdecimal() and int(major[:9]) >= 1
 
 
 def _failed(condition: str) -> bytes:

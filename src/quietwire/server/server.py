@@ -203,7 +203,7 @@ class Server:
 
     def _evict(self, bound: Bound) -> None:
         carrier = self._carriers.pop(id(bound), None)
-        if carrier is not None and bound.outgoing.link is not None:
+        if carrier is not None:
             bound.outgoing.detach()
             carrier.evict()
 
@@ -251,14 +251,16 @@ class Server:
                         other.outlet.put(data or entry.value[8:], entry)
         elif data.startswith(b"<iq"):
             iq = from_tree(xml.parse(data, ns.CLIENT))
-            if iq.type in ("get", "set"):
-                iq.from_, iq.to = JID.parse(iq.attributes["from"]), session.jid
+            sender = iq.attributes.get("from")
+            if iq.type in ("get", "set") and sender is not None:  # nobody waits for the answer to a roster push
+                iq.from_, iq.to = JID.parse(sender), session.jid
                 self.router.bounce(iq, "service-unavailable")
 
     # -- stanzas ----------------------------------------------------------------------------------------------------
 
     def stanza(self, bound: Bound, stanza: Stanza, finished: Callable[[], None]) -> bool:
         session = bound.session
+        self._leaving = None  # what others have sent since does not hold back this stanza's acknowledgement
         if isinstance(stanza, Message):
             self.router.message(session, stanza)
         elif isinstance(stanza, Presence):
@@ -268,12 +270,7 @@ class Server:
                 session.send(stanza.addressed(to=stanza.to, from_=session.jid).error(error))
         else:
             assert isinstance(stanza, Iq)
-
-            def counted() -> None:
-                self.count(bound)
-                finished()
-
-            if not self.router.iq(session, stanza, counted):
+            if not self.router.iq(session, stanza, finished):
                 return False
         self.count(bound)
         return True

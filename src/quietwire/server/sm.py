@@ -46,6 +46,8 @@ class Incoming:
         self.handled += 1
         owed = self._owed
         if ticket is not None and not ticket.settled and (not owed or owed[-1][1] is not ticket):
+            while owed and owed[0][1].settled:  # a peer that never asks must not make this grow
+                owed.popleft()
             owed.append((self.handled, ticket))
         if leaving is not None and not leaving.settled:
             owed.append((self.handled, leaving))
@@ -125,7 +127,8 @@ class Outgoing:
         if entry is not None:
             entry.holders += 1
         link = self.link
-        if self.enabled:
+        if self.enabled or link is None:
+            # Without 0198 and without a connection: that one is closing, and what comes now goes elsewhere once it is.
             self._queue.append((data, entry))
             self._bytes += len(data)
             if link is not None:
@@ -135,7 +138,7 @@ class Outgoing:
                     link.put(REQUEST)
             if self._bytes > QUEUE_BYTES or len(self._queue) > QUEUE_STANZAS:
                 self._overrun()
-        elif link is not None:
+        else:
             link.put(data)
             if entry is not None:
                 self._unwritten.append(entry)
