@@ -7,18 +7,21 @@ again. What nobody confirmed is delivered when a session becomes available.
 from __future__ import annotations
 
 import datetime
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
+from quietwire.core.later import Later
 from quietwire.core.stanza import Message, Presence
 from quietwire.core.xml import escape
 from quietwire.server.account import Account, Session
 from quietwire.server.module import Context, Keeps, MessageHook, Module, PresenceHook, Setting, Stage, Xep
 from quietwire.server.pipeline import Passage
-from quietwire.store.ports import Entry
+from quietwire.server.timers import Timers
+from quietwire.store.ports import Entry, StorageError
 
 _FORGOTTEN = frozenset(
     (
@@ -35,6 +38,12 @@ _BODY = f"{{{ns.CLIENT}}}body"
 _THREAD = f"{{{ns.CLIENT}}}thread"
 _STAMP = 8
 _FLUSH = "offline"
+"""Key in an account's memory while its kept messages are on their way: the entries that came meanwhile, in order."""
+_PORTION = 1 << 20
+"""Bytes that are sent before the client must have confirmed them: a backlog may be four times what a session may owe,
+and who could not take it all at once could never log in again."""
+_PAUSE_SECONDS = 0.1
+"""Between two looks at whether a portion was confirmed."""
 
 
 @dataclass(slots=True)
@@ -75,21 +84,25 @@ def keep(context: Context, passage: Passage) -> None:
         return
     spool = context.ports["spool"]
     account = passage.account
-    if account is not None:
-        owner = account.owner
-    else:
-        owner = passage.to.bare.text.encode()
-        stanzas, size = spool.usage(owner)
-        if stanzas >= context.state.stanzas or size >= context.state.size:
-            raise StanzaError("service-unavailable", "the recipient's offline storage is full")
+    owner = account.owner if account is not None else passage.to.bare.text.encode()
+    stanzas, size = spool.usage(owner)
+    if (stanzas >= context.state.stanzas or size >= context.state.size) and not _flows(account):
+        raise StanzaError("service-unavailable", "the recipient's offline storage is full")
     entry: Entry = spool.keep(owner, context.state.stamp(context.now) + passage.bytes())
     passage.entry = entry
     if account is not None:
         flush = account.memory.get(_FLUSH)
         if flush is not None:
-            # Older messages are on their way from the disk: this one goes after them.
+            # Older messages are on their way from the disk: this one goes after them, for now to nobody.
             flush.append(entry)
-            passage.drop()
+            passage.account = None
+
+
+def _flows(account: Account | None) -> bool:
+    """Somebody takes the messages: what is kept is only not confirmed yet, and the sessions' queues bound it."""
+    if account is None or _FLUSH in account.memory:
+        return False
+    return any(session.presence is not None and session.priority >= 0 for session in account.sessions.values())
 
 
 def on_presence(context: Context, presence: Presence) -> None:
@@ -104,31 +117,66 @@ def on_presence(context: Context, presence: Presence) -> None:
 
 
 async def _flush(context: Context, account: Account, session: Session) -> None:
+    later: list[Entry] = account.memory[_FLUSH]
+    try:
+        await _deliver(context, account, session, later)
+    finally:
+        del account.memory[_FLUSH]
+
+
+async def _deliver(context: Context, account: Account, session: Session, later: list[Entry]) -> None:
+    """What was kept goes to `session`, then what came meanwhile to all; a portion when the one before is confirmed."""
     try:
         entries = await context.ports["spool"].load(account.owner)
-    finally:
-        later = account.memory.pop(_FLUSH)
+    except StorageError:
+        entries = []  # those wait for another presence; what is in memory need not
     seen = {id(entry) for entry in later}
-    waiting = [entry for entry in entries if not entry.confirmed and entry.holders == 0 and id(entry) not in seen]
+    waiting = [entry for entry in entries if id(entry) not in seen]
     waiting.sort(key=lambda entry: entry.value[:_STAMP])
-    receivers = [s for s in account.available() if s.priority >= 0]
-    # Who asked may be gone again; another one that came meanwhile takes its place.
-    first = session if session in receivers else next(iter(receivers), None)
-    if first is None:
-        return
-    for entry in waiting:
-        first.outlet.put(_delayed(entry.value, context.domain.text), entry)
-    for entry in later:
+    old = deque(waiting)
+    position = size = 0
+    sent: list[Entry] = []
+    while old or position < len(later):
+        receivers = [s for s in account.available() if s.priority >= 0]
+        if not receivers:
+            return
+        if size > _PORTION:
+            if any(entry.holders and not entry.confirmed for entry in sent):
+                await _pause(context.ports["timers"])
+                continue
+            size = 0
+            sent.clear()
+        if old:
+            entry = old.popleft()
+            if entry.confirmed or entry.holders:
+                continue
+            data = _delayed(entry.value, context.domain.text)
+            # Who asked may be gone again; another one that came meanwhile takes its place.
+            receivers = [session if session in receivers else receivers[0]]
+        else:
+            entry = later[position]
+            position += 1
+            if entry.confirmed or entry.holders:
+                continue
+            data = entry.value[_STAMP:]
         for receiver in receivers:
-            receiver.outlet.put(entry.value[_STAMP:], entry)
+            receiver.outlet.put(data, entry)
+        size += len(data)
+        sent.append(entry)
+
+
+def _pause(timers: Timers) -> Later[None]:
+    later: Later[None] = Later()
+    timers.after(_PAUSE_SECONDS, lambda: later.resolve(None))
+    return later
 
 
 def _delayed(value: bytes, domain: str) -> bytes:
-    """The kept message with the time it came (XEP-0203)."""
+    """The kept message with the time it came (XEP-0203). White space may stand in its end tag."""
     when = datetime.datetime.fromtimestamp(int.from_bytes(value[:_STAMP], "big") / 1e6, datetime.UTC)
     stamp = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     delay = f"<delay xmlns='{ns.DELAY}' from='{escape(domain)}' stamp='{stamp}'/></message>"
-    return value[_STAMP : -len(b"</message>")] + delay.encode()
+    return value[_STAMP : value.rindex(b"</")] + delay.encode()
 
 
 MODULE = Module(
@@ -150,6 +198,6 @@ MODULE = Module(
         ),
     ),
     emits="kept messages with the time they came, when a device becomes available",
-    needs=("spool",),
+    needs=("spool", "timers"),
     state=make_state,
 )
