@@ -130,4 +130,6 @@ def parse(data: bytes, default: str) -> Element:
         root: Element = parser.close()
     except ParseError:
         raise StreamError("not-well-formed") from None
+    if len(root) != 1:
+        raise StreamError("not-well-formed")
     return root[0]

@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from typing import Any, Final
 
 from quietwire.core import ns
-from quietwire.core.framing import Broken, StreamClose, StreamOpen, StreamParser
+from quietwire.core.framing import Broken, Event, StreamClose, StreamOpen, StreamParser
 from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later, drive
 from quietwire.core.xml import Element
@@ -40,6 +41,7 @@ from quietwire.testing.canonical import difference, show
 from quietwire.testing.links import FakeLink
 
 PASSWORD: Final = "pass"  # noqa: S105 - of accounts that exist in a test only
+_STREAM_START = re.compile(r"(?=<\?xml )")
 
 
 class Mark:
@@ -111,7 +113,6 @@ class Client:
 
     def header(self) -> Client:
         """Opens a stream and takes in the features."""
-        self._parser = StreamParser()
         self >> (
             f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='{self.play.domain}' version='1.0'>"
         )
@@ -135,7 +136,7 @@ class Client:
     def drain(self) -> bool:
         """Takes what the server wrote into the inbox; whether anything happened."""
         text = self.link.take()
-        for event in self._parser.feed(text.encode()) if text else ():
+        for event in self._events(text):
             if isinstance(event, Broken):
                 raise AssertionError(f"the server wrote what is no XMPP stream: {event.error.condition}")
             if isinstance(event, StreamClose):
@@ -158,6 +159,12 @@ class Client:
             self.link.flushes()
             return True
         return False
+
+    def _events(self, text: str) -> Iterator[Event]:
+        for part in _STREAM_START.split(text):
+            if part.startswith("<?xml"):
+                self._parser.reset()
+            yield from self._parser.feed(part.encode())
 
 
 class Playbook:

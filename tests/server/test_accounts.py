@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from quietwire.core.jid import parse_jid
+from quietwire.core.later import drive
+from quietwire.seal.wraps import SealError
+from quietwire.server.account import Session
+from quietwire.server.accounts import CREDENTIALS, TABLE, Accounts
+from quietwire.store.memory import MemoryStorage
+from quietwire.store.ports import StorageError
+from quietwire.testing.assembly import Slow
+from quietwire.testing.services import Inbox
+
+ALICE, BOB = parse_jid("alice@a.example"), parse_jid("bob@a.example")
+
+
+def iterations(record: bytes, bare: object) -> int:
+    if record == b"damaged":
+        raise SealError("damaged credentials")
+    return int(record)
+
+
+class Home:
+    def __init__(self, **records: bytes) -> None:
+        numbers = count(1)
+        self.storage = MemoryStorage(lambda size: next(numbers).to_bytes(size, "big"))
+        self.slow = Slow(self.storage)
+        for name, record in records.items():
+            self.put(f"{name}@a.example", record)
+        self.accounts = Accounts(self.slow, iterations, 7)
+        drive(self.accounts.open(), self.check)
+
+    def put(self, name: str, record: bytes) -> None:
+        self.storage.put(TABLE, name.encode(), CREDENTIALS, record)
+
+    @staticmethod
+    def check(value: object, error: BaseException | None) -> None:
+        if error is not None:
+            raise error
+
+
+def test_knows_who_exists() -> None:
+    home = Home(alice=b"5", bob=b"9", carol=b"9")
+    assert home.accounts.exists(ALICE)
+    assert not home.accounts.exists(parse_jid("dave@a.example"))
+    assert home.accounts.iterations == 9
+    assert Home().accounts.iterations == 7
+
+
+def test_a_damaged_record_costs_nobody_else_anything() -> None:
+    home = Home(alice=b"damaged", bob=b"5")
+    assert home.accounts.exists(ALICE)
+    assert home.accounts.exists(BOB)
+    assert home.accounts.iterations == 5
+
+
+def test_changes() -> None:
+    home = Home(alice=b"5")
+    for _ in range(3):  # new passwords of one account are not many accounts
+        home.put(ALICE.text, b"8")
+        drive(home.accounts.changed(ALICE), home.check)
+    assert home.accounts.iterations == 8
+    home.put(BOB.text, b"6")
+    drive(home.accounts.changed(BOB), home.check)
+    assert home.accounts.exists(BOB)
+    home.storage.erase(ALICE.text.encode())
+    drive(home.accounts.changed(ALICE), home.check)
+    assert (home.accounts.exists(ALICE), home.accounts.iterations) == (False, 6)
+
+
+def test_an_account_exists_while_its_new_password_is_read() -> None:
+    home = Home(alice=b"5")
+    home.slow.held = True
+    drive(home.accounts.changed(ALICE), home.check)
+    assert home.accounts.exists(ALICE)
+    home.slow.release()
+    assert home.accounts.exists(ALICE)
+
+
+def test_one_object_while_a_session_lives() -> None:
+    home, loaded = Home(alice=b"5"), []
+    home.slow.held = True
+    for _ in range(2):
+        drive(home.accounts.load(ALICE), lambda value, error: loaded.append(value))
+    assert loaded == []
+    home.slow.release()
+    assert loaded[0] is loaded[1]
+    account = home.accounts.hold(loaded[0])
+    account.sessions["x"] = Session(ALICE.with_resource("x"), account, Inbox())
+    drive(home.accounts.load(ALICE), lambda value, error: loaded.append(value))
+    assert loaded[2] is account
+    home.accounts.release(account)
+    assert ALICE in home.accounts.loaded
+    del account.sessions["x"]
+    home.accounts.release(account)
+    assert ALICE not in home.accounts.loaded
+
+
+def test_unknown_and_unreadable() -> None:
+    home, outcome = Home(alice=b"5"), []
+    drive(home.accounts.load(BOB), lambda value, error: outcome.append((value, error)))
+    assert outcome == [(None, None)]
+    home.storage.close()
+    drive(home.accounts.load(ALICE), lambda value, error: outcome.append(type(error)))
+    assert outcome[1] is StorageError
+    with pytest.raises(StorageError):
+        drive(home.accounts.credentials(ALICE), home.check)
