@@ -27,7 +27,6 @@ _SASL = f"{{{ns.SASL}}}"
 _SM = f"{{{ns.SM}}}"
 _ERROR = f"{{{ns.STREAMS}}}error"
 _BIND = f"{{{ns.BIND}}}bind"
-_SESSION = f"{{{ns.SESSION}}}session"
 _PLAIN_BINDINGS = "urn:xmpp:sasl-cb:0"
 _CLOSING = b"</stream:stream>"
 _CLOSE_SECONDS = 5.0
@@ -226,17 +225,23 @@ class ClientStream:
             self._link.put(_CLOSING)
         self._finish()
 
+    def hush(self) -> None:
+        """Takes in nothing more: the server is about to stop."""
+        self._link.pause()
+
     def shut_down(self) -> None:
-        """The server stops."""
-        if not self._closing:
-            if not self._open:
-                self._link.close()
-                return
-            if self._bound is None:
-                self.fail(StreamError("system-shutdown"))
-                return
-            self._bound.resume_id = ""
-            self.fail(StreamError("system-shutdown"))
+        """The server stops. What is durable is acknowledged, so that nobody sends it again."""
+        if self._closing:
+            return
+        if not self._open:
+            self._link.close()
+            return
+        bound = self._bound
+        if bound is not None:
+            bound.resume_id = ""
+            if bound.outgoing.enabled:
+                bound.incoming.say()
+        self.fail(StreamError("system-shutdown"))
 
     def evict(self) -> None:
         """Another stream took the resource or resumed the session."""
@@ -304,8 +309,7 @@ class ClientStream:
                 bindings = f"<sasl-channel-binding xmlns='{_PLAIN_BINDINGS}'>{bindings}</sasl-channel-binding>"
             offered = f"<mechanisms xmlns='{ns.SASL}'>{listed}</mechanisms>{bindings}"
             return f"<stream:features>{offered}</stream:features>".encode()
-        session = f"<session xmlns='{ns.SESSION}'><optional/></session>"
-        own = f"<bind xmlns='{ns.BIND}'/>{session}<sm xmlns='{ns.SM}'/>".encode()
+        own = f"<bind xmlns='{ns.BIND}'/><sm xmlns='{ns.SM}'/>".encode()
         return b"<stream:features>" + own + self._host.features() + b"</stream:features>"
 
     def _wait(self, child: Child) -> None:

@@ -27,6 +27,9 @@ from quietwire.server.sm import Incoming, Outgoing
 from quietwire.server.timers import Timers
 from quietwire.store.ports import Entry, Storage
 
+_COMMIT_SECONDS = 2.0
+"""For the last commit at shutdown: a disk that refuses must not keep the streams from being closed."""
+
 
 @dataclass(slots=True)
 class Ports:
@@ -140,8 +143,22 @@ class Server:
             self.router.iq(None, stanza)
 
     def shut_down(self) -> None:
-        """Closes every stream; what waits for resumption waits in the spool."""
+        """Takes in nothing more, makes durable what was accepted, then closes every stream."""
+        if self.stopping:
+            return
         self.stopping = True
+        for stream in self._streams:
+            stream.hush()
+        patience = self.timers.after(_COMMIT_SECONDS, self._say_good_bye)
+
+        def durable() -> None:
+            patience.cancel()
+            self._say_good_bye()
+
+        self.ports.storage.sync().when_settled(durable)
+
+    def _say_good_bye(self) -> None:
+        """Closes every stream; what waits for resumption waits in the spool."""
         for stream in list(self._streams):
             stream.shut_down()
         for bound in list(self._resumable.values()):

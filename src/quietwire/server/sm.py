@@ -68,7 +68,7 @@ class Incoming:
     def requested(self) -> None:
         """The peer sent ``<r/>``."""
         if self.safe() == self.handled:
-            self._say()
+            self.say()
             return
         self._target = self.handled
         self._listen()
@@ -76,7 +76,8 @@ class Incoming:
             self._wanted = True
             self._timers.after(ANSWER_SECONDS, self._late)
 
-    def _say(self) -> None:
+    def say(self) -> None:
+        """Acknowledges what may be acknowledged now, asked or not."""
         self._wanted = False
         self._told = self.safe()
         self.answer(self._told % MODULO)
@@ -91,14 +92,14 @@ class Incoming:
         self._listening = None
         safe = self.safe()
         if safe > self._told and safe >= self._target:
-            self._say()
+            self.say()
         elif safe < self._target:
             self._listen()
 
     def _late(self) -> None:
         if self._wanted:
             # The rest follows by itself once it is safe: an answer that waits for a distant server would look dead.
-            self._say()
+            self.say()
 
 
 class Outgoing:

@@ -9,6 +9,7 @@ from quietwire.core.xml import escape
 from quietwire.server.account import Account, Session
 from quietwire.server.module import Context, IqSet, MessageHook, Module, SessionHook, Stage, Xep
 from quietwire.server.pipeline import Passage
+from quietwire.store.ports import Entry
 
 NS = "urn:xmpp:carbons:2"
 FORWARD = "urn:xmpp:forward:0"
@@ -67,12 +68,13 @@ def copy(context: Context, passage: Passage) -> None:
         return
     inner = b"<message xmlns='jabber:client'" + passage.bytes()[len(b"<message") :]
     if sender is not None:
-        _send(sender, sent, b"sent", inner)
+        _send(sender, sent, b"sent", inner, None)
     if recipient is not None and targets:
-        _send(recipient, received, b"received", inner)
+        # A device that has the copy answers for the message, as one that has the message itself does.
+        _send(recipient, received, b"received", inner, passage.entry)
 
 
-def _send(account: Account, sessions: list[Session], direction: bytes, inner: bytes) -> None:
+def _send(account: Account, sessions: list[Session], direction: bytes, inner: bytes, entry: Entry | None) -> None:
     if not sessions:
         return
     start = f"<message from='{escape(account.jid.text)}' to='"
@@ -80,7 +82,7 @@ def _send(account: Account, sessions: list[Session], direction: bytes, inner: by
         direction, NS.encode(), FORWARD.encode(), inner, direction,
     )  # fmt: skip
     for session in sessions:
-        session.outlet.put(_head(start, session.jid) + rest, None)
+        session.outlet.put(_head(start, session.jid) + rest, entry)
 
 
 def _head(start: str, to: JID) -> bytes:
