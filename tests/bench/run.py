@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from figures import Row, Table, document, rows, shown, text, value
@@ -37,6 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default="", help="only rows whose key is among these (comma separated)")
     parser.add_argument("--quick", action="store_true", help="one short round with few sessions: a smoke test")
     parser.add_argument("--json", type=Path, default=Path("bench.json"), help="where all results go")
+    parser.add_argument("--again", type=Path, help="run nothing: the table of an earlier run, from its JSON")
     parser.add_argument("--floors", action="store_true", help="exit with 1 when a floor is missed")
     parser.add_argument("--update-docs", action="store_true", help="write docs/performance.md")
     return parser
@@ -91,14 +92,18 @@ def one_server(name: str, wanted: Sequence[Row], options: argparse.Namespace, re
                 result = load(server, command, load_core)
                 for row in group:
                     results.setdefault(row.key, {}).setdefault(name, []).append(result)
-                    disturbed = float(str(result.get("other_cpu_s", 0))) > 0.2 * float(str(result.get("wall_s", 1)))
-                    note = "  (the machine was busy with something else)" if disturbed else ""
+                    note = "  (the machine was busy with something else)" if disturbed(result) else ""
                     say(f"    {row.title}: {shown(value(row, result))} {row.unit}{note}")
         finally:
             server.stop()
         if name == "quietwire" and (words := log_end(server.folder, 300)) != NOTHING:
             say(f"    its log: {words}")
         return f"{server.name} {server.release}"
+
+
+def disturbed(result: Mapping[str, object]) -> bool:
+    """Whether something else used more than a fifth of a core meanwhile."""
+    return float(str(result.get("other_cpu_s", 0))) > 0.2 * float(str(result.get("wall_s", 1)))
 
 
 def chosen(options: argparse.Namespace) -> list[Row]:
@@ -120,6 +125,8 @@ def processor() -> str:
 
 
 def main(options: argparse.Namespace) -> int:
+    if options.again is not None:
+        return again(options)
     if options.quick:
         options.rounds, options.secs = 1, 1.5
     wanted = chosen(options)
@@ -134,19 +141,31 @@ def main(options: argparse.Namespace) -> int:
         for name in servers:
             say(f"round {number} of {options.rounds}, {name} ({time.monotonic() - started:.0f} s so far)")
             versions[name] = one_server(name, wanted, options, results)
-    table = Table(wanted, servers, results)
-    command = "python tests/bench/run.py " + " ".join(sys.argv[1:])
+    every = [result for by_server in results.values() for runs in by_server.values() for result in runs]
     facts = {
-        "command": f"`{command.strip()}`" + (" (or `make bench`)" if not options.rows else ""),
+        "command": f"`make bench ARGS='{asked(options)}'`",
         "when": time.strftime("%Y-%m-%d", time.gmtime()),
         "machine": f"{processor()}, {platform.system()} {platform.release().partition('-')[0]}, "
         f"Python {platform.python_version()}",
         "servers": ", ".join(versions.values()),
         "rounds": f"{options.rounds}, servers in turn; {options.secs:g} s a run; server on one core, load on another",
+        "other work": f"{sum(map(disturbed, every))} of {len(every)} figures were taken while something else used more "
+        "than a fifth of a core",
     }
-    options.json.write_text(
-        json.dumps({"facts": facts, "results": results, "verdicts": verdicts_of(table)}, indent=1) + "\n"
-    )
+    options.json.write_text(json.dumps({"facts": facts, "servers": servers, "results": results}, indent=1) + "\n")
+    return conclude(Table(wanted, servers, results), facts, options)
+
+
+def asked(options: argparse.Namespace) -> str:
+    """What was asked for, as it would be asked for again."""
+    words = [f"--rounds {options.rounds}", f"--secs {options.secs:g}"]
+    words += [f"--rows {options.rows}"] if options.rows else []
+    words += [f"--servers {options.servers}"] if options.servers != ",".join(PEERS) else []
+    return "--quick" if options.quick else " ".join(words)
+
+
+def conclude(table: Table, facts: Mapping[str, str], options: argparse.Namespace) -> int:
+    """Prints the table, writes the document where that is asked for, and returns the exit status."""
     print(text(table.cells()))
     missed = [verdict for verdict in table.verdicts() if verdict.passed is False]
     for verdict in missed:
@@ -156,11 +175,13 @@ def main(options: argparse.Namespace) -> int:
     return 1 if missed and options.floors else 0
 
 
-def verdicts_of(table: Table) -> list[dict[str, object]]:
-    return [
-        {"row": v.row.key, "peer": v.peer, "floor": v.floor, "ratio": v.ratio, "passed": v.passed}
-        for v in table.verdicts()
-    ]
+def again(options: argparse.Namespace) -> int:
+    """The table of an earlier run, from its JSON."""
+    try:
+        earlier = json.loads(options.again.read_text())
+        return conclude(Table(chosen(options), earlier["servers"], earlier["results"]), earlier["facts"], options)
+    except (OSError, ValueError, KeyError) as error:
+        raise PeerError(f"{options.again} holds no results ({type(error).__name__})") from None
 
 
 if __name__ == "__main__":
