@@ -173,6 +173,9 @@ def test_attributes_in_namespaces() -> None:
         (HEAD + "<message>" + "x" * 2_000 + "</message>", "policy-violation"),
         (HEAD + "<message a='" + "x" * 2_000, "policy-violation"),
         (HEAD + "\x00", "not-well-formed"),
+        (HEAD + ROOT, "bad-format"),
+        (HEAD + "<message " + " ".join(f"xmlns:a{n}='u{n}'" for n in range(70)) + "/>", "policy-violation"),
+        (ROOT[:-1] + " ".join(f" xmlns:a{n}='u{n}'" for n in range(70)) + ">", "policy-violation"),
     ],
 )
 def test_refused(text: str, condition: str) -> None:
@@ -193,6 +196,39 @@ def test_limits_are_just_met() -> None:
     assert feed([f"{HEAD}<message>{inner}</message>".encode()])[1][0] == "Message"  # type: ignore[index]
     deep = "<a>" * 8 + "</a>" * 8
     assert feed([f"{HEAD}<message>{deep}</message>".encode()])[1][0] == "Message"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_long_tag_is_read_once_however_it_is_cut(quote: str) -> None:
+    other = "'" if quote == '"' else '"'
+    tag = f"<message a={quote}{'>/' * 2_500}{other}{quote} b='&gt;'><body>hi</body></message><presence/>"
+    whole = feed([(HEAD + tag).encode()], Limits())
+    assert [event[0] for event in whole[1:]] == ["Message", "Presence"]  # type: ignore[index]
+    for size in (1, 7, 4_096, 5_003):
+        data = tag.encode()
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        assert feed([HEAD.encode(), *pieces], Limits()) == whole
+
+
+@pytest.mark.parametrize("beginning", ["<!--", "<?pi ", "<message a='", "<!DOCTYPE a ["])
+def test_what_never_ends_is_refused_in_time(beginning: str) -> None:
+    parser = StreamParser()
+    parser.feed(HEAD.encode())
+    parsed: list[int] = []
+    parse = parser._parse
+
+    def counted(data: bytes) -> None:
+        parsed.append(len(data))
+        parse(data)
+
+    parser._parse = counted  # type: ignore[assignment]
+    events: list[Event] = []
+    for piece in [beginning] + ["x>"] * 200_000:
+        events = parser.feed(piece.encode())
+        if events:
+            break
+    assert isinstance(events[0], Broken)
+    assert len(parsed) < 5_000, "one look at it for each byte costs the square of its length"
 
 
 def test_nothing_after_a_break() -> None:

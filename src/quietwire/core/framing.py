@@ -20,6 +20,7 @@ from quietwire.core.xml import attr
 
 # The whole of a start tag in bytes that expat has validated: quotes may hold '>'.
 _START_TAG = re.compile(rb"""<[^>"']*(?:"[^"]*"[^>"']*|'[^']*'[^>"']*)*>""")
+_QUOTE_OR_END = re.compile(rb"[\"'>]")
 _ROOT = re.compile(rb"<[^\s/>\0]+")
 _STREAM = f"{ns.STREAMS}}}stream"
 _SERVER = f"{ns.SERVER}}}"
@@ -45,6 +46,9 @@ class _ClarkNames(dict[str, str]):
 
 
 _CLARK = _ClarkNames()
+_LONG_TAG = 4_096
+"""expat reads an unfinished tag from its start again with every piece that comes: one sent byte by byte would cost the
+square of its length. From this many bytes on expat gets the rest of a tag at once; honest tags are shorter."""
 _NAMES_PER_PARSER = 1_024
 """expat itself remembers every name for its life: a parser that has met this many stanza children starts afresh at
 the next stanza boundary, so that a peer that invents names cannot grow it."""
@@ -59,7 +63,8 @@ class Limits:
     depth: int = 100
     """Elements within elements: our tree walks recurse, and no XEP nests deeper than about 20."""
     attributes: int = 64
-    """Of one element: expat checks duplicates in time proportional to their number."""
+    """Of one element: expat checks duplicates in time proportional to their number. As many namespace declarations on
+    the stream header and on a first-level child: each stanza is searched for the prefixes it leans on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +95,8 @@ class StreamParser:
 
     __slots__ = (
         "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_events", "_failed", "_header",
-        "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_seen", "_stanzas", "_start",
+        "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_quote", "_seen", "_stanzas", "_start",
+        "_tag",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = Limits()) -> None:
@@ -121,6 +127,10 @@ class StreamParser:
         self._names: list[str] = []
         self._attributes: dict[str, str] = {}
         self._declared: dict[str, str] = {}
+        self._tag: list[bytes] | None = None
+        """Pieces of an unfinished long tag that expat has not seen, None where there is none."""
+        self._quote = b""
+        """The quote that is open in it."""
         if len(_INTERNED) > _INTERNED_AT_MOST:
             _INTERNED.clear()
             _CLARK.clear()
@@ -153,8 +163,11 @@ class StreamParser:
         events: list[Event] = []
         self._events = events
         try:
-            self._parse(data)
-            if len(self._buffer) > self._limits.stanza_bytes:
+            if self._tag is None:
+                self._parse(data)
+            else:
+                self._continue_tag(data)
+            if len(self._buffer) >= _LONG_TAG or len(self._buffer) > self._limits.stanza_bytes:
                 self._check_size()
         except StreamError as error:
             self._fail(error)
@@ -180,6 +193,38 @@ class StreamParser:
         held = self._base + len(self._buffer) - (self._start if self._start >= 0 else self._parser.CurrentByteIndex)
         if held > self._limits.stanza_bytes:
             raise StreamError("policy-violation", "stanza too big")
+        rest = self._parser.CurrentByteIndex - self._base
+        if self._tag is None and len(self._buffer) - rest >= _LONG_TAG and self._buffer[rest] == 0x3C:  # '<'
+            if self._buffer[rest + 1] in b"!?":
+                raise StreamError("restricted-xml")  # a comment, an instruction, a DTD: CDATA is used up as it comes
+            self._tag = []
+            self._quote = b""
+            self._within_tag(self._buffer[rest:])
+
+    def _continue_tag(self, data: bytes) -> None:
+        assert self._tag is not None
+        self._tag.append(data)
+        if not self._within_tag(data):
+            pieces, self._tag = self._tag, None
+            self._parse(b"".join(pieces))
+
+    def _within_tag(self, data: bytes) -> bool:
+        """False if the tag ends in `data`."""
+        quote, at = self._quote, 0
+        while True:
+            if quote:
+                at = data.find(quote, at) + 1
+                if at == 0:
+                    break
+                quote = b""
+            found = _QUOTE_OR_END.search(data, at)
+            if found is None:
+                break
+            if found[0] == b">":
+                return False
+            quote, at = found[0], found.end()
+        self._quote = quote
+        return True
 
     def _forget(self) -> None:
         """Drops the bytes that no open child needs."""
@@ -207,6 +252,8 @@ class StreamParser:
 
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared[prefix or ""] = uri or ""
+        if len(self._declared) > self._limits.attributes:
+            raise StreamError("policy-violation", "too many namespaces")
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         depth = self._depth
@@ -216,6 +263,8 @@ class StreamParser:
         if depth == 2:
             self._names.append(name)
         elif depth == 1:
+            if name == _STREAM:
+                raise StreamError("bad-format", "a stream header inside of a stream")
             self._start = self._parser.CurrentByteIndex
             self._attributes = attributes
             self._names = []

@@ -161,6 +161,7 @@ RULES: Final[Mapping[str, _Rule]] = {
     "deliver_payloads": _boolean("deliver_payloads"),
     "description": _text("description"),
     "item_expire": _only("text-single", "max"),
+    "itemreply": _only("list-single", "none"),
     "max_items": _Rule(
         "text-single", _count, lambda config: ("max" if config.max_items == MAX_ITEMS else str(config.max_items),)
     ),
@@ -215,6 +216,7 @@ def read_form(parent: Element, form_type: str) -> dict[str, tuple[str, ...]] | N
         if var in found:
             raise pubsub_error("bad-request", "invalid-options", "a field twice")
         found[var] = tuple(value.text or "" for value in element.iterfind(VALUE))
-    if form.get("type") != "submit" or found.pop("FORM_TYPE", None) != (form_type,):
+    # Some clients leave the type out where only one makes sense.
+    if form.get("type", "submit") != "submit" or found.pop("FORM_TYPE", None) != (form_type,):
         raise pubsub_error("bad-request", "invalid-options", f"a form of type {form_type} is needed")
     return {var.removeprefix("pubsub#"): values for var, values in found.items()}

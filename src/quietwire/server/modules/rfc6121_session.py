@@ -1,0 +1,33 @@
+"""RFC 3921 §3: session establishment. RFC 6121 has dropped it; older clients ask for it and go no further without."""
+
+from __future__ import annotations
+
+from quietwire.core import ns
+from quietwire.core.errors import StanzaError
+from quietwire.core.stanza import Iq
+from quietwire.core.xml import Element, build
+from quietwire.server.module import Context, IqSet, Module, StreamFeature
+
+SESSION = f"{{{ns.SESSION}}}session"
+
+
+async def on_session(context: Context, iq: Iq) -> Iq:
+    session = context.session
+    if session is None or iq.to not in (None, context.domain, session.account.jid):
+        raise StanzaError("service-unavailable")
+    return iq.result()  # the session is there since the resource was bound
+
+
+def feature(modules: object) -> Element:
+    """Optional: who knows the mark saves a round trip."""
+    return build(SESSION, None, build(f"{{{ns.SESSION}}}optional"))
+
+
+MODULE = Module(
+    name="session",
+    xep=None,
+    features=(),
+    handlers=(IqSet(SESSION, on_session), StreamFeature(feature)),
+    keeps=(),
+    emits="one reply per request",
+)
