@@ -200,3 +200,12 @@ def test_the_queue_is_bounded() -> None:
     assert it.overruns == 0
     it.put("x")
     assert it.overruns == 1
+
+
+def test_a_session_that_overran_is_ended_once_and_keeps_nothing_but_names() -> None:
+    it = Sending()
+    it.put("x" * (QUEUE_BYTES + 1))
+    late = it.put("late", kept=True)
+    it.put("presence")
+    assert it.overruns == 1
+    assert it.outgoing.leftovers()[1:] == [(b"", late)]

@@ -201,7 +201,7 @@ class Server:
         return bound
 
     def make_resumable(self, bound: Bound) -> tuple[str, int]:
-        bound.resume_id = self.randomness(16).hex()
+        bound.resume_id = bound.registered = self.randomness(16).hex()
         self._resumable[bound.resume_id] = bound
         return bound.resume_id, int(self.settings.resume_seconds)
 
@@ -245,8 +245,7 @@ class Server:
         if self._bounds.pop(session, None) is None:
             return
         account = session.account
-        for key in [key for key, value in self._resumable.items() if value is bound] if bound.outgoing.enabled else ():
-            del self._resumable[key]
+        self._resumable.pop(bound.registered, None)
         if bound.waiting is not None:
             bound.waiting.cancel()
         self._carriers.pop(id(bound), None)

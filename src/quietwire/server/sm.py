@@ -110,7 +110,7 @@ class Outgoing:
     """
 
     __slots__ = (
-        "_asked", "_bytes", "_done", "_overrun", "_queue", "_unwritten", "acknowledged", "enabled", "link",
+        "_asked", "_bytes", "_done", "_full", "_overrun", "_queue", "_unwritten", "acknowledged", "enabled", "link",
     )  # fmt: skip
 
     def __init__(self, link: Link | None, done: Callable[[Entry], None], overrun: Callable[[], None]) -> None:
@@ -121,6 +121,7 @@ class Outgoing:
         self._overrun = overrun
         self._queue: deque[tuple[bytes, Entry | None]] = deque()
         self._bytes = 0
+        self._full = False
         self._asked = False
         self._unwritten: list[Entry] = []
 
@@ -128,7 +129,11 @@ class Outgoing:
         if entry is not None:
             entry.holders += 1
         link = self.link
-        if self.enabled or link is None:
+        if self._full:
+            # The session is ending: what comes until it has ended may cost no more than the name of what is kept.
+            if entry is not None:
+                self._queue.append((b"", entry))
+        elif self.enabled or link is None:
             # Without 0198 and without a connection: that one is closing, and what comes now goes elsewhere once it is.
             self._queue.append((data, entry))
             self._bytes += len(data)
@@ -138,6 +143,7 @@ class Outgoing:
                     self._asked = True
                     link.put(REQUEST)
             if self._bytes > QUEUE_BYTES or len(self._queue) > QUEUE_STANZAS:
+                self._full = True
                 self._overrun()
         else:
             link.put(data)
