@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from foreign_server import PASSWORD, Server
 
-from conftest import PASSWORD, Server
 from quietwire.client import events
 from quietwire.client.core import Client, Settings
 from quietwire.client.errors import LinkError, LoginError, NoDevices, StoreError
