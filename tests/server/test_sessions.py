@@ -207,3 +207,14 @@ def test_what_is_durable_is_acknowledged_before_the_server_stops() -> None:
     alice >> HELLO >> HELLO
     play.stop()
     alice << f"<a {SM} h='2'/>"
+
+
+def test_what_one_read_holds_waits_behind_a_request_that_is_under_way() -> None:
+    asleep = Asleep()
+    play = house(modules=(*discover(), asleep.module))
+    alice = play.client("alice/phone")
+    said = "<iq type='get' id='q'><q xmlns='asleep'/></iq>" + "<message to='bob@a.example' type='chat'/>" * 1_000
+    alice >> said
+    alice << nothing
+    asleep.later.resolve(None)
+    alice << "<iq type='result' id='q' to='alice@a.example/phone'/>"

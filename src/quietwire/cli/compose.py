@@ -57,13 +57,15 @@ class Composition:
     async def stop(self) -> None:
         """Listeners, streams, commit, close (DESIGN §4). Raises StorageError if the disk refuses what was accepted."""
         self.control.close()
-        await self.daemon.stop(
-            # First: that a user is gone is told to other servers when the connection is.
-            (self.server.shut_down, lambda: self.server.streams),
-            (self._leave, lambda: self.federation.streams + self.incoming.streams),
-        )
-        self.storage.close()
-        self.shell.close()
+        try:
+            await self.daemon.stop(
+                # First: that a user is gone is told to other servers when the connection is.
+                (self.server.shut_down, lambda: self.server.streams),
+                (self._leave, lambda: self.federation.streams + self.incoming.streams),
+            )
+        finally:  # whatever goes wrong with the streams: what was accepted gets to the disk
+            self.storage.close()
+            self.shell.close()
 
     def _leave(self) -> None:
         self.federation.close()

@@ -21,6 +21,8 @@ async def serve(config: Config, wrap: Wrap = plain_wrap) -> None:
     log = Log(config.log.level)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # The default handler would print tracebacks whole, and they may quote what users say.
+    loop.set_exception_handler(lambda loop, context: log.fault(context.get("exception") or RuntimeError()))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     composition = await compose(config, log, wrap)

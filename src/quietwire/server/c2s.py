@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from quietwire.core import ns
 from quietwire.core.errors import QuietwireError, StanzaError, StreamError
@@ -17,7 +17,7 @@ from quietwire.core.stanza import Child, Iq, Message, Nonza, Presence, Stanza
 from quietwire.core.xml import Element, build, escape, serialise
 from quietwire.server.account import Session
 from quietwire.server.links import Link
-from quietwire.server.login import Accepted, Exchange, Gate
+from quietwire.server.login import Accepted, Challenge, Exchange, Gate
 from quietwire.server.settings import Settings
 from quietwire.server.sm import Incoming, Outgoing
 from quietwire.server.timers import Timer, Timers
@@ -41,6 +41,9 @@ class Bound:
     outgoing: Outgoing
     incoming: Incoming
     resume_id: str = ""
+    """Empty once the session must not be resumed any more."""
+    registered: str = ""
+    """The id under which the server has it, until it is over."""
     waiting: Timer | None = None
 
 
@@ -374,14 +377,14 @@ class ClientStream:
                 self._refuse(failure)
                 return
             if text:
-                self._run(exchange.first(message), self._proceed)
+                self._run(exchange.first(message))
             else:
                 # No initial response, not even an empty one ('='): asked for (RFC 6120 §6.4.2).
                 self._link.put(f"<challenge xmlns='{ns.SASL}'/>".encode())
         elif child.kind == f"{_SASL}response" and self._exchange is not None:
             try:
                 if not self._exchange.begun:
-                    self._run(self._exchange.first(decode_payload(_text(child))), self._proceed)
+                    self._run(self._exchange.first(decode_payload(_text(child))))
                     return
                 accepted = self._exchange.second(decode_payload(_text(child)))
             except SaslFailure as failure:
@@ -395,10 +398,11 @@ class ClientStream:
         else:
             raise StreamError("not-authorized")
 
-    def _run(self, coroutine, proceed) -> None:  # type: ignore[no-untyped-def]
+    def _run(self, step: Coroutine[Any, Any, Challenge | Accepted]) -> None:
+        """Drives a step of the login; the stream waits while it is suspended."""
         suspended = False
 
-        def done(outcome: object, error: BaseException | None) -> None:
+        def done(outcome: Challenge | Accepted | None, error: BaseException | None) -> None:
             if self._closing:
                 return
             if isinstance(error, SaslFailure):
@@ -407,16 +411,16 @@ class ClientStream:
                 if not isinstance(error, QuietwireError):
                     self._host.fault(error)
                 self._refuse(SaslFailure("temporary-auth-failure"))
-            else:
-                proceed(outcome)
+            elif outcome is not None:
+                self._proceed(outcome)
             if suspended:
                 self._go_on()
 
-        if not drive(coroutine, done):
+        if not drive(step, done):
             suspended = True
             self._suspend()
 
-    def _proceed(self, outcome: object) -> None:
+    def _proceed(self, outcome: Challenge | Accepted) -> None:
         if isinstance(outcome, Accepted):
             self._exchange = None
             self._account = outcome.account
@@ -425,7 +429,7 @@ class ClientStream:
             self._parser.reset()
             self._open = False
         else:
-            payload = encode_payload(outcome.data)  # type: ignore[attr-defined]
+            payload = encode_payload(outcome.data)
             self._link.put(f"<challenge xmlns='{ns.SASL}'>{payload}</challenge>".encode())
 
     def _refuse(self, failure: SaslFailure) -> None:
@@ -434,8 +438,7 @@ class ClientStream:
         self._host.note("login-refused", condition=failure.condition)
         self._link.put(f"<failure xmlns='{ns.SASL}'><{failure.condition}/></failure>".encode())
         if self._attempts >= self._host.settings.login_attempts:
-            raise_later = StreamError("policy-violation", "too many attempts")
-            self.fail(raise_later)
+            self.fail(StreamError("policy-violation", "too many attempts"))
 
     # -- binding ----------------------------------------------------------------------------------------------------
 

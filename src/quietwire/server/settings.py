@@ -26,8 +26,9 @@ class Settings:
     """How long a session waits for its client (XEP-0198 §5)."""
     sessions_per_account: int = 32
     """Bound resources of one account; its stanzas go to each of them."""
-    inbox_stanzas: int = 256
-    """Waiting while a handler is suspended; the reader is paused long before."""
+    inbox_stanzas: int = 8_192
+    """Waiting while a handler is suspended. The reader is paused then, but one read may hold 256 KB, and a client that
+    says much at once, thousands of `<r/>` among it, is in its right."""
     spool_stanzas: int = 2_000
     """Offline messages of one account."""
     spool_bytes: int = 16 << 20
