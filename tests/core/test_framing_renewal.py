@@ -35,3 +35,24 @@ def test_prefixes_of_the_header_still_hold_afterwards() -> None:
     assert not isinstance(event, Broken)
     assert isinstance(event, Message)
     assert event.names == ("{urn:x}y",)
+
+
+def _seen(parser: StreamParser) -> int:
+    return parser._seen
+
+
+@pytest.mark.parametrize("cut", ["between stanzas", "within a stanza"])
+def test_names_deep_in_a_payload_count_and_a_peer_that_never_pauses_gains_nothing(cut: str) -> None:
+    parser = StreamParser()
+    parser.feed(HEADER + (b"" if cut == "between stanzas" else b"<message id='-1'>"))
+    most = got = 0
+    for number in range(40):
+        names = b"".join(b"<n%d/>" % n for n in range(number * 2_000, number * 2_000 + 2_000))
+        payload = b"<x>%b</x></message>" % names
+        opened = b"<message id='%d'>" % number
+        events = parser.feed(opened + payload if cut == "between stanzas" else payload + opened)
+        assert all(isinstance(event, Message) for event in events), events
+        got += len(events)
+        most = max(most, _seen(parser))
+    assert got == 40
+    assert most < 20_000

@@ -52,6 +52,12 @@ square of its length. From this many bytes on expat gets the rest of a tag at on
 _NAMES_PER_PARSER = 1_024
 """expat itself remembers every name for its life: a parser that has met this many stanza children starts afresh at
 the next stanza boundary, so that a peer that invents names cannot grow it."""
+_NAMES_AT_MOST = 16_384
+"""A peer that is never between two stanzas when its bytes are read gets a new parser in the middle of them."""
+
+
+class _Full(Exception):
+    """Leaves expat at the end of a stanza."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ class StreamParser:
     """One direction of one stream. `feed` never raises; after `Broken` it returns nothing more."""
 
     __slots__ = (
-        "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_events", "_failed", "_header",
+        "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_end", "_events", "_failed", "_header",
         "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_quote", "_seen", "_stanzas", "_start",
         "_tag",
     )  # fmt: skip
@@ -104,6 +110,8 @@ class StreamParser:
         self._failed = False
         self._opened = False
         self._content = ""
+        self._end = 0
+        """Where the stanza ended after which a new parser begins, in `_buffer`."""
         self._header = b""
         """The stream's start tag with its namespaces alone, for `_renew`."""
         self._stanzas: dict[str, type[Stanza]] = {}
@@ -163,10 +171,13 @@ class StreamParser:
         events: list[Event] = []
         self._events = events
         try:
-            if self._tag is None:
-                self._parse(data)
-            else:
-                self._continue_tag(data)
+            try:
+                if self._tag is None:
+                    self._parse(data)
+                else:
+                    self._continue_tag(data)
+            except _Full:
+                self._start_afresh()
             if len(self._buffer) >= _LONG_TAG or len(self._buffer) > self._limits.stanza_bytes:
                 self._check_size()
         except StreamError as error:
@@ -239,6 +250,18 @@ class StreamParser:
     def _renew(self) -> None:
         self._begin(self._header)
 
+    def _start_afresh(self) -> None:
+        """As `_renew`, with what came after the stanza."""
+        while True:
+            rest = self._buffer[self._end :]
+            self._renew()
+            self._buffer = rest
+            try:
+                self._parse(rest)
+                return
+            except _Full:
+                pass
+
     # -- expat's callbacks ----------------------------------------------------------------------------------------
 
     def _prohibited(self, *_: object) -> None:
@@ -262,6 +285,7 @@ class StreamParser:
             raise StreamError("policy-violation", "too many attributes")
         if depth == 2:
             self._names.append(name)
+            self._seen += len(attributes)
         elif depth == 1:
             if name == _STREAM:
                 raise StreamError("bad-format", "a stream header inside of a stream")
@@ -271,8 +295,10 @@ class StreamParser:
             self._parser.StartNamespaceDeclHandler = None  # what children declare is theirs, and comes with them
         elif depth == 0:
             self._open_stream(name, attributes)
-        elif depth >= self._limits.depth:
-            raise StreamError("policy-violation", "nested too deeply")
+        else:
+            self._seen += 1 + len(attributes)
+            if depth >= self._limits.depth:
+                raise StreamError("policy-violation", "nested too deeply")
 
     def _open_stream(self, name: str, attributes: dict[str, str]) -> None:
         declared, self._declared = self._declared, {}
@@ -338,6 +364,9 @@ class StreamParser:
         tags = tuple(map(_CLARK.__getitem__, names))
         stanza = self._stanzas.get(name)
         self._events.append(stanza(attributes, inner, tags, raw) if stanza else _nonza(name, attributes, inner, tags))
+        if self._seen > _NAMES_AT_MOST:
+            self._end = end
+            raise _Full
 
     def _with_declarations(self, attributes: dict[str, str], inner: bytes) -> dict[str, str]:
         """Adds the prefixes that the payload leans on and that are declared outside of it."""
