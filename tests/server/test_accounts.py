@@ -108,3 +108,14 @@ def test_unknown_and_unreadable() -> None:
     assert outcome[1] is StorageError
     with pytest.raises(StorageError):
         drive(home.accounts.credentials(ALICE), home.check)
+
+
+def test_a_damaged_roster_fails_everybody_who_waits_for_it() -> None:
+    home = Home(alice=b"4096")
+    home.storage.put("roster", b"alice@a.example", b"bob@b.example", b"damaged")
+    home.slow.held = True
+    failed: list[BaseException | None] = []
+    for _ in range(2):
+        drive(home.accounts.load(ALICE), lambda value, error: failed.append(error))
+    home.slow.release()
+    assert [type(error) for error in failed] == [ValueError, ValueError]

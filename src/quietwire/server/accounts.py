@@ -61,6 +61,7 @@ class Accounts:
         await self._learn(bare.text.encode())
 
     def exists(self, bare: JID) -> bool:
+        """Whether there is such an account, in memory or not."""
         return bare.text in self.names
 
     async def credentials(self, bare: JID) -> bytes | None:
@@ -76,13 +77,13 @@ class Accounts:
         if pending is None:
             pending = self._loading[bare] = Later()
             try:
-                rows = await self._store.scan("roster", bare.text.encode())
+                found = Account(bare, Roster.from_rows(await self._store.scan("roster", bare.text.encode())))
             except BaseException as error:
                 del self._loading[bare]
                 pending.fail(error)
                 raise
             del self._loading[bare]
-            pending.resolve(Account(bare, Roster.from_rows(rows)))
+            pending.resolve(found)
         return self.loaded.get(bare) or await pending
 
     def hold(self, account: Account) -> Account:

@@ -40,6 +40,7 @@ class Admin:
         return jid
 
     async def add(self, name: str, password: str, iterations: int = 0) -> JID:
+        """Makes an account; `iterations` 0: as configured. Raises AdminError."""
         jid = self._jid(name)
         if await self._record(jid) is not None:
             raise AdminError(f"{jid} exists already: `quietwire account passwd` sets a new password")
@@ -72,6 +73,7 @@ class Admin:
         return jid
 
     async def delete(self, name: str) -> JID:
+        """Deletes the account with everything it left; its sessions end. Raises AdminError."""
         jid = self._jid(name)
         if await self._record(jid) is None:
             raise AdminError(f"{jid} does not exist")
@@ -81,6 +83,7 @@ class Admin:
         return jid
 
     async def list(self) -> list[str]:
+        """The bare JIDs of all accounts, sorted."""
         return sorted(owner.decode() for owner in await self.storage.store.owners(TABLE))
 
     async def _record(self, jid: JID) -> bytes | None:

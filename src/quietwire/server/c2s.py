@@ -13,7 +13,7 @@ from quietwire.core.framing import Broken, StreamClose, StreamOpen, StreamParser
 from quietwire.core.jid import JID, JIDError
 from quietwire.core.later import drive
 from quietwire.core.sasl import SaslFailure, decode_payload, encode_payload
-from quietwire.core.stanza import Child, Iq, Message, Nonza, Presence, Stanza
+from quietwire.core.stanza import Child, Iq, Nonza, Stanza
 from quietwire.core.xml import Element, build, escape, serialise
 from quietwire.server.account import Session
 from quietwire.server.links import Link
@@ -29,8 +29,6 @@ _ERROR = f"{{{ns.STREAMS}}}error"
 _BIND = f"{{{ns.BIND}}}bind"
 _PLAIN_BINDINGS = "urn:xmpp:sasl-cb:0"
 _CLOSING = b"</stream:stream>"
-_CLOSE_SECONDS = 5.0
-"""For the peer to answer our closing tag (RFC 6120 §4.4 leaves the time to us)."""
 
 
 @dataclass(slots=True)
@@ -63,7 +61,9 @@ class Host(Protocol):
         """Raises StanzaError."""
         ...
 
-    def resumable(self, resume_id: str, account: JID) -> Bound | None: ...
+    def resumable(self, resume_id: str, account: JID) -> Bound | None:
+        """The session of that account which may be resumed under that id."""
+        ...
 
     def adopt(self, bound: Bound, stream: ClientStream) -> None:
         """The stream now carries that session; whatever carried it before is closed."""
@@ -93,9 +93,13 @@ class Host(Protocol):
         """One stanza of that session is done with."""
         ...
 
-    def closed(self, stream: ClientStream) -> None: ...
+    def closed(self, stream: ClientStream) -> None:
+        """The connection is gone; the last call."""
+        ...
 
-    def fault(self, error: BaseException) -> None: ...
+    def fault(self, error: BaseException) -> None:
+        """A bug, for the log."""
+        ...
 
     def note(self, event: str, **facts: str) -> None:
         """One line for the log; facts are never personal."""
@@ -595,6 +599,3 @@ def _check_from(claimed: str, session: Session) -> None:
 def feature(element: Element) -> bytes:
     """A stream feature as it stands inside ``<stream:features/>``."""
     return serialise(element, ns.CLIENT)
-
-
-__all__ = ["Bound", "ClientStream", "Host", "Message", "Presence", "feature"]

@@ -126,6 +126,7 @@ class Outgoing:
         self._unwritten: list[Entry] = []
 
     def put(self, data: bytes, entry: Entry | None) -> None:
+        """One stanza for the peer; `entry` is confirmed when the peer has it. Calls `overrun` where it is too much."""
         if entry is not None:
             entry.holders += 1
         link = self.link
@@ -195,6 +196,7 @@ class Outgoing:
         return (self.acknowledged + len(self._queue)) % MODULO
 
     def detach(self) -> None:
+        """Nothing reaches the peer any more, until `resume`."""
         self.link = None
         self._asked = False
 

@@ -31,6 +31,7 @@ class Timers:
         """Called when `next_at()` became earlier, so that the shell can sleep less."""
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
+        """Calls `action` once, in `seconds`."""
         timer = Timer(self.clock() + seconds, action)
         earliest = not self._heap or timer.at < self._heap[0][0]
         heapq.heappush(self._heap, (timer.at, next(self._order), timer))
@@ -39,6 +40,8 @@ class Timers:
         return timer
 
     def every(self, seconds: float, action: Callable[[], None]) -> None:
+        """Calls `action` again and again, as long as the server lives."""
+
         def again() -> None:
             self.after(seconds, again)
             action()
@@ -46,6 +49,7 @@ class Timers:
         self.after(seconds, again)
 
     def next_at(self) -> float | None:
+        """When the next timer is due; None without one."""
         while self._heap and self._heap[0][2].action is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None

@@ -54,6 +54,7 @@ class State:
     """The last stamp given out, in microseconds: stamps order an account's messages, so no two are alike."""
 
     def stamp(self, now: float) -> bytes:
+        """The stamp of a message that comes now; later than every one before, whatever the clock does."""
         stamp = int(now * 1e6)
         if stamp <= self.last:
             stamp = self.last + 1
@@ -80,6 +81,7 @@ def worth_keeping(message: Message) -> bool:
 
 
 def keep(context: Context, passage: Passage) -> None:
+    """From here on the message is not lost. Raises StanzaError(service-unavailable) when the store is full."""
     if not passage.known or not passage.to.local or not worth_keeping(passage.message):
         return
     spool = context.ports["spool"]
@@ -106,6 +108,7 @@ def _flows(account: Account | None) -> bool:
 
 
 def on_presence(context: Context, presence: Presence) -> None:
+    """A session can take messages: what was kept is on its way."""
     session, account = context.session, context.account
     if session is None or account is None or session.presence is None or session.priority < 0:
         return

@@ -54,6 +54,7 @@ def eligible(passage: Passage) -> bool:
 
 
 def copy(context: Context, passage: Passage) -> None:
+    """To the other devices of the sender as sent, to those of the recipient as received (§6, §7)."""
     sender = passage.session.account if passage.session is not None else None
     recipient = passage.account if passage.local else None
     if (sender is None or len(sender.sessions) == 1) and (recipient is None or len(recipient.sessions) == 1):
