@@ -75,3 +75,10 @@ def test_a_world_that_cannot_be_built_is_a_defined_failure(monkeypatch: pytest.M
 def test_an_existing_folder_is_not_written_over(tmp_path: Path) -> None:
     result = CliRunner().invoke(app(), ["lab", "demo", "--keep", str(tmp_path)])
     assert isinstance(result.exception, QuietwireError)
+
+
+def test_without_the_clients_libraries_nothing_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab, "LIBRARIES", ("json", "no_library_of_this_name"))
+    result = CliRunner().invoke(app(), ["lab", "demo"])
+    assert isinstance(result.exception, QuietwireError)
+    assert "pip install" in str(result.exception)

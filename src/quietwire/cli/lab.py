@@ -7,6 +7,7 @@ import json
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from quietwire.cli.client import MISSING
 from quietwire.core.errors import QuietwireError
 
 STAGES = (
@@ -27,6 +29,8 @@ STAGES = (
     "reading the traces",
     "done",
 )
+LIBRARIES = ("slixmpp", "omemo", "twomemo", "x3dh", "argon2")
+"""What the people of the demo need: better said before servers were started than after."""
 NARROWEST = 100
 """Columns under which the table's sentences become unreadable; a pipe gets these."""
 
@@ -50,6 +54,8 @@ def demo(
     from quietwire.lab.processes import BedError
     from quietwire.lab.testbed import Commands
 
+    if any(find_spec(name) is None for name in LIBRARIES):
+        raise QuietwireError(MISSING)
     python = [sys.executable, "-m"]
     commands = Commands(
         server=[*python, "quietwire.cli.bed.server"],
