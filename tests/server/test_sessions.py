@@ -218,3 +218,22 @@ def test_what_one_read_holds_waits_behind_a_request_that_is_under_way() -> None:
     alice << nothing
     asleep.later.resolve(None)
     alice << "<iq type='result' id='q' to='alice@a.example/phone'/>"
+
+
+def test_a_queue_that_overflows_ends_its_session_once() -> None:
+    play = house()
+    alice, bob = play.client("alice/phone"), play.client("bob/desk", "<presence/>")
+    enable(bob)
+    bob.take()
+    bob.cut()
+    for number in range(30):
+        alice >> f"<message to='bob@a.example' type='chat'><body>{number} {'x' * 200_000}</body></message>"
+    assert [event for event, _ in play.notes].count("session-queue-full") == 1
+    play.pass_time(1)
+    assert "bob@a.example" not in map(str, play.server.accounts.loaded)
+    again = play.client("bob/desk") >> "<presence/>"
+    got = messages(again)
+    for _ in range(20):
+        play.pass_time(0.2)
+        got += messages(again)
+    assert [body.split()[0] for body in got] == [str(number) for number in range(30)]

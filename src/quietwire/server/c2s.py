@@ -42,6 +42,8 @@ class Bound:
     """Empty once the session must not be resumed any more."""
     registered: str = ""
     """The id under which the server has it, until it is over."""
+    doomed: bool = False
+    """Its queue has overflowed: it ends with this turn."""
     waiting: Timer | None = None
 
 

@@ -232,13 +232,15 @@ class Server:
         bound.waiting = self.timers.after(self.settings.resume_seconds, lambda: self.end(bound))
 
     def _overrun(self, bound: Bound) -> None:
+        if bound.doomed:
+            return  # every further stanza until then comes here again
+        bound.doomed = True
         carrier = self._carriers.get(id(bound))
         bound.resume_id = ""
         self.note("session-queue-full")
-        if carrier is not None and bound.outgoing.link is not None:
+        if carrier is not None:
             carrier.fail(StreamError("policy-violation", "unacknowledged queue full"))
-        else:
-            self.timers.after(0, lambda: self.end(bound))
+        self.timers.after(0, lambda: self.end(bound))
 
     def end(self, bound: Bound) -> None:
         session = bound.session
