@@ -1,157 +1,70 @@
-"""`quietwire account` without a running server: what is said, what is refused, what is in the database afterwards."""
-
 from __future__ import annotations
 
 import io
-import re
-import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from quietwire.cli import app as cli
-from quietwire.cli.account import administrate, new_password, read_import
-from quietwire.cli.config import load
+from quietwire.cli.account import new_password, read_import
+from quietwire.cli.app import app
 from quietwire.core.errors import ConfigError, QuietwireError
-
-CONFIG = 'domain = "chat.example"\n[login]\niterations = 4096\n'
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
+def config(tmp_path: Path) -> str:
     path = tmp_path / "quietwire.toml"
-    path.write_text(CONFIG)
-    return path
+    path.write_text('domain = "a.example"\n[login]\niterations = 4096\n')
+    return str(path)
 
 
-def typed(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+def run(*words: str, stdin: str | None = None) -> str:
+    done = CliRunner().invoke(app, ["account", *words], input=stdin, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.output
 
 
-def account(config: Path, *arguments: str) -> int:
-    with pytest.raises(SystemExit) as ended:
-        cli.run(["account", *arguments, "--config", str(config)])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
+def test_the_life_of_an_account_without_a_server(config: str) -> None:
+    output = run("add", "alice", "-c", config)
+    assert output.startswith("alice@a.example\npassphrase: ")
+    assert run("add", "bob@a.example", "-c", config, "--password-stdin", stdin="secret\n") == "bob@a.example\n"
+    assert run("list", "-c", config) == "alice@a.example\nbob@a.example\n"
+    assert run("passwd", "bob", "-c", config, "--password-stdin", stdin="other\n") == "bob@a.example\n"
+    assert "deleted" in run("delete", "alice", "-c", config, "--yes")
+    assert run("list", "-c", config) == "bob@a.example\n"
+    with pytest.raises(QuietwireError, match="exists already"):
+        run("add", "bob", "-c", config)
 
 
-def accounts(config: Path) -> list[str]:
-    listed = administrate(load(config), "account-list")
-    assert isinstance(listed, list)
-    return listed
+def test_nothing_is_deleted_without_a_yes(config: str) -> None:
+    run("add", "alice", "-c", config)
+    done = CliRunner().invoke(app, ["account", "delete", "alice", "-c", config], input="n\n")
+    assert done.exit_code == 1
+    assert run("list", "-c", config) == "alice@a.example\n"
 
 
-def test_a_new_account_gets_a_passphrase_that_is_shown_once(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert account(config, "add", "alice") == 0
-    shown = capsys.readouterr().out
-    assert re.fullmatch(r"alice@chat\.example\npassphrase: [a-z]{5}(-[a-z]{5}){4}\n", shown)
-    assert account(config, "list") == 0
-    assert capsys.readouterr().out == "alice@chat.example\n"
-
-
-def test_a_password_from_standard_input_is_not_shown(
-    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    typed(monkeypatch, "chosen by hand\n")
-    assert account(config, "add", "alice", "--password-stdin") == 0
-    assert capsys.readouterr() == ("alice@chat.example\n", "")
-
-
-@pytest.mark.parametrize("text", ["", "\n"])
-def test_an_empty_password_is_none(
-    text: str, config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    typed(monkeypatch, text)
-    assert account(config, "add", "alice", "--password-stdin") == 1
-    assert capsys.readouterr().err == "quietwire: standard input holds no password\n"
-    assert accounts(config) == []
-
-
-def test_a_password_that_no_client_could_send(
-    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    typed(monkeypatch, "bell\x07\n")
-    assert account(config, "add", "alice", "--password-stdin") == 1
-    assert "the password cannot be used" in capsys.readouterr().err
-    assert accounts(config) == []
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        (["add", "alice"], "alice@chat.example exists already: `quietwire account passwd` sets a new password"),
-        (["add", "two words"], "'two words' is not an address: use name or name@chat.example"),
-        (["add", "bob@other.example"], "'bob@other.example' is not an account of chat.example"),
-        (["passwd", "bob"], "bob@chat.example does not exist: `quietwire account add` makes it"),
-        (["delete", "bob", "--yes"], "bob@chat.example does not exist"),
-        (["import", "nowhere"], "nowhere: file: cannot be read: No such file or directory"),
-        (["import", "nowhere", "--iterations", "1"], "--iterations: at least 4096"),
-    ],
-)
-def test_what_cannot_be_done_is_one_line(
-    arguments: list[str], complaint: str, config: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    administrate(load(config), "account-add", name="alice", password="x")
-    assert account(config, *arguments) == 1
-    said = capsys.readouterr().err
-    assert said.startswith(f"quietwire: {complaint}")
-    assert said.count("\n") == 1
-    assert accounts(config) == ["alice@chat.example"]
-
-
-def test_delete_asks_first(config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    administrate(load(config), "account-add", name="alice", password="x")
-    typed(monkeypatch, "n\n")
-    assert account(config, "delete", "alice") == 1
-    assert accounts(config) == ["alice@chat.example"]
-    typed(monkeypatch, "y\n")
-    assert account(config, "delete", "alice") == 0
-    assert accounts(config) == []
-    assert "alice@chat.example deleted" in capsys.readouterr().out
-
-
-def test_many_at_once(config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_import(config: str, tmp_path: Path) -> None:
     file = tmp_path / "accounts"
-    file.write_text("# two people\nalice pass word\n\nbob x\n")
-    assert account(config, "import", str(file)) == 0
-    assert account(config, "import", str(file)) == 0
-    assert capsys.readouterr().out == "2 accounts made, 0 existed\n0 accounts made, 2 existed\n"
-    assert accounts(config) == ["alice@chat.example", "bob@chat.example"]
+    file.write_text("# name password\nu0 pw\n\nu1 p w\nu0 pw\n")
+    assert read_import(file) == [("u0", "pw"), ("u1", "p w"), ("u0", "pw")]
+    assert run("import", str(file), "-c", config, "--iterations", "4096") == "2 accounts made, 1 existed\n"
 
 
-def test_one_bad_name_and_none_is_made(config: Path, tmp_path: Path) -> None:
+def test_mistakes_in_an_import_have_a_line(tmp_path: Path) -> None:
     file = tmp_path / "accounts"
-    file.write_text("alice x\n@@ x\n")
-    assert account(config, "import", str(file)) == 1
-    assert accounts(config) == []
-
-
-def test_an_import_keeps_spaces_inside_a_password(tmp_path: Path) -> None:
-    file = tmp_path / "accounts"
-    file.write_text("alice pass word\n")
-    assert read_import(file) == [("alice", "pass word")]
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"), [(b"alice x\nbob\n", "line 2: one `name password` a line"), (b"\xff", "not UTF-8")]
-)
-def test_an_import_that_cannot_be_understood(tmp_path: Path, content: bytes, complaint: str) -> None:
-    file = tmp_path / "accounts"
-    file.write_bytes(content)
-    with pytest.raises(ConfigError, match=complaint):
+    file.write_text("u0 pw\nu1\n")
+    with pytest.raises(ConfigError, match="line 2"):
         read_import(file)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_import(tmp_path / "none")
 
 
-def test_generated_passphrases_differ() -> None:
-    first, second = new_password(from_stdin=False), new_password(from_stdin=False)
-    assert first != second
-    assert first[1]
-    assert second[1]
-
-
-def test_a_password_from_standard_input_keeps_its_spaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    typed(monkeypatch, " a b \n")
-    assert new_password(from_stdin=True) == (" a b ", False)
-    typed(monkeypatch, "")
-    with pytest.raises(QuietwireError):
-        new_password(from_stdin=True)
+def test_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    password, shown = new_password(False)
+    assert shown
+    assert password != new_password(False)[0]
+    monkeypatch.setattr("sys.stdin", io.StringIO("secret\nmore"))
+    assert new_password(True) == ("secret", False)
+    monkeypatch.setattr("sys.stdin", io.StringIO("\n"))
+    with pytest.raises(QuietwireError, match="no password"):
+        new_password(True)

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from quietwire.cli.config import load
+from quietwire.core.errors import ConfigError
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "quietwire.toml"
+    path.write_text(text)
+    return path
+
+
+def test_only_the_domain_must_be_given(tmp_path: Path) -> None:
+    config = load(write(tmp_path, 'domain = "A.Example"'))
+    assert config.domain == "a.example"
+    assert config.data == tmp_path / "data"
+    assert config.server_key == tmp_path / "server.key"
+    assert config.tls.certificate == tmp_path / "certificate.pem"
+    settings = config.settings()
+    assert (settings.domain.text, settings.iterations, settings.plain_login) == ("a.example", 100_000, True)
+    assert settings.limits.stanza_bytes == 262_144
+
+
+def test_absolute_paths_stay(tmp_path: Path) -> None:
+    config = load(write(tmp_path, 'domain = "a.example"\ndata = "/srv/q"\n[tls]\nauthority = "ca.pem"'))
+    assert config.data == Path("/srv/q")
+    assert config.tls.authority == tmp_path / "ca.pem"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "domain: must be given"),
+        ('domain = "a b"', "domain: a domain name"),
+        ('domain = "x@a.example"', "domain: a domain name without user"),
+        ('domain = "a.example"\nport = 3', "port: no such key"),
+        ('domain = "a.example"\n[listen]\nc2s = 70000', "listen.c2s: "),
+        ('domain = "a.example"\n[listen]\nc2s = "x"', "listen.c2s: "),
+        ('domain = "a.example"\n[limits]\nstanza_bytes = 10', "limits.stanza_bytes: "),
+        ('domain = "a.example"\n[links]\nprofile = "invisible"', "links.profile: "),
+        ('domain = "a.example"\n[modules.nonsense]\na = 1', "modules.nonsense: no such module"),
+        (
+            'domain = "a.example"\n[modules.offline]\nnonsense = 1',
+            "modules.offline.nonsense: no such key; there are bytes, stanzas",
+        ),
+        ('domain = "a.example"\n[modules.offline]\nstanzas = "many"', "modules.offline.stanzas: a value of type int"),
+        ("domain = ", "file: not TOML"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_key_and_what_is_allowed(tmp_path: Path, text: str, line: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: {line}")
+    assert "\n" not in message
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not found"):
+        load(tmp_path / "none.toml")
+    (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "binary.toml")
