@@ -27,9 +27,13 @@ class Server:
         self.nodes = Nodes()
         self.sessions: dict[str, list[FakeAdapter]] = {}
         self.passed: list[Element] = []
+        self.late = False
+        """What passes was kept for a while, and says so."""
 
     def route(self, sender: str, stanza: Element) -> None:
         self.passed.append(stanza)
+        if self.late and stanza.tag == f"{{{ns.CLIENT}}}message":
+            stanza.append(build("{urn:xmpp:delay}delay", {"stamp": "2026-01-01T00:00:00Z"}))
         stanza.set("from", f"{sender}/r")
         for session in self.sessions.get(stanza.get("to", ""), []):
             session.deliver(stanza)
@@ -154,7 +158,7 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
 Run = Callable[[Callable[[Town], Awaitable[None]]], None]
 
 
-async def next_of(client: Client, kind: type[Any]) -> Any:
+async def next_of(client: Client, kind: Any) -> Any:
     async for event in client.events():
         if isinstance(event, kind):
             return event
@@ -168,6 +172,21 @@ def adapter_of(client: Client) -> FakeAdapter:
 
 def forged(client: Client, text: str) -> None:
     adapter_of(client).deliver(parse(text.encode(), ns.CLIENT))
+
+
+def test_a_typing_notice_that_was_kept_says_nothing(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_chat_state(BOB, "composing")
+        assert (await next_of(bob, events.ChatState)).state == "composing"
+        t.server.late = True
+        await alice.send_chat_state(BOB, "composing")
+        await alice.send_text(BOB, "it was long ago")
+        came = await next_of(bob, events.ChatState | events.Message)
+        assert isinstance(came, events.Message)
+        assert came.text == "it was long ago"
+
+    town(test)
 
 
 def test_the_server_sees_nothing_but_envelopes_of_one_size(town: Run) -> None:
@@ -186,7 +205,7 @@ def test_the_server_sees_nothing_but_envelopes_of_one_size(town: Run) -> None:
         await alice.send_text(BOB, "a somewhat longer text than the others")
         shapes = [[child.tag for child in stanza] for stanza in t.server.passed]
         encrypted, hints = "{urn:xmpp:omemo:2}encrypted", "{urn:xmpp:hints}"
-        assert shapes == [[encrypted, f"{hints}no-store"], *[[encrypted, f"{hints}store"]] * 4]
+        assert shapes == [[encrypted, f"{hints}store"]] * 5
         sizes = {len(stanza.findtext(f"{encrypted}/{{urn:xmpp:omemo:2}}payload", "")) for stanza in t.server.passed}
         assert len(sizes) == 1
         assert {frozenset(stanza.keys()) for stanza in t.server.passed} == {frozenset({"to", "type", "id", "from"})}

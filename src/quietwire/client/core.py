@@ -294,7 +294,7 @@ class Client:
             await self._freshen(jid)
         async with self._keys.turn() as turn:
             encrypted = await turn.encrypt(peer, envelope)
-            data = outgoing(peer, id, encrypted, "no-store" if passing else "store")
+            data = outgoing(peer, id, encrypted)
             entry = Entry(data, "passing" if passing else "message", id)
             if not passing:
                 origin = payloads.Origin(self._jid, peer, self._keys.device, Trust.VERIFIED, id, stamp)
@@ -308,7 +308,7 @@ class Client:
         posted = list(entries)
         for to, encrypted in turn.empties:
             id = secrets.token_hex(16)
-            posted.append(Entry(outgoing(to, id, encrypted, "store"), "message", id))
+            posted.append(Entry(outgoing(to, id, encrypted), "message", id))
         for entry in posted:
             if entry.kind == "message":
                 state.keep_unsent(turn.batch, entry)

@@ -7,7 +7,7 @@ from functools import partial
 from xml.etree.ElementTree import Element
 
 from quietwire.client import payloads, sce, state
-from quietwire.client.events import Correction, Event, Failed, Retraction, Sent, Undecryptable, Unencrypted
+from quietwire.client.events import ChatState, Correction, Event, Failed, Retraction, Sent, Undecryptable, Unencrypted
 from quietwire.client.omemo2 import Duplicate, Omemo, Turn, Unreadable
 from quietwire.client.omemo_xml import DEVICES, OmemoXmlError, is_empty
 from quietwire.client.pubsub import notified
@@ -94,6 +94,8 @@ class Reader:
         event = payloads.read(envelope.content, origin)
         if event is None:
             return None
+        if isinstance(event, ChatState) and message.delayed is not None:
+            return None  # kept by a server that cannot know what it is; nobody is typing any more
         if isinstance(event, Correction | Retraction) and not self._may_change(turn, event):
             return None
         state.remember(turn.batch, event, own=message.own)

@@ -66,13 +66,17 @@ def _incoming(message: Element, own: str, delayed: float | None) -> Incoming:
     return Incoming(message, sender, to, message.get("id", ""), sender == own, delayed)
 
 
-def outgoing(to: str, id: str, payload: Element, hint: str) -> bytes:
-    """A chat message with nothing in the clear but what routes it. `hint`: ``store`` or ``no-store`` (XEP-0334)."""
+def outgoing(to: str, id: str, payload: Element) -> bytes:
+    """A chat message with nothing in the clear but what routes it.
+
+    The hint is ``store`` (XEP-0334) whatever is inside: ``no-store`` for what need not be kept would tell the servers
+    which messages are typing notices, and its length would tell the networks.
+    """
     message = build(
         f"{{{ns.CLIENT}}}message",
         {"to": to, "type": "chat", "id": id},
         payload,
-        build(f"{{{HINTS}}}{hint}"),
+        build(f"{{{HINTS}}}store"),
     )
     return serialise(message, ns.CLIENT)
 
