@@ -136,7 +136,6 @@ def test_nonzas() -> None:
     play = Playbook(accounts=["alice"])
     for xml, condition in (
         ("<a xmlns='urn:unknown'/>", "unsupported-stanza-type"),
-        ("<r xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type"),
         ("<a xmlns='urn:xmpp:sm:3' h='x'/>", "policy-violation"),
         ("<stream:features/>", "unsupported-stanza-type"),
         (HEADER, "bad-format"),
@@ -172,6 +171,14 @@ def test_0198_before_binding() -> None:
     client = Playbook(accounts=["alice"]).connect().authenticate("alice")
     client >> "<enable xmlns='urn:xmpp:sm:3'/>"
     client << f"<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='{ns.STANZAS}'/></failed>"
+
+
+def test_0198_asked_before_it_is_switched_on_costs_no_stream() -> None:
+    client = Playbook(accounts=["alice"]).client("alice/phone")
+    client >> "<r xmlns='urn:xmpp:sm:3'/>"
+    client << f"<failed xmlns='urn:xmpp:sm:3'><unexpected-request xmlns='{ns.STANZAS}'/></failed>"
+    client >> "<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>"
+    client << "<iq type='result' id='1' to='alice@a.example/phone'/>"
 
 
 def test_a_second_connection_takes_over_a_session() -> None:

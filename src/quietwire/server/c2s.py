@@ -533,9 +533,10 @@ class ClientStream:
     def _nonza(self, bound: Bound, child: Child) -> None:
         kind = child.kind
         if kind == f"{_SM}r":
-            if not bound.outgoing.enabled:
-                raise StreamError("unsupported-stanza-type")
-            bound.incoming.requested()
+            if bound.outgoing.enabled:
+                bound.incoming.requested()
+            else:
+                self._link.put(_failed("unexpected-request"))
         elif kind == f"{_SM}a":
             h = child.attributes.get("h", "")
             if not h.isdecimal() or len(h) > 10:

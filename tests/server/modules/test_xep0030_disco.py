@@ -32,7 +32,9 @@ class World:
         )
         book = Book(self.house.storage.store, b"carol@a.example")
         for name, model in (("b", "open"), ("a", "presence"), ("c", "whitelist")):
-            book.publish(Node(name, NodeConfig(model, max_items=2)), "1", b"<x xmlns='x'/>")
+            book.publish(
+                Node(name, NodeConfig(model, max_items=2, title="First" if name == "a" else "")), "1", b"<x xmlns='x'/>"
+            )
             book.publish(book.nodes[name], "2", b"<x xmlns='x'/>")
 
     def ask(self, client: Client, to: str, space: str, node: str = "") -> str:
@@ -92,7 +94,7 @@ def test_a_contact_sees_what_it_may() -> None:
     alice = world.log_in("alice")
     assert "pep" in world.ask(alice, "carol@a.example", INFO)
     listed = query(world.ask(alice, "carol@a.example", ITEMS))
-    assert [e.get("node") for e in listed] == ["a", "b"]
+    assert [(e.get("node"), e.get("name")) for e in listed] == [("a", "First"), ("b", None)]
     leaf = query(world.ask(alice, "carol@a.example", INFO, "a"))
     assert leaf[0].attrib == {"category": "pubsub", "type": "leaf"}
     assert leaf.get("node") == "a"

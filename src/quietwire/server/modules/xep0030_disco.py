@@ -41,7 +41,12 @@ async def on_items(context: Context, iq: Iq) -> Iq:
         node = await _node(context, iq, name)
         return iq.result(disco.items(({"jid": jid, "name": item} for item in reversed(node.items)), name))
     nodes = await _nodes(context, iq)
-    return iq.result(disco.items(({"jid": jid, "node": node} for node in sorted(nodes)), name))
+    entries = ({"jid": jid, "node": node, **_titled(nodes[node])} for node in sorted(nodes))
+    return iq.result(disco.items(entries, name))
+
+
+def _titled(node: Node) -> dict[str, str]:
+    return {"name": node.config.title} if node.config.title else {}
 
 
 def _server(context: Context, node: str | None) -> Element:
