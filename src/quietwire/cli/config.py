@@ -57,7 +57,7 @@ class Links(_Table):
 class LimitsTable(_Table):
     stanza_bytes: Annotated[int, Field(ge=10_000, le=16 << 20)] = 262_144
     """RFC 6120 §13.12 allows nothing under 10,000."""
-    depth: Annotated[int, Field(ge=16, le=1000)] = 100
+    depth: Annotated[int, Field(ge=16, le=400)] = 100
     attributes: Annotated[int, Field(ge=16, le=1000)] = 64
     unauthenticated_bytes: Annotated[int, Field(ge=4096)] = 65_536
     unauthenticated_seconds: Annotated[float, Field(gt=0)] = 30.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from quietwire.net.stream import Accept, Connection
 
 BACKLOG = 1_024
 """Connections that the kernel holds for us: a login storm after a restart comes at once."""
+KEEPALIVE = {"TCP_KEEPIDLE": 300, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
+"""Seconds of silence, seconds between probes, probes: rarely enough for a phone's battery."""
 STOP_SECONDS = 8.0
 """For streams to say good-bye; the storage gets what is left of the ten seconds (DESIGN §4)."""
 
@@ -71,6 +74,8 @@ class Daemon:
         except OSError as error:
             where = f"{listener.address or '*'}:{listener.port}"
             raise ConfigError(f"listen.{listener.key}", where, f"cannot listen there: {_reason(error)}") from None
+        for opened in server.sockets:
+            _keep_alive(opened)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -83,3 +88,11 @@ class Daemon:
             shut_down()
             while streams() and self.shell.loop.time() < deadline:  # noqa: ASYNC110 - the kernel tells nobody
                 await asyncio.sleep(0.02)
+
+
+def _keep_alive(listening: socket.socket) -> None:
+    """What is accepted inherits it: a client that vanished without a word is noticed after seven minutes."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in KEEPALIVE.items():
+        if hasattr(socket, name):  # Linux has them all
+            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
