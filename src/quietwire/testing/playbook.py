@@ -178,9 +178,11 @@ class Playbook:
         modules: Sequence[Module] | None = None,
         storage: MemoryStorage | None = None,
         outbox_bytes: int = 8 << 20,
+        tables: Mapping[str, Mapping[str, Any]] | None = None,
         **settings: Any,
     ) -> None:
-        """`outbox_bytes`: when a client that does not read is given up, as the connection would do."""
+        """`outbox_bytes`: when a client that does not read is given up, as the connection would do. `tables`: the
+        modules' settings, by name."""
         self.domain = parse_jid(domain)
         self.now = 1_000_000_000.0
         self.notes: list[tuple[str, Mapping[str, str]]] = []
@@ -194,7 +196,7 @@ class Playbook:
         for name in accounts:
             self.add(name)
         self.server = Server(
-            Settings(self.domain, iterations=1, **settings),
+            Settings(self.domain, iterations=1, modules=tables or {}, **settings),
             Ports(
                 storage=self.storage,
                 clock=lambda: self.now,
