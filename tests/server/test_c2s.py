@@ -115,6 +115,8 @@ def test_a_client_that_never_reads_costs_nobody_else_anything() -> None:
     assert bob.link.aborted
     assert len(well.take()) >= sent
     assert ("stream-error", {"condition": "policy-violation"}) in play.notes
+    bob.stream.overflow()  # the connection may find the same again before it is gone
+    assert [event for event, _ in play.notes].count("stream-outbox-full") == 1
     alice << nothing
 
 

@@ -199,7 +199,8 @@ class ClientStream:
 
     def overflow(self) -> None:
         """The peer does not read: its outbox is full (DESIGN §4)."""
-        self._host.note("stream-outbox-full")
+        if not self._closing:
+            self._host.note("stream-outbox-full")
         self.fail(StreamError("policy-violation", "outbox full"))
         self._link.abort()
 
