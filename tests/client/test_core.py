@@ -17,7 +17,7 @@ from quietwire.client.errors import ClientError, NoDevices, RequestError
 from quietwire.client.omemo_xml import DEVICES
 from quietwire.client.outbox import Entry, Outbox
 from quietwire.core import ns
-from quietwire.core.xml import Element, build, parse
+from quietwire.core.xml import Element, build, parse, serialise
 
 
 class Server:
@@ -172,6 +172,21 @@ def adapter_of(client: Client) -> FakeAdapter:
 
 def forged(client: Client, text: str) -> None:
     adapter_of(client).deliver(parse(text.encode(), ns.CLIENT))
+
+
+def test_a_device_that_another_left_off_the_list_lists_itself_again(town: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(t: Town) -> None:
+        alice = await t.move_in(ALICE, "a")
+        node = t.server.nodes.items[ALICE, "urn:xmpp:omemo:2:devices"]
+        assert str(alice.device) in serialise(node["current"], ns.CLIENT).decode()
+        # Another new device has read the list before this one was on it, and the notification was lost.
+        node["current"] = build("{urn:xmpp:omemo:2}devices", None, build("{urn:xmpp:omemo:2}device", {"id": "4711"}))
+        while str(alice.device) not in serialise(node["current"], ns.CLIENT).decode():
+            await asyncio.sleep(0)
+        assert "4711" in serialise(node["current"], ns.CLIENT).decode()
+
+    monkeypatch.setattr("quietwire.client.core.RELIST_SECONDS", (0.001,))
+    town(test)
 
 
 def test_a_typing_notice_that_was_kept_says_nothing(town: Run) -> None:

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
@@ -58,6 +59,8 @@ since they were not acknowledged."""
 MAX_EVENTS: Final = 10_000
 """Events nobody has asked for; the oldest go first."""
 
+RELIST_SECONDS: Final = (2.0, 5.0, 20.0, 3600.0)
+"""Pauses before our own device list is read again: the first soon after two new devices, the last for good."""
 PUBLISH_RETRY_SECONDS: Final = 30.0
 
 
@@ -144,6 +147,7 @@ class Client:
             raise
         self._spawn(self._work())
         self._spawn(self._keep_published())
+        self._spawn(self._keep_listed())
 
     async def close(self) -> None:
         """Waits up to 2 s for outstanding acknowledgements, then closes stream and store. Idempotent."""
@@ -445,6 +449,15 @@ class Client:
                 await keys.publish_bundle()
             except RequestError:
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)
+
+    async def _keep_listed(self) -> None:
+        """Two devices that publish the account's device list at one moment overwrite each other, and the notification
+        that would tell may be lost with a connection: so the list is looked at again, soon and then rarely. What is
+        read without this device in it is published anew."""
+        for pause in chain(RELIST_SECONDS, repeat(RELIST_SECONDS[-1])):
+            await asyncio.sleep(pause)
+            self._fresh.pop(self._jid, None)
+            await self._freshen(self._jid)
 
     def _update_roster(self, query: Element) -> None:
         batch = self._open.batch()

@@ -11,9 +11,15 @@ def records(*sizes: int) -> list[Record]:
 
 
 def test_sizes_tell_class_and_hint() -> None:
-    row = [BASE] * 3 + [BASE + ACK_REQUEST] * 5 + [BASE + HINT, BASE + HINT + ACK_REQUEST, BASE + 684, 50, 12_847]
+    hinted = [BASE + HINT, BASE + HINT + ACK_REQUEST, BASE + HINT]
+    row = [BASE] * 3 + [BASE + ACK_REQUEST] * 5 + [*hinted, BASE + 684, 50, 12_847]
     seen = messages(records(*row))
-    assert [(one.level, one.passing) for one in seen] == [(0, False)] * 8 + [(0, True), (0, True), (1, False)]
+    assert [(one.level, one.passing) for one in seen] == [(0, False)] * 8 + [(0, True)] * 3 + [(1, False)]
+
+
+def test_hints_that_are_all_alike_tell_nothing() -> None:
+    seen = messages(records(*[BASE] * 3, *[BASE + ACK_REQUEST] * 5, BASE + 684))
+    assert [(one.level, one.passing) for one in seen] == [(0, None)] * 8 + [(1, None)]
 
 
 def test_padding_hides_the_hint() -> None:

@@ -54,13 +54,20 @@ def between_people(trace: StanzaTrace) -> list[Stanza]:
 def sealed(trace: StanzaTrace) -> list[Sealed]:
     """Encrypted messages with the size class of their payload, which base64 shows exactly."""
     events = []
-    for stanza in between_people(trace):
+    stanzas = between_people(trace)
+    # A client that hints at what need not be stored tells typing notices; one whose hints are all alike tells nothing.
+    telling = any(_passing(stanza) for stanza in stanzas)
+    for stanza in stanzas:
         payload = _PAYLOAD.search(stanza.bytes)
         if payload is not None:
             size = len(payload.group(1).rstrip("=")) * 3 // 4
-            passing = any(local(child) == "no-store" for child in stanza.children)
+            passing = _passing(stanza) if telling else None
             events.append(Sealed(stanza.time, bare(sender(stanza)), level_of(size), ref(trace, stanza), passing))
     return events
+
+
+def _passing(stanza: Stanza) -> bool:
+    return any(local(child) == "no-store" for child in stanza.children)
 
 
 def guesses(trace: StanzaTrace) -> list[Guess]:

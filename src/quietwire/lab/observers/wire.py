@@ -19,6 +19,8 @@ ACK_REQUEST = 26
 """Bytes of ``<r xmlns='urn:xmpp:sm:3'/>``, which may share a record with a stanza (XEP-0198)."""
 HINT = 3
 """Bytes by which ``no-store`` is longer than ``store`` (XEP-0334)."""
+TELLING = 3
+"""Records that are longer by the hint, before it is believed that there are such."""
 STEPS = tuple(-(-size // 3) * 4 for size in CLASSES[:3])
 """Base64 characters of the size classes that occur in a talk."""
 TOGETHER = 0.1
@@ -59,6 +61,9 @@ def messages(records: Sequence[Record]) -> list[Seen]:
     base = min(common - shift for shift in shifts if sizes[common - shift] >= 3 or not shift)
     # With padded records all sizes are of one raster, and what is smaller than it cannot be seen.
     exact = len({size % 16 for size in sizes}) > 1
+    hints = {base + step - STEPS[0] + shift for step in STEPS for shift in (HINT, HINT + ACK_REQUEST)}
+    # A client whose hints are all alike shows no second raster: then nothing tells a typing notice from the rest.
+    exact = exact and sum(sizes[size] for size in hints) >= TELLING
     found = []
     for record in records:
         rest = record.size - base
