@@ -181,7 +181,7 @@ def test_a_device_that_another_left_off_the_list_lists_itself_again(town: Run, m
         assert str(alice.device) in serialise(node["current"], ns.CLIENT).decode()
         # Another new device has read the list before this one was on it, and the notification was lost.
         node["current"] = build("{urn:xmpp:omemo:2}devices", None, build("{urn:xmpp:omemo:2}device", {"id": "4711"}))
-        while str(alice.device) not in serialise(node["current"], ns.CLIENT).decode():
+        while str(alice.device) not in serialise(node["current"], ns.CLIENT).decode():  # noqa: ASYNC110 - its turns
             await asyncio.sleep(0)
         assert "4711" in serialise(node["current"], ns.CLIENT).decode()
 
