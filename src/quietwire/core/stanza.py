@@ -43,6 +43,7 @@ class Child:
         return self._tree
 
     def to_bytes(self) -> bytes:
+        """As it goes on a stream; each kind of child writes itself."""
         raise NotImplementedError
 
     def child(self, tag: str) -> Element | None:

@@ -58,7 +58,6 @@ class Router:
         self._faults = faults
         self.remote: Callable[[Stanza], None] | None = None
         self.presence_in: Callable[[Presence, JID, Account | None], None] = lambda presence, to, account: None
-        self.presence_out: Callable[[Session, Presence], None] = lambda session, presence: None
         self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
         self._local: Hooks = ()
         self._remote: Hooks = ()
@@ -227,7 +226,7 @@ class Router:
     # -- presence -------------------------------------------------------------------------------------------------
 
     def presence(self, presence: Presence) -> None:
-        """Presence of the server's making or from elsewhere; a client's own goes through `presence_out`."""
+        """Presence of the server's making or from elsewhere; a client's own goes to `PresenceRouter.outbound`."""
         to = presence.to
         assert to is not None
         if to.domain != self.domain.domain:
