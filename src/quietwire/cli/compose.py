@@ -15,7 +15,7 @@ from quietwire.cli.logs import Log
 from quietwire.cli.padding import padding_in_force
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.core.jid import JID
-from quietwire.core.later import Later, drive
+from quietwire.core.later import drive
 from quietwire.net.control import open_control
 from quietwire.net.daemon import Daemon, Listener
 from quietwire.net.dial import Dialler
@@ -173,7 +173,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         if port:
             listener = Listener(listen.address, port, accept, contexts[context], certificate, direct, key)
             ports[key] = await daemon.listen(listener)
-    control = await open_control(config.data / "control.sock", _commands(config, server, storage, shell))
+    control = await open_control(config.data / "control.sock", _commands(server))
     return Composition(server, storage, federation, incoming, daemon, shell, control, ports)
 
 
@@ -188,18 +188,9 @@ def make_admin(config: Config, storage: SqliteStorage, shell: Shell, changed: Ca
     )
 
 
-def _commands(
-    config: Config, server: Server, storage: SqliteStorage, shell: Shell
-) -> Callable[[str, dict[str, Any]], Any]:
-    async def changed(bare: JID) -> None:
-        done: Later[None] = Later()
-        server.account_changed(bare, lambda: done.resolve(None))
-        await done
-
-    admin = make_admin(config, storage, shell, changed)
-
+def _commands(server: Server) -> Callable[[str, dict[str, Any]], Any]:
     async def serve(command: str, arguments: dict[str, Any]) -> Any:
-        return await driven(administer(admin, command, arguments))
+        return await driven(administer(server.admin, command, arguments))
 
     return serve
 

@@ -6,15 +6,16 @@ ports only (`core.later`); all other hooks are plain functions that run to their
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal, Protocol
 
 from quietwire.core.jid import JID
-from quietwire.core.stanza import Iq, Nonza, Presence, Stanza
+from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza
 from quietwire.core.xml import Element
 from quietwire.server.account import Account, Session
+from quietwire.server.http import Request, Response
 from quietwire.server.pipeline import Passage
 
 
@@ -40,6 +41,11 @@ class Services(Protocol):
 
     def send(self, stanza: Stanza) -> None:
         """Routes a stanza of the server's own making; `from_` and `to` are set by the caller."""
+        ...
+
+    def fan_out(self, stanza: Stanza, recipients: Iterable[JID]) -> list[JID]:
+        """Sends one stanza (its `from_` is set, its `to` is not looked at) to many full JIDs, local or not; its bytes
+        are built once. -> the local ones that are not there (any more)."""
         ...
 
     def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
@@ -81,7 +87,8 @@ class Context:
     """Seconds since the epoch."""
     services: Services
     ports: Mapping[str, Any]
-    """The ports that the module named in `needs`: "store", "spool", "randomness", "timers"."""
+    """The ports that the module named in `needs`: "store", "spool", "randomness" (n -> n bytes), "timers", "modules"
+    (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts)."""
 
 
 IqHandler = Callable[[Context, Iq], Awaitable[Iq | None]]
@@ -125,9 +132,10 @@ class PresenceHook:
 
 @dataclass(frozen=True, slots=True)
 class SessionHook:
-    """`bound`: resource binding is done. `ended`: for good, after the last chance of resumption."""
+    """`bound`: resource binding is done. `resumed`: it has a new connection (XEP-0198 §5), nothing was sent on it yet.
+    `ended`: for good, after the last chance of resumption."""
 
-    event: Literal["bound", "ended"]
+    event: Literal["bound", "resumed", "ended"]
     hook: Callable[[Context], None]
 
 
@@ -137,6 +145,50 @@ class AccountHook:
 
     event: Literal["erased"]
     hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """Awaited before the first session of an account is bound: reads what the module must have at hand, without
+    waiting, while the account is in memory, and puts it into `context.account.memory`."""
+
+    hook: Callable[[Context], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Awaited once, after all modules are installed and before the first stream."""
+
+    hook: Callable[[Context], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hosted:
+    """A domain below the server's, `label.DOMAIN`, and all that is addressed to it or to anything at it: rooms.
+
+    Stanzas have a `from_` that is true; `context.session` is the local sender's session, where there is one, for `iq`
+    and `message`. `message` may raise StanzaError, which is sent back. `iq` serves get and set like `IqGet` (None:
+    answered otherwise or not at all), `reply` gets results and errors. It is listed in the server's disco#items and
+    answers disco queries itself."""
+
+    label: str
+    message: Callable[[Context, Message], None]
+    presence: Callable[[Context, Presence], None]
+    iq: Callable[[Context, Iq], Awaitable[Iq | None]]
+    reply: Callable[[Context, Iq], None] = lambda context, iq: None
+    name: str = ""
+    """For people, in disco#items."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRoute:
+    """A resource of the server's web port: `path` is matched whole, or as a prefix where it ends in `/*`.
+
+    The handler may await ports only."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[[Context, Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +223,20 @@ class Setting:
 
 
 Handler = (
-    IqGet | IqSet | MessageHook | PresenceHook | SessionHook | AccountHook | NonzaHook | StreamFeature | Every | Setting
+    IqGet
+    | IqSet
+    | MessageHook
+    | PresenceHook
+    | SessionHook
+    | AccountHook
+    | Loading
+    | Opening
+    | Hosted
+    | HttpRoute
+    | NonzaHook
+    | StreamFeature
+    | Every
+    | Setting
 )
 
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from quietwire.core.errors import QuietwireError, StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.later import drive
 from quietwire.core.stanza import Iq, Message, Presence, Stanza
+from quietwire.core.xml import escape
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.module import (
     AccountHook,
     Context,
     Every,
+    Hosted,
+    HttpRoute,
     IqGet,
     IqHandler,
     IqSet,
+    Loading,
     MessageHook,
     Module,
+    Opening,
     PresenceHook,
     SessionHook,
     Stage,
@@ -62,7 +67,14 @@ class Router:
         self._local: Hooks = ()
         self._remote: Hooks = ()
         self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
-        self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {"bound": [], "ended": []}
+        self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {
+            event: [] for event in ("bound", "resumed", "ended")
+        }
+        self._loading: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
+        self._opening: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
+        self.hosted: dict[str, tuple[Hosted, Context]] = {}
+        """Domains below ours, by their whole name."""
+        self.http: list[tuple[HttpRoute, Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
         self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
 
@@ -91,6 +103,14 @@ class Router:
                         self._session[event].append((session_hook, context))
                     case AccountHook("erased", erased_hook):
                         self._erased.append((erased_hook, context))
+                    case Loading(loading_hook):
+                        self._loading.append((loading_hook, context))
+                    case Opening(opening_hook):
+                        self._opening.append((opening_hook, context))
+                    case Hosted(label):
+                        self.hosted[f"{label}.{self.domain.domain}"] = handler, context
+                    case HttpRoute():
+                        self.http.append((handler, context))
                     case Every(seconds, hook):
                         self.timers.every(seconds, self._ticker(hook, context))
                     case _:
@@ -98,6 +118,20 @@ class Router:
         staged.sort(key=lambda item: item[0])
         self._local = tuple((hook, context) for stage, hook, context in staged if stage != Stage.LEAVE)
         self._remote = tuple((hook, context) for stage, hook, context in staged if stage != Stage.ROUTE)
+
+    async def open(self) -> None:
+        """Before the first stream."""
+        for hook, base in self._opening:
+            await hook(self.context(base, None, None))
+
+    async def loading(self, account: Account) -> None:
+        """Before the account's first session."""
+        for hook, base in self._loading:
+            await hook(self.context(base, account, None))
+
+    def ours(self, domain: str) -> bool:
+        """Whether stanzas for that domain stay here."""
+        return domain == self.domain.domain or domain in self.hosted
 
     def _ticker(self, hook: Callable[[Context], None], base: Context) -> Callable[[], None]:
         return lambda: hook(self.context(base, None, None))
@@ -114,6 +148,24 @@ class Router:
             self.presence(stanza)
         elif isinstance(stanza, Iq):
             self.iq(None, stanza)
+
+    def fan_out(self, stanza: Stanza, recipients: Iterable[JID]) -> list[JID]:
+        data = stanza.addressed(to=None, from_=stanza.from_).to_bytes()
+        cut = len(stanza.KIND) + 1
+        head, rest = data[:cut] + b" to='", b"'" + data[cut:]
+        loaded, domain = self.accounts.loaded, self.domain.domain
+        absent: list[JID] = []
+        for to in recipients:
+            if to.domain != domain:
+                self._away(stanza.addressed(to=to, from_=stanza.from_))
+                continue
+            account = loaded.get(to.bare)
+            session = account.sessions.get(to.resource) if account is not None else None
+            if session is None:
+                absent.append(to)
+            else:
+                session.outlet.put(head + escape(to.text).encode() + rest, None)
+        return absent
 
     def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
         if len(self._asked) >= ASKED_AT_MOST or iq.to is None:
@@ -160,6 +212,13 @@ class Router:
         if to is None:
             assert message.from_ is not None
             to = message.to = message.from_.bare
+        if to.domain in self.hosted:
+            hosted, base = self.hosted[to.domain]
+            try:
+                hosted.message(self.context(base, None, session), message)
+            except StanzaError as error:
+                self.bounce(message, error)
+            return
         passage = Passage(message, session, to)
         hooks = self._remote
         if to.domain == self.domain.domain:
@@ -229,7 +288,10 @@ class Router:
         """Presence of the server's making or from elsewhere; a client's own goes to `PresenceRouter.outbound`."""
         to = presence.to
         assert to is not None
-        if to.domain != self.domain.domain:
+        if to.domain in self.hosted:
+            hosted, base = self.hosted[to.domain]
+            hosted.presence(self.context(base, None, None), presence)
+        elif to.domain != self.domain.domain:
             if self.remote is not None:
                 self.remote(presence)
         elif to.local:
@@ -257,10 +319,23 @@ class Router:
             target: JID | None = session.account.jid
         else:
             target = to
-        if target is not None and target.domain != self.domain.domain:
-            self._away(iq)
-            return True
         kind = iq.type
+        if target is not None and target.domain != self.domain.domain:
+            if target.domain not in self.hosted:
+                self._away(iq)
+                return True
+            hosted, base = self.hosted[target.domain]
+            if kind in _QUIET_TYPES:
+                asked = self._asked.get(iq.id)
+                if asked is not None and iq.from_ is not None and asked[0] in (iq.from_, iq.from_.bare):
+                    self._answer(iq.id, iq)
+                else:
+                    hosted.reply(self.context(base, None, session), iq)
+                return True
+            if kind not in ("get", "set") or len(iq.names) != 1 or not iq.id:
+                self.bounce(iq, "bad-request")
+                return True
+            return self._run(session, iq, hosted.iq, None, base, None, finished)
         if kind in _QUIET_TYPES:
             self._reply(iq, target)
             return True
@@ -296,10 +371,21 @@ class Router:
             self.bounce(iq, "service-unavailable")
             return True
         handler, absent, base = found
+        return self._run(session, iq, handler, absent, base, target, finished)
 
+    def _run(
+        self,
+        session: Session | None,
+        iq: Iq,
+        handler: IqHandler,
+        absent: str | None,
+        base: Context,
+        target: JID | None,
+        finished: Callable[[], None] | None,
+    ) -> bool:
         async def run() -> Iq | None:
             account: Account | None = None
-            if target is not None and target.local:
+            if absent is not None and target is not None and target.local:
                 account = await self.accounts.load(target)
                 if account is None:
                     return iq.error(absent)

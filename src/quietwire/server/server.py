@@ -16,6 +16,7 @@ from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza, from_tre
 from quietwire.seal.credentials import Credentials
 from quietwire.server.account import Session
 from quietwire.server.accounts import Accounts
+from quietwire.server.admin import Admin
 from quietwire.server.c2s import Bound, ClientStream, feature
 from quietwire.server.links import Link
 from quietwire.server.login import PLAIN_UNDER, Gate
@@ -74,6 +75,14 @@ class Server:
         )
         self.router.presence_in = self.presence.inbound
         self.modules = tuple(modules)
+        self.admin = Admin(
+            domain=settings.domain,
+            storage=ports.storage,
+            iterations=settings.iterations,
+            randomness=ports.randomness,
+            compute=ports.compute,
+            changed=self._changed,
+        )
         self.router.install(
             modules,
             {
@@ -82,6 +91,7 @@ class Server:
                 "randomness": ports.randomness,
                 "timers": ports.timers,
                 "modules": self.modules,
+                "admin": self.admin,
             },
             settings.modules,
         )
@@ -107,6 +117,7 @@ class Server:
     async def open(self) -> None:
         """Reads what must be known before the first stream."""
         await self.accounts.open()
+        await self.router.open()
 
     def federate(self, send: Callable[[Stanza], Ticket]) -> None:
         """Gives the router its way to other servers."""
@@ -179,6 +190,8 @@ class Server:
         loaded = await self.accounts.load(account)
         if loaded is None:
             raise StanzaError("not-allowed")
+        if account not in self.accounts.loaded:
+            await self.router.loading(loaded)
         holder = self.accounts.hold(loaded)
         former = holder.sessions.get(jid.resource)
         if former is not None:
@@ -217,6 +230,7 @@ class Server:
             bound.waiting.cancel()
             bound.waiting = None
         self._carriers[id(bound)] = stream
+        self.router.session_hooks("resumed", bound.session)
 
     def _evict(self, bound: Bound) -> None:
         carrier = self._carriers.pop(id(bound), None)
@@ -307,6 +321,11 @@ class Server:
         return True
 
     # -- accounts -----------------------------------------------------------------------------------------------
+
+    async def _changed(self, bare: JID) -> None:
+        done: Later[None] = Later()
+        self.account_changed(bare, lambda: done.resolve(None))
+        await done
 
     def account_changed(self, bare: JID, done: Callable[[], None]) -> None:
         """Somebody made, changed or deleted the account in the store; its sessions end if it is gone."""

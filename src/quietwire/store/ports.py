@@ -17,9 +17,16 @@ class StorageError(QuietwireError):
     """The storage cannot answer now: disk full, read-only, broken or closed. The text names no path and no data."""
 
 
-TABLES = ("account", "roster", "node", "item")
+TABLES = (
+    "account", "roster", "node", "item", "block", "private", "vcard", "preference", "archive", "room", "push", "device",
+    "invitation", "upload",
+)  # fmt: skip
 """Tables of the generic store. `account`: the verifiers and wrapped secrets. `roster`: one row a contact.
-`node`, `item`: personal eventing. A row is (owner, key) -> value; owners and keys are at most LONGEST_NAME bytes."""
+`node`, `item`: personal eventing. `block`: whom the owner blocks. `private`: XEP-0049. `vcard`: XEP-0054.
+`preference`: settings of the account that modules keep, by module. `archive`: messages of an account or room. `room`:
+owner is the room's bare JID. `push`: registrations. `device`: the clients that have logged in (XEP-0494).
+`invitation`: tokens. `upload`: what was uploaded. A row is (owner, key) -> value; owners and keys are at most
+LONGEST_NAME bytes."""
 
 LONGEST_NAME = 4096
 """Bytes of an owner or key: fits a hashed or sealed JID (at most 3,071 bytes, RFC 7622 §3.1)."""

@@ -117,7 +117,9 @@ class Assembly:
         modules: Sequence[Module],
         domain: str = "a.example",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
+        """`extra`: ports besides those that are made here, by name ("admin")."""
         numbers = count(1)
         self.domain = parse_jid(domain)
         self.now = 1_000_000_000.0
@@ -144,7 +146,8 @@ class Assembly:
             "timers": self.timers,
             "modules": tuple(modules),
         }
-        self.router.install(modules, ports, settings or {})
+        self.router.install(modules, {**ports, **(extra or {})}, settings or {})
+        self.router.spawn(self.router.open())
 
     def add(self, bare: str, *contacts: Contact) -> JID:
         """Makes an account whose stored roster has `contacts`."""
@@ -158,7 +161,11 @@ class Assembly:
         jid = parse_jid(full)
         assert jid.bare.text in self.accounts.names
         rows = self.storage.store.scan("roster", jid.bare.text.encode()).result()
-        account = self.accounts.hold(self.accounts.loaded.get(jid.bare) or Account(jid.bare, Roster.from_rows(rows)))
+        found = self.accounts.loaded.get(jid.bare)
+        if found is None:
+            found = Account(jid.bare, Roster.from_rows(rows))
+            self.router.spawn(self.router.loading(found))  # the store answers at once
+        account = self.accounts.hold(found)
         inbox = Inbox()
         session = account.sessions[jid.resource] = Session(jid, account, inbox)
         self.router.session_hooks("bound", session)

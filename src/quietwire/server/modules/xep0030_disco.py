@@ -10,7 +10,7 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
 from quietwire.server import disco
 from quietwire.server.caps import SERVER_NODE, make_c
-from quietwire.server.module import Context, IqGet, Module, Xep
+from quietwire.server.module import Context, Hosted, IqGet, Module, Xep
 from quietwire.server.node_config import PUBSUB
 from quietwire.server.nodes import Node, read_book
 from quietwire.server.pep import may_read
@@ -34,7 +34,7 @@ async def on_items(context: Context, iq: Iq) -> Iq:
     if context.account is None:
         if name:
             raise StanzaError("item-not-found")
-        return iq.result(disco.items((), name))  # nothing else lives on this server
+        return iq.result(disco.items(_hosted(context), name))
     _admit(context, iq)
     jid = context.account.jid.text
     if name:
@@ -43,6 +43,15 @@ async def on_items(context: Context, iq: Iq) -> Iq:
     nodes = await _nodes(context, iq)
     entries = ({"jid": jid, "node": node, **_titled(nodes[node])} for node in sorted(nodes))
     return iq.result(disco.items(entries, name))
+
+
+def _hosted(context: Context) -> list[dict[str, str]]:
+    """The domains below ours."""
+    found = [h for module in context.ports["modules"] for h in module.handlers if isinstance(h, Hosted)]
+    return [
+        {"jid": f"{h.label}.{context.domain.domain}"} | ({"name": h.name} if h.name else {})
+        for h in sorted(found, key=lambda h: h.label)
+    ]
 
 
 def _titled(node: Node) -> dict[str, str]:

@@ -1,0 +1,26 @@
+"""A request and an answer of the server's web port as values; `net/http.py` carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`path` is decoded and starts with a slash; `headers` have lower-case names. Who asks is not told: no address."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    """At most 64 KiB; larger ones never get here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    status: int
+    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Content-Type among them. Headers against sniffing, framing and referrers are added to every answer."""
