@@ -21,7 +21,7 @@ MODULE = Module(
     (PresenceHook("out", on_out), PresenceHook("in", on_in)),
     (),
     "",
-    needs=("store",),
+    needs=("store", "pep"),
     state=lambda _: State(),
 )
 BOB = "bob@b.example/x"

@@ -66,6 +66,10 @@ class Services(Protocol):
         so use it before the next await."""
         ...
 
+    def presence_again(self, session: Session) -> None:
+        """Broadcasts the session's presence once more, because a `PresenceStamp` has something new to say."""
+        ...
+
     def spawn(self, work: Awaitable[None]) -> None:
         """Runs a coroutine that answers nobody, for instance a presence probe to an account that is away."""
         ...
@@ -88,7 +92,8 @@ class Context:
     services: Services
     ports: Mapping[str, Any]
     """The ports that the module named in `needs`: "store", "spool", "randomness" (n -> n bytes), "timers", "modules"
-    (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts)."""
+    (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
+    (`server.publishing.Publisher`)."""
 
 
 IqHandler = Callable[[Context, Iq], Awaitable[Iq | None]]
@@ -145,6 +150,24 @@ class AccountHook:
 
     event: Literal["erased"]
     hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHook:
+    """A client has changed the account's own node of personal eventing: published, retracted, purged, deleted it or
+    configured it otherwise. `context.account` may be a copy that is read only; what it is now is in the book
+    (port "pep", `server.publishing`)."""
+
+    node: str
+    hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class PresenceStamp:
+    """Changes available presence of a local session (context.session) before it goes anywhere. `presence.to` is None
+    for what all contacts get. Returns the presence itself where there is nothing to add."""
+
+    hook: Callable[[Context, Presence], Presence]
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +253,8 @@ Handler = (
     | SessionHook
     | AccountHook
     | Loading
+    | NodeHook
+    | PresenceStamp
     | Opening
     | Hosted
     | HttpRoute

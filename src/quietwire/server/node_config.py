@@ -87,6 +87,23 @@ class NodeConfig:
         return cls(**known)
 
 
+def defaults(node: str) -> NodeConfig:
+    """What a new node of that name starts with where its maker does not say otherwise."""
+    return _PRIVATE.get(node, _DEFAULT)
+
+
+_DEFAULT: Final = NodeConfig()
+_LIST: Final = NodeConfig(access_model="whitelist", max_items=MAX_ITEMS, send_last_published_item="never")
+_PRIVATE: Final[Mapping[str, NodeConfig]] = {
+    "storage:bookmarks": NodeConfig(access_model="whitelist"),
+    "urn:xmpp:bookmarks:1": _LIST,
+    "urn:xmpp:contacts": _LIST,
+    "urn:xmpp:mds:displayed:0": _LIST,
+}
+"""Nodes that are nobody's but their owner's (XEP-0223: bookmarks, read markers, address book). A client that forgets to
+say so must not show them to every contact."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Rule:
     """How a field is read and shown. `read` gives the value or raises ValueError; None for one that has no place in

@@ -14,7 +14,7 @@ from quietwire.core.stanza import Presence
 from quietwire.server.account import Account, Session
 from quietwire.server.caps import Caps, Claim, claim
 from quietwire.server.module import Context
-from quietwire.server.nodes import Book, Library, Node
+from quietwire.server.nodes import Book, Node
 from quietwire.server.pep import MEMORY, Interest, audience_of, interest_of, item_event, may_read, tell
 
 
@@ -22,16 +22,12 @@ from quietwire.server.pep import MEMORY, Interest, audience_of, interest_of, ite
 class State:
     """Of the module: one for the life of the server."""
 
-    library: Library = field(default_factory=Library)
     caps: Caps = field(default_factory=Caps)
 
 
 async def book_of(context: Context, owner: JID) -> Book:
     """The account's book, from now on held by the account if that is in memory. Raises StorageError."""
-    book: Book = await context.state.library.book(context.ports["store"], owner)
-    account = context.services.account(owner)
-    if account is not None:
-        audience_of(account).book = book
+    book: Book = await context.ports["pep"].book(owner)
     return book
 
 

@@ -38,7 +38,8 @@ def _nothing(*_: object) -> None:
 
 
 class PresenceRouter:
-    """`hooks(direction, session, account, presence)` runs the modules' `PresenceHook`s; `became_available(session)` is
+    """`hooks(direction, session, account, presence)` runs the modules' `PresenceHook`s; `stamp(session, presence)`
+    gives available presence as it goes out; `became_available(session)` is
     called when a session can take messages that it could not take before: its priority is now 0 or more."""
 
     def __init__(
@@ -48,12 +49,14 @@ class PresenceRouter:
         domain: JID,
         *,
         hooks: Hooks = _nothing,
+        stamp: Callable[[Session, Presence], Presence] = lambda session, presence: presence,
         became_available: Callable[[Session], None] = _nothing,
     ) -> None:
         self._services = services
         self._contacts = Contacts(services, store)
         self._domain = domain.domain
         self._hooks = hooks
+        self._stamp = stamp
         self._became_available = became_available
         self._waiting: dict[JID, deque[Presence]] = {}
 
@@ -73,7 +76,7 @@ class PresenceRouter:
         elif to is not None:
             self._directed(session, presence.addressed(to=to, from_=session.jid))
         elif kind == "":
-            self._available(session, presence.addressed(to=None, from_=session.jid))
+            self._available(session, self._stamp(session, presence.addressed(to=None, from_=session.jid)))
         elif kind == "unavailable":
             self._unavailable(session, presence.addressed(to=None, from_=session.jid))
 
@@ -97,6 +100,8 @@ class PresenceRouter:
             if len(session.directed) >= MAX_DIRECTED and to not in session.directed:
                 raise StanzaError("policy-violation", "too many directed presences")
             session.directed.add(to)
+        if presence.type == "":
+            presence = self._stamp(session, presence)
         self._services.send(presence)
 
     def _available(self, session: Session, presence: Presence) -> None:
@@ -116,6 +121,14 @@ class PresenceRouter:
         self._hooks("out", session, account, presence)
         if priority >= 0 and not could:
             self._became_available(session)
+
+    def repeat(self, session: Session) -> None:
+        """Broadcasts the session's presence once more: what the server adds to it has changed."""
+        if session.presence is not None:
+            account = session.account
+            presence = session.presence = self._stamp(session, session.presence)
+            self._broadcast(account, presence)
+            self._tell(account.available(), presence, account.jid)
 
     def _unavailable(self, session: Session, presence: Presence) -> None:
         account = session.account

@@ -24,8 +24,10 @@ from quietwire.server.module import (
     Loading,
     MessageHook,
     Module,
+    NodeHook,
     Opening,
     PresenceHook,
+    PresenceStamp,
     SessionHook,
     Stage,
 )
@@ -63,6 +65,7 @@ class Router:
         self._faults = faults
         self.remote: Callable[[Stanza], None] | None = None
         self.presence_in: Callable[[Presence, JID, Account | None], None] = lambda presence, to, account: None
+        self.presence_again: Callable[[Session], None] = lambda session: None
         self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
         self._local: Hooks = ()
         self._remote: Hooks = ()
@@ -75,6 +78,8 @@ class Router:
         self.hosted: dict[str, tuple[Hosted, Context]] = {}
         """Domains below ours, by their whole name."""
         self.http: list[tuple[HttpRoute, Context]] = []
+        self._nodes: dict[str, list[tuple[Callable[[Context], None], Context]]] = {}
+        self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
         self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
 
@@ -103,6 +108,10 @@ class Router:
                         self._session[event].append((session_hook, context))
                     case AccountHook("erased", erased_hook):
                         self._erased.append((erased_hook, context))
+                    case NodeHook(node, node_hook):
+                        self._nodes.setdefault(node, []).append((node_hook, context))
+                    case PresenceStamp(stamp):
+                        self._stamps.append((stamp, context))
                     case Loading(loading_hook):
                         self._loading.append((loading_hook, context))
                     case Opening(opening_hook):
@@ -300,6 +309,17 @@ class Router:
     def presence_hooks(self, direction: str, session: Session | None, account: Account, presence: Presence) -> None:
         for hook, base in self._presence[direction]:
             hook(self.context(base, account, session), presence)
+
+    def presence_stamps(self, session: Session, presence: Presence) -> Presence:
+        """Available presence as it goes out."""
+        for hook, base in self._stamps:
+            presence = hook(self.context(base, session.account, session), presence)
+        return presence
+
+    def node_changed(self, bare: JID, node: str) -> None:
+        """A client of the account has changed a node of personal eventing."""
+        for hook, base in self._nodes.get(node, ()):
+            hook(self.context(base, self.accounts.loaded.get(bare) or Account(bare, Roster()), None))
 
     def erased(self, bare: JID) -> None:
         """The account is gone from the store, its sessions have ended."""

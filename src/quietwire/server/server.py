@@ -22,6 +22,7 @@ from quietwire.server.links import Link
 from quietwire.server.login import PLAIN_UNDER, Gate
 from quietwire.server.module import Context, Module, NonzaHook, StreamFeature
 from quietwire.server.presence import PresenceRouter
+from quietwire.server.publishing import Publisher
 from quietwire.server.router import Router
 from quietwire.server.settings import Settings
 from quietwire.server.sm import Incoming, Outgoing
@@ -72,8 +73,10 @@ class Server:
             ports.storage.store,
             settings.domain,
             hooks=self.router.presence_hooks,
+            stamp=self.router.presence_stamps,
         )
         self.router.presence_in = self.presence.inbound
+        self.router.presence_again = self.presence.repeat
         self.modules = tuple(modules)
         self.admin = Admin(
             domain=settings.domain,
@@ -92,6 +95,7 @@ class Server:
                 "timers": ports.timers,
                 "modules": self.modules,
                 "admin": self.admin,
+                "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
             },
             settings.modules,
         )

@@ -25,6 +25,7 @@ from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.module import Module
 from quietwire.server.presence import PresenceRouter
+from quietwire.server.publishing import Publisher
 from quietwire.server.roster import Contact, Roster, encode
 from quietwire.server.router import Router
 from quietwire.server.timers import Timers
@@ -136,8 +137,11 @@ class Assembly:
             lambda size: next(numbers).to_bytes(size, "big"),
             _raise,
         )
-        self.presence = PresenceRouter(self.router, self.store, self.domain, hooks=self.router.presence_hooks)
+        self.presence = PresenceRouter(
+            self.router, self.store, self.domain, hooks=self.router.presence_hooks, stamp=self.router.presence_stamps
+        )
         self.router.presence_in = self.presence.inbound
+        self.router.presence_again = self.presence.repeat
         self.router.remote = self.remote.append
         ports = {
             "store": self.store,
@@ -145,6 +149,7 @@ class Assembly:
             "randomness": lambda size: next(numbers).to_bytes(size, "big"),
             "timers": self.timers,
             "modules": tuple(modules),
+            "pep": Publisher(self.store, self.router, self.router.node_changed),
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
         self.router.spawn(self.router.open())

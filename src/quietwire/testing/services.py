@@ -159,6 +159,9 @@ class House(Services):
             return None
         return self.loaded.get(bare) or Account(bare, self.stored(bare))
 
+    def presence_again(self, session: Session) -> None:
+        self.presence.repeat(session)
+
     def spawn(self, work: Awaitable[None]) -> None:
         async def run() -> None:
             await work

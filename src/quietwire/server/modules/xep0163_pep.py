@@ -23,11 +23,13 @@ from quietwire.server.node_config import (
     PUBLISH_OPTIONS,
     PUBSUB,
     NodeConfig,
+    defaults,
     pubsub_error,
     read_form,
 )
 from quietwire.server.nodes import MAX_AFFILIATIONS, MAX_SUBSCRIBERS, Book, Node
 from quietwire.server.pep_presence import State, book_of, on_in, on_out, send_last
+from quietwire.server.publishing import Publisher, stored
 
 OWNER: Final = f"{PUBSUB}#owner"
 RSM: Final = "http://jabber.org/protocol/rsm"
@@ -36,9 +38,6 @@ ITEM: Final = f"{{{PUBSUB}}}item"
 MAX_ANSWER: Final = 200_000
 """Bytes of payload in one answer: with its frame a stanza of 256 KB, which passes everywhere. The rest can be had by
 name."""
-
-_NOWHERE: Final = "\0"
-"""No namespace: a payload that is stored declares its own, even if that is the empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +66,17 @@ class Request:
     def sibling(self, name: str) -> Element | None:
         return self.iq.payload.find(f"{{{PUBSUB}}}{name}")
 
+    @property
+    def publisher(self) -> Publisher:
+        publisher: Publisher = self.context.ports["pep"]
+        return publisher
+
     def notify(self, node: Node, event: bytes) -> None:
-        if node.config.deliver_notifications:
-            services = self.context.services
-            pep.tell(services, self.account.jid, node.config, pep.recipients(services, self.account, node), event)
+        self.publisher.tell(self.account, node, event)
+
+    def changed(self) -> None:
+        """Tells modules that follow the node."""
+        self.publisher.changed(self.account.jid, self.name)
 
     def unsupported(self, feature: str) -> Iq:
         error = build(
@@ -164,14 +170,12 @@ async def _publish(request: Request) -> Iq:
     wanted = read_form(options, PUBLISH_OPTIONS) if options is not None else None
     node = request.node
     if node is None:
-        node = Node(request.name, NodeConfig().apply(wanted or {}))
+        node = Node(request.name, defaults(request.name).apply(wanted or {}))
     elif not node.config.meets(wanted or {}):
         raise pubsub_error("conflict", "precondition-not-met")
     name = items[0].get("id") or request.context.ports["randomness"](16).hex()
-    payload = serialise(items[0][0], _NOWHERE)
-    request.book.publish(node, name, payload)
-    node = request.book.nodes[request.name]
-    request.notify(node, pep.item_event(node.config, node.name, name, payload))
+    request.publisher.publish(request.account, request.book, node, name, stored(items[0][0]))
+    request.changed()
     published = build(f"{{{PUBSUB}}}publish", {"node": node.name}, build(ITEM, {"id": name}))
     return request.iq.result(build(f"{{{PUBSUB}}}pubsub", None, published))
 
@@ -184,9 +188,9 @@ async def _retract(request: Request) -> Iq:
         raise pubsub_error("bad-request", "item-required")
     if any(name not in node.items for name in names):
         raise StanzaError("item-not-found")
-    request.book.retract(node, names)
-    if request.action.get("notify") in ("1", "true") or node.config.notify_retract:
-        request.notify(node, pep.retract_event(node.name, names))
+    notify = request.action.get("notify") in ("1", "true")
+    request.publisher.retract(request.account, request.book, node, names, notify=notify)
+    request.changed()
     return request.iq.result()
 
 
@@ -199,7 +203,7 @@ async def _create(request: Request) -> Iq:
         raise StanzaError("conflict")
     form = request.sibling("configure")
     values = read_form(form, NODE_CONFIG) if form is not None else None
-    request.book.put(Node(request.name, NodeConfig().apply(values or {})))
+    request.book.put(Node(request.name, defaults(request.name).apply(values or {})))
     return request.iq.result()
 
 
@@ -223,6 +227,7 @@ async def _configure(request: Request) -> Iq:
     values = read_form(request.action, NODE_CONFIG)
     if values:
         request.book.put(replace(node, config=node.config.apply(values)))
+        request.changed()
     return request.iq.result()
 
 
@@ -232,6 +237,7 @@ async def _delete(request: Request) -> Iq:
     request.book.delete(node)
     if node.config.notify_delete:
         request.notify(node, pep.delete_event(node.name))
+    request.changed()
     return request.iq.result()
 
 
@@ -243,6 +249,7 @@ async def _purge(request: Request) -> Iq:
     request.book.retract(node, list(node.items))
     if node.config.notify_retract:
         request.notify(node, pep.purge_event(node.name))
+    request.changed()
     return request.iq.result()
 
 
@@ -375,7 +382,7 @@ _RULES: Final[dict[tuple[str, str], _Rule]] = _in(
 
 def on_erased(context: Context) -> None:
     assert context.account is not None
-    context.state.library.forget(context.account.jid)
+    context.ports["pep"].library.forget(context.account.jid)
 
 
 _PUBSUB_TAG = f"{{{PUBSUB}}}pubsub"
@@ -409,7 +416,7 @@ MODULE = Module(
     ),
     emits="one reply per request; for each publication one message to each device that wants the node and may see it; "
     "to a device that becomes available the last item of each such node; to one of unknown kind a disco#info request",
-    needs=("store", "randomness"),
+    needs=("store", "randomness", "pep"),
     state=lambda _: State(),
     account_features=(PUBSUB, *(f"{PUBSUB}#{feature}" for feature in _FEATURES)),
     identities=(("pubsub", "pep", ""),),
