@@ -58,12 +58,12 @@ def test_who_never_asks_owes_no_memory() -> None:
     enable(alice)
     for _ in range(20):
         alice >> HELLO
-    incoming = alice.stream._bound.incoming  # type: ignore[union-attr]
+    incoming = alice.stream.bound.incoming  # type: ignore[union-attr]
     assert len(incoming._owed) <= 1
     plain = play.client("bob/desk")
     for _ in range(20):
         plain >> "<message to='alice@a.example' type='chat'><body>x</body></message>"
-    assert len(plain.stream._bound.incoming._owed) <= 1  # type: ignore[union-attr]
+    assert len(plain.stream.bound.incoming._owed) <= 1  # type: ignore[union-attr]
 
 
 def test_a_roster_push_that_nobody_acknowledged_ends_with_its_session() -> None:
@@ -151,7 +151,7 @@ def test_a_stream_that_was_closed_in_order_is_not_resumed() -> None:
     alice = play.client("alice/phone")
     enable(alice)
     alice.stream.close()
-    assert play.server.resumable(play.known["id"], alice.stream._account) is None  # type: ignore[arg-type]
+    assert play.server.resumable(play.known["id"], alice.stream.account) is None  # type: ignore[arg-type]
 
 
 def test_a_version_of_many_digits_is_no_fault() -> None:

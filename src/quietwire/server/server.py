@@ -17,7 +17,9 @@ from quietwire.seal.credentials import Credentials
 from quietwire.server.account import Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.admin import Admin
-from quietwire.server.c2s import Bound, ClientStream, feature
+from quietwire.server.bound import Bound
+from quietwire.server.c2s import ClientStream
+from quietwire.server.c2s_host import Carrier
 from quietwire.server.links import Link
 from quietwire.server.login import PLAIN_UNDER, Gate
 from quietwire.server.module import Context, Module, NonzaHook, StreamFeature
@@ -48,10 +50,12 @@ class Ports:
     fault: Callable[[BaseException], None]
     """A bug: the error without its text."""
     server_key: bytes
+    web: str = ""
+    """What browsers call the web port, without a slash at the end; '' where there is none."""
 
 
 class Server:
-    """Implements `c2s.Host`."""
+    """Implements `c2s_host.Host`."""
 
     def __init__(self, settings: Settings, ports: Ports, modules: Sequence[Module]) -> None:
         self.settings = settings
@@ -95,12 +99,13 @@ class Server:
                 "timers": ports.timers,
                 "modules": self.modules,
                 "admin": self.admin,
+                "web": ports.web,
                 "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
             },
             settings.modules,
         )
         self._features = b"".join(
-            feature(handler.make(self.modules))
+            xml.serialise(handler.make(self.modules), ns.CLIENT)
             for module in modules
             for handler in module.handlers
             if isinstance(handler, StreamFeature)
@@ -111,8 +116,8 @@ class Server:
             for handler in module.handlers
             if isinstance(handler, NonzaHook)
         }
-        self._streams: set[ClientStream] = set()
-        self._carriers: dict[int, ClientStream] = {}
+        self._streams: set[Carrier] = set()
+        self._carriers: dict[int, Carrier] = {}
         self._resumable: dict[str, Bound] = {}
         self._bounds: dict[Session, Bound] = {}
         self._leaving: Ticket | None = None
@@ -139,7 +144,7 @@ class Server:
         self._streams.add(stream)
         return stream
 
-    def closed(self, stream: ClientStream) -> None:
+    def closed(self, stream: Carrier) -> None:
         self._streams.discard(stream)
 
     def features(self) -> bytes:
@@ -186,7 +191,7 @@ class Server:
 
     # -- sessions -------------------------------------------------------------------------------------------------
 
-    async def bind(self, account: JID, resource: str, stream: ClientStream, link: Link) -> Bound:
+    async def bind(self, account: JID, resource: str, stream: Carrier, link: Link) -> Bound:
         try:
             jid = account.with_resource(resource or self.randomness(8).hex())
         except JIDError:
@@ -211,6 +216,7 @@ class Server:
         outgoing = Outgoing(link, spool.confirm, lambda: self._overrun(bound))
         session = Session(jid, holder, outgoing)
         bound = Bound(session, outgoing, Incoming(self.timers, lambda h: None))
+        bound.incoming.answer = bound.acknowledge
         holder.sessions[jid.resource] = session
         self._bounds[session] = bound
         self._carriers[id(bound)] = stream
@@ -228,7 +234,7 @@ class Server:
             return None
         return bound
 
-    def adopt(self, bound: Bound, stream: ClientStream) -> None:
+    def adopt(self, bound: Bound, stream: Carrier) -> None:
         self._evict(bound)
         if bound.waiting is not None:
             bound.waiting.cancel()

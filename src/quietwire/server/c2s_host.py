@@ -1,0 +1,137 @@
+"""What the parts of a client's stream need: of the server (`Host`), and of the stream that they are parts of
+(`Carrier`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from quietwire.core.errors import StreamError
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Nonza, Stanza
+from quietwire.server.bound import Bound
+from quietwire.server.links import Link
+from quietwire.server.login import Gate
+from quietwire.server.settings import Settings
+from quietwire.server.timers import Timers
+
+
+class Carrier(Protocol):
+    """A client's stream (`server/c2s.py`)."""
+
+    link: Link
+    account: JID | None
+    """Who has logged in on it."""
+    bound: Bound | None
+
+    @property
+    def open(self) -> bool:
+        """A stream header came, and nothing since that asks for a new one."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Our closing tag is written, or the connection is gone: nothing may be written any more."""
+        ...
+
+    @property
+    def suspended(self) -> bool:
+        """What the client sends waits until `go_on`."""
+        ...
+
+    def restart(self) -> None:
+        """The client is to open its stream anew (RFC 6120 §4.3.3)."""
+        ...
+
+    def start_tls(self) -> None:
+        """From now on nothing is read or written in clear."""
+        ...
+
+    def suspend(self) -> None: ...
+
+    def go_on(self) -> None:
+        """Takes up what came meanwhile. May only be called after `suspend`."""
+        ...
+
+    def begin(self, bound: Bound) -> None:
+        """Negotiation is over: from now on the stream carries that session."""
+        ...
+
+    def fail(self, error: StreamError) -> None:
+        """Sends the stream error and closes."""
+        ...
+
+    def close(self) -> None: ...
+
+    def evict(self) -> None:
+        """Another stream took the resource or resumed the session."""
+        ...
+
+    def hush(self) -> None:
+        """Takes in nothing more: the server is about to stop."""
+        ...
+
+    def shut_down(self) -> None:
+        """The server stops."""
+        ...
+
+
+class Host(Protocol):
+    """The server, as a client's stream sees it (`server/server.py`)."""
+
+    settings: Settings
+    gate: Gate
+    timers: Timers
+    randomness: Callable[[int], bytes]
+
+    def features(self) -> bytes:
+        """Stream features that modules add after login, serialised."""
+        ...
+
+    async def bind(self, account: JID, resource: str, stream: Carrier, link: Link) -> Bound:
+        """Raises StanzaError."""
+        ...
+
+    def resumable(self, resume_id: str, account: JID) -> Bound | None:
+        """The session of that account which may be resumed under that id."""
+        ...
+
+    def adopt(self, bound: Bound, stream: Carrier) -> None:
+        """The stream now carries that session; whatever carried it before is closed."""
+        ...
+
+    def park(self, bound: Bound) -> None:
+        """The connection is lost; the session waits for resumption, or ends."""
+        ...
+
+    def end(self, bound: Bound) -> None:
+        """The session is over."""
+        ...
+
+    def make_resumable(self, bound: Bound) -> tuple[str, int]:
+        """-> (id, seconds)."""
+        ...
+
+    def stanza(self, bound: Bound, stanza: Stanza, finished: Callable[[], None]) -> bool:
+        """False if suspended: `finished` is called later."""
+        ...
+
+    def nonza(self, bound: Bound, nonza: Nonza) -> bool:
+        """False if no module knows it."""
+        ...
+
+    def count(self, bound: Bound) -> None:
+        """One stanza of that session is done with."""
+        ...
+
+    def closed(self, stream: Carrier) -> None:
+        """The connection is gone; the last call."""
+        ...
+
+    def fault(self, error: BaseException) -> None:
+        """A bug, for the log."""
+        ...
+
+    def note(self, event: str, **facts: str) -> None:
+        """One line for the log; facts are never personal."""
+        ...

@@ -1,0 +1,84 @@
+"""The elements of stream management on a client's stream (XEP-0198 §3-§5); the counting itself is `server/sm.py`."""
+
+from __future__ import annotations
+
+from quietwire.core import ns
+from quietwire.core.errors import StreamError
+from quietwire.core.jid import JID
+from quietwire.core.stanza import Child
+from quietwire.core.xml import escape
+from quietwire.server.bound import Bound
+from quietwire.server.c2s_host import Carrier, Host
+from quietwire.server.links import Link
+from quietwire.server.sm import MODULO
+
+_SM = f"{{{ns.SM}}}"
+REQUEST = f"{_SM}r"
+ANSWER = f"{_SM}a"
+ENABLE = f"{_SM}enable"
+RESUME = f"{_SM}resume"
+
+
+def hear(host: Host, link: Link, bound: Bound, child: Child) -> bool:
+    """One element on a bound stream. False if it is none of stream management's. Raises StreamError."""
+    kind = child.kind
+    if kind == REQUEST:
+        if bound.outgoing.enabled:
+            bound.incoming.requested()
+        else:
+            link.put(failed("unexpected-request"))
+    elif kind == ANSWER:
+        h = _number(child)
+        if h is None:
+            raise StreamError("policy-violation", "h is a number")
+        if not bound.outgoing.acknowledged_by_peer(h):
+            raise _overclaimed(h, bound)
+    elif kind == ENABLE:
+        link.put(failed("unexpected-request") if bound.outgoing.enabled else enable(host, bound, child))
+    elif kind == RESUME:
+        link.put(failed("unexpected-request"))
+    else:
+        return False
+    return True
+
+
+def enable(host: Host, bound: Bound, child: Child) -> bytes:
+    """Switches stream management on; -> ``<enabled/>``."""
+    bound.outgoing.enabled = True
+    bound.incoming.start()
+    extra = ""
+    if child.attributes.get("resume") in ("true", "1"):
+        resume_id, seconds = host.make_resumable(bound)
+        extra = f" id='{resume_id}' resume='true' max='{seconds}'"
+    return f"<enabled xmlns='{ns.SM}'{extra}/>".encode()
+
+
+def resume(host: Host, stream: Carrier, account: JID, child: Child) -> tuple[Bound | None, bytes]:
+    """Gives the session that ``<resume/>`` names to `stream`; -> it and ``<resumed/>``, or None and ``<failed/>``.
+
+    The caller then writes the element and calls `bound.outgoing.resume`. Raises StreamError."""
+    previd = child.attributes.get("previd", "")
+    h = _number(child)
+    bound = host.resumable(previd, account)
+    if bound is None or h is None:
+        return None, failed("item-not-found")
+    if not bound.outgoing.confirm(h):
+        raise _overclaimed(h, bound)
+    host.adopt(bound, stream)
+    handled = bound.incoming.safe() % MODULO
+    return bound, f"<resumed xmlns='{ns.SM}' previd='{escape(previd)}' h='{handled}'/>".encode()
+
+
+def failed(condition: str) -> bytes:
+    return f"<failed xmlns='{ns.SM}'><{condition} xmlns='{ns.STANZAS}'/></failed>".encode()
+
+
+def _number(child: Child) -> int | None:
+    h = child.attributes.get("h", "")
+    return int(h) if h.isascii() and h.isdecimal() and len(h) <= 10 else None
+
+
+def _overclaimed(h: int, bound: Bound) -> StreamError:
+    # XEP-0198 §4 names the element; the condition around it is undefined-condition.
+    element = f"<handled-count-too-high xmlns='{ns.SM}' h='{h}' send-count='{bound.outgoing.sent}'/>"
+    return StreamError("undefined-condition", specific=element)

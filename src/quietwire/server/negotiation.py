@@ -1,0 +1,133 @@
+"""What a client's stream does before it carries a session (RFC 6120 §4.3): header, TLS, login, binding."""
+
+from __future__ import annotations
+
+from quietwire.core import ns
+from quietwire.core.errors import QuietwireError, StanzaError, StreamError
+from quietwire.core.framing import StreamOpen
+from quietwire.core.jid import JID, JIDError
+from quietwire.core.later import drive
+from quietwire.core.stanza import Child, Iq, Stanza
+from quietwire.core.xml import build
+from quietwire.server import c2s_sasl, c2s_sm
+from quietwire.server.bound import Bound
+from quietwire.server.c2s_host import Carrier, Host
+from quietwire.server.c2s_sm import failed
+
+_TLS = f"{{{ns.TLS}}}"
+_ERROR = f"{{{ns.STREAMS}}}error"
+_BIND = f"{{{ns.BIND}}}bind"
+
+
+class Negotiation:
+    """Let go of once the stream carries a session."""
+
+    __slots__ = ("_host", "_login", "_received", "_stream")
+
+    def __init__(self, host: Host, stream: Carrier) -> None:
+        self._host = host
+        self._stream = stream
+        self._login = c2s_sasl.Login(host, stream)
+        self._received = 0
+
+    def weigh(self, size: int) -> bool:
+        """So many more bytes came; False if they are too many for somebody who has not logged in."""
+        if self._stream.account is None:
+            self._received += size
+        return self._received <= self._host.settings.unauthenticated_bytes
+
+    def check(self, header: StreamOpen) -> str:
+        """The address that the header is for, '' where it names none. Raises StreamError."""
+        if header.content != ns.CLIENT:
+            raise StreamError("invalid-namespace")
+        to = header.attributes.get("to", "")
+        if to:
+            try:
+                ours = JID.parse(to) == self._host.settings.domain
+            except JIDError:
+                ours = False
+            if not ours:
+                raise StreamError("host-unknown")
+        if not _version_known(header.attributes.get("version", "")):
+            raise StreamError("unsupported-version")
+        return to
+
+    def features(self) -> bytes:
+        link = self._stream.link
+        if not link.secure:
+            offered = f"<starttls xmlns='{ns.TLS}'><required/></starttls>".encode()
+        elif self._stream.account is None:
+            offered = c2s_sasl.offer(self._host, link.bindings).encode()
+        else:
+            offered = f"<bind xmlns='{ns.BIND}'/><sm xmlns='{ns.SM}'/>".encode() + self._host.features()
+        return b"<stream:features>" + offered + b"</stream:features>"
+
+    def hear(self, child: Child) -> None:
+        """One first-level child. Raises StreamError."""
+        stream = self._stream
+        if child.kind == _ERROR:
+            stream.close()
+        elif not stream.link.secure:
+            if not stream.open:
+                return  # plaintext sent along with the request for TLS is thrown away (RFC 6120 §5.3.3)
+            if child.kind != f"{_TLS}starttls":
+                raise StreamError("policy-violation", "TLS first")
+            stream.link.put(f"<proceed xmlns='{ns.TLS}'/>".encode())
+            stream.start_tls()
+        elif not stream.open:
+            # Sent along with what ended the last stream: it belongs to none.
+            raise StreamError("bad-format", "a stream header first")
+        elif stream.account is None:
+            self._login.hear(child)
+        else:
+            self._bind_or_resume(stream.account, child)
+
+    def _bind_or_resume(self, account: JID, child: Child) -> None:
+        if child.kind == c2s_sm.RESUME:
+            self._resume(account, child)
+        elif child.kind == c2s_sm.ENABLE:
+            self._stream.link.put(failed("unexpected-request"))
+        elif isinstance(child, Iq) and child.type == "set" and child.names == (_BIND,):
+            self._bind(account, child)
+        elif isinstance(child, Stanza):
+            raise StreamError("not-authorized")  # RFC 6120 §7.1: no stanzas before binding
+        else:
+            raise StreamError("unsupported-stanza-type")
+
+    def _bind(self, account: JID, iq: Iq) -> None:
+        host, stream = self._host, self._stream
+        link = stream.link
+        resource = iq.payload.findtext(f"{{{ns.BIND}}}resource") or ""
+
+        def done(bound: Bound | None, error: BaseException | None) -> None:
+            if isinstance(error, StanzaError):
+                link.put(iq.error(error).to_bytes())
+            elif error is not None:
+                if not isinstance(error, QuietwireError):
+                    host.fault(error)
+                link.put(iq.error("internal-server-error").to_bytes())
+            elif bound is not None and stream.closing:
+                host.end(bound)
+            elif bound is not None:
+                stream.begin(bound)
+                jid = build(f"{{{ns.BIND}}}jid", text=bound.session.jid.text)
+                link.put(iq.result(build(_BIND, None, jid)).to_bytes())
+            if stream.suspended:
+                stream.go_on()
+
+        if not drive(host.bind(account, resource, stream, link), done):
+            stream.suspend()
+
+    def _resume(self, account: JID, child: Child) -> None:
+        stream = self._stream
+        bound, answer = c2s_sm.resume(self._host, stream, account, child)
+        if bound is not None:
+            stream.begin(bound)
+        stream.link.put(answer)
+        if bound is not None:
+            bound.outgoing.resume(stream.link)
+
+
+def _version_known(version: str) -> bool:
+    major, _, minor = version.partition(".")
+    return major.isdecimal() and minor.isdecimal() and int(major[:9]) >= 1
