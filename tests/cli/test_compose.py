@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from quietwire.cli import compose as compose_module
 from quietwire.cli.account import administrate
 from quietwire.cli.compose import Composition, compose, read_server_key
 from quietwire.cli.config import Config, load
 from quietwire.cli.logs import Log
 from quietwire.cli.quickstart import prepare
 from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.server.http import Request, Response
+from quietwire.server.module import Context, HttpRoute, Module
 
 
 @pytest.fixture
@@ -44,7 +48,11 @@ def test_it_listens_where_it_was_told(config: Config) -> None:
             writer.close()
         return composition.ports
 
-    assert running(config, use) == {"c2s": config.listen.c2s, "c2s_tls": config.listen.c2s_tls}
+    assert running(config, use) == {
+        "c2s": config.listen.c2s,
+        "c2s_tls": config.listen.c2s_tls,
+        "https": config.listen.https,
+    }
 
 
 def test_after_it_stopped_nobody_listens(config: Config) -> None:
@@ -52,7 +60,7 @@ def test_after_it_stopped_nobody_listens(config: Config) -> None:
         return None
 
     running(config, use)
-    for port in (config.listen.c2s, config.listen.c2s_tls):
+    for port in (config.listen.c2s, config.listen.c2s_tls, config.listen.https):
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port), 5)
 
@@ -117,3 +125,23 @@ def test_a_server_key_that_cannot_be_read(config: Config) -> None:
     config.server_key.mkdir()
     with pytest.raises(ConfigError, match="server_key: cannot be read: Is a directory"):
         read_server_key(config)
+
+
+def test_a_module_is_asked_by_browsers(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def page(context: Context, request: Request) -> Response:
+        return Response(200, f"{context.domain.text} {context.ports['web']} {request.path}".encode())
+
+    module = Module("page", None, (), (HttpRoute("GET", "/page/*", page),), (), "nothing", needs=("web",))
+    monkeypatch.setattr(compose_module, "discover", lambda: (module,))
+
+    async def use(composition: Composition) -> bytes:
+        trusting = ssl.create_default_context(cafile=config.data.parent / "authority.pem")
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", composition.ports["https"], ssl=trusting, server_hostname="chat.example"
+        )
+        writer.write(b"GET /page/1 HTTP/1.1\r\nHost: chat.example\r\nConnection: close\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        return answer.partition(b"\r\n\r\n")[2]
+
+    assert running(config, use).decode() == f"chat.example {config.web_url()} /page/1"

@@ -42,6 +42,7 @@ def test_absolute_paths_stay(tmp_path: Path) -> None:
         ('domain = "a.example"\n[listen]\nc2s = "x"', "listen.c2s: "),
         ('domain = "a.example"\n[limits]\nstanza_bytes = 10', "limits.stanza_bytes: "),
         ('domain = "a.example"\n[links]\nprofile = "invisible"', "links.profile: "),
+        ('domain = "a.example"\n[web]\nurl = "chat.example"', "web.url: a URL"),
         ('domain = "a.example"\n[modules.nonsense]\na = 1', "modules.nonsense: no such module"),
         (
             'domain = "a.example"\n[modules.offline]\nnonsense = 1',
@@ -66,3 +67,17 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "binary.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="cannot be read"):
         load(tmp_path / "binary.toml")
+
+
+@pytest.mark.parametrize(
+    ("more", "url"),
+    [
+        ("", "https://a.example:5443"),
+        ("[listen]\nhttps = 443", "https://a.example"),
+        ("[listen]\nhttps = 0\nhttp = 5280", "https://a.example"),
+        ("[listen]\nhttps = 0", ""),
+        ('[web]\nurl = "https://chat.example/xmpp/"', "https://chat.example/xmpp"),
+    ],
+)
+def test_where_browsers_find_the_web_port(tmp_path: Path, more: str, url: str) -> None:
+    assert load(write(tmp_path, f'domain = "a.example"\n{more}\n')).web_url() == url

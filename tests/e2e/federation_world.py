@@ -40,6 +40,7 @@ c2s = 0
 c2s_tls = {clients}
 s2s = {starttls}
 s2s_tls = {direct}
+https = 0
 [federation]
 resolver = "127.0.0.1:{dns}"
 [login]

@@ -53,7 +53,7 @@ class Served:
         self.config = folder / "quietwire.toml"
         self.config.write_text(
             f'domain = "{DOMAIN}"\n{more}\n[listen]\naddress = "127.0.0.1"\nc2s = {self.starttls_port}\n'
-            f"c2s_tls = {self.port}\ns2s = 0\ns2s_tls = 0\n[login]\niterations = {iterations}\n"
+            f"c2s_tls = {self.port}\ns2s = 0\ns2s_tls = 0\nhttps = 0\n[login]\niterations = {iterations}\n"
             '[federation]\nenabled = false\n[log]\nlevel = "debug"\n'
         )
         listed = folder / "accounts"

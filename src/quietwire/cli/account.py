@@ -10,13 +10,13 @@ from typing import Any
 
 import typer
 
-from quietwire.cli.compose import administer, driven, make_admin, open_storage
+from quietwire.cli.compose import administer, make_admin, open_storage
 from quietwire.cli.config import Config, load, unreadable
 from quietwire.cli.logs import Log
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.core.jid import JID
 from quietwire.net.control import ask_control
-from quietwire.net.shell import Shell
+from quietwire.net.shell import Shell, driven
 from quietwire.seal.passphrase import make_passphrase
 
 CONFIG = typer.Option(Path("quietwire.toml"), "--config", "-c", help="The configuration file.")

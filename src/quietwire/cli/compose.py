@@ -15,16 +15,17 @@ from quietwire.cli.logs import Log
 from quietwire.cli.padding import padding_in_force
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.core.jid import JID
-from quietwire.core.later import drive
 from quietwire.net.control import open_control
 from quietwire.net.daemon import Daemon, Listener
 from quietwire.net.dial import Dialler
+from quietwire.net.http import Handler, Web
 from quietwire.net.resolver import Override, Resolver
-from quietwire.net.shell import Shell
+from quietwire.net.shell import Shell, driven
 from quietwire.net.stream import Accept
-from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context
+from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context, web_context
 from quietwire.server.admin import Admin
 from quietwire.server.federation import Federation
+from quietwire.server.module import Context, HttpRoute
 from quietwire.server.modules import discover
 from quietwire.server.s2s_in import Incoming
 from quietwire.server.server import Ports, Server
@@ -49,6 +50,7 @@ class Composition:
     federation: Federation
     incoming: Incoming
     daemon: Daemon
+    web: Web
     shell: Shell
     control: asyncio.AbstractServer
     ports: dict[str, int]
@@ -57,12 +59,14 @@ class Composition:
     async def stop(self) -> None:
         """Listeners, streams, commit, close (DESIGN §4). Raises StorageError if the disk refuses what was accepted."""
         self.control.close()
+        self.web.close()
         try:
             await self.daemon.stop(
                 # First: that a user is gone is told to other servers when the connection is.
                 (self.server.shut_down, lambda: self.server.streams),
                 (self._leave, lambda: self.federation.streams + self.incoming.streams),
             )
+            await self.web.stop()
         finally:  # whatever goes wrong with the streams: what was accepted gets to the disk
             self.storage.close()
             self.shell.close()
@@ -112,6 +116,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     certificate = own_certificate(config.tls.certificate)
     contexts = {
         "c2s": client_context(config.tls.certificate, config.tls.key),
+        "web": web_context(config.tls.certificate, config.tls.key),
         "s2s": server_listen_context(config.tls.certificate, config.tls.key, config.tls.authority),
         "dial": server_dial_context(config.tls.certificate, config.tls.key, config.tls.authority),
     }
@@ -129,6 +134,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
             note=log.note,
             fault=log.fault,
             server_key=server_key,
+            web=config.web_url(),
         ),
         discover(),
     )
@@ -173,8 +179,19 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         if port:
             listener = Listener(listen.address, port, accept, contexts[context], certificate, direct, key)
             ports[key] = await daemon.listen(listener)
+    web = Web(shell, log.fault)
+    for route, base in server.router.http:
+        web.route(route.method, route.path, _handler(server, route, base))
+    if listen.https:
+        ports["https"] = await web.listen(listen.address, listen.https, contexts["web"], "https")
+    if listen.http:
+        ports["http"] = await web.listen("127.0.0.1", listen.http, None, "http")
     control = await open_control(config.data / "control.sock", _commands(server))
-    return Composition(server, storage, federation, incoming, daemon, shell, control, ports)
+    return Composition(server, storage, federation, incoming, daemon, web, shell, control, ports)
+
+
+def _handler(server: Server, route: HttpRoute, base: Context) -> Handler:
+    return lambda request: route.handler(server.router.context(base, None, None), request)
 
 
 def make_admin(config: Config, storage: SqliteStorage, shell: Shell, changed: Callable[[JID], Any]) -> Admin:
@@ -209,19 +226,3 @@ async def administer(admin: Admin, command: str, arguments: dict[str, Any]) -> A
         case "account-list":
             return await admin.list()
     raise QuietwireError(f"no such command: {command}")
-
-
-async def driven(coroutine: Any) -> Any:
-    """Runs a coroutine of the server, which awaits `Later`s, inside the event loop."""
-    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-
-    def done(value: Any, error: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(value)
-
-    drive(coroutine, done)
-    return await future

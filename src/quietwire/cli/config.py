@@ -5,6 +5,7 @@ Every mistake is one line: file, key, what is allowed.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +45,10 @@ class Listen(_Table):
     """Clients, TLS from the first byte (XEP-0368)."""
     s2s: Port = 5269
     s2s_tls: Port = 5270
+    https: Port = 5443
+    """The web port: WebSocket, uploads, invitations."""
+    http: Port = 0
+    """The same without TLS, on 127.0.0.1 only, for a reverse proxy that does TLS."""
 
 
 class Links(_Table):
@@ -87,6 +92,20 @@ class FederationTable(_Table):
     """A DNS server to ask instead of the system's, "address" or "address:port"."""
 
 
+class WebTable(_Table):
+    url: str = ""
+    """What browsers call the web port, where it is not https://DOMAIN:PORT."""
+    origins: list[str] = ["*"]
+    """Web pages that may open a WebSocket, "https://chat.example"; "*": all."""
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if value and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", value):
+            raise ValueError("a URL, for instance https://chat.example")
+        return value.rstrip("/")
+
+
 class Log(_Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -103,6 +122,7 @@ class Config(_Table):
     limits: LimitsTable = LimitsTable()
     login: Login = Login()
     federation: FederationTable = FederationTable()
+    web: WebTable = WebTable()
     log: Log = Log()
     modules: dict[str, dict[str, bool | int | float | str]] = {}
 
@@ -116,6 +136,14 @@ class Config(_Table):
         if not jid.is_domain:
             raise ValueError("a domain name without user or resource")
         return jid.text
+
+    def web_url(self) -> str:
+        """Where browsers find the web port, without a slash at the end; '' where there is none."""
+        listen = self.listen
+        if self.web.url or not (listen.https or listen.http):
+            return self.web.url
+        port = "" if listen.https in (0, 443) else f":{listen.https}"
+        return f"https://{self.domain}{port}"
 
     def settings(self) -> Settings:
         limits = self.limits

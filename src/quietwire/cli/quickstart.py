@@ -32,6 +32,10 @@ key = "key.pem"
 address = "127.0.0.1"
 c2s = {c2s}
 c2s_tls = {c2s_tls}
+https = {https}
+
+[web]
+url = "https://127.0.0.1:{https}"
 
 [federation]
 enabled = false
@@ -83,7 +87,7 @@ def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str]:
     descriptor = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(issued.key)
-    config.write_text(CONFIG.format(domain=domain, c2s=_free(5222), c2s_tls=_free(5223)))
+    config.write_text(CONFIG.format(domain=domain, c2s=_free(5222), c2s_tls=_free(5223), https=_free(5443)))
     passphrase = make_passphrase(secrets.token_bytes)
     administrate(load(config), "account-add", name=name, password=passphrase)
     return config, passphrase

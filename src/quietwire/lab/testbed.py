@@ -370,6 +370,7 @@ c2s = 0
 c2s_tls = {c2s}
 s2s = {s2s}
 s2s_tls = 0
+https = 0
 [links]
 profile = "{profile}"
 [federation.override."{other}"]

@@ -26,6 +26,33 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
 
 
+async def open_port(
+    loop: asyncio.AbstractEventLoop,
+    factory: Callable[[], asyncio.Protocol],
+    address: str,
+    port: int,
+    context: ssl.SSLContext | None,
+    key: str,
+) -> asyncio.Server:
+    """Listens, with TLS from the first byte where there is a context; '' means all addresses. Raises ConfigError."""
+    try:
+        server = await loop.create_server(
+            factory,
+            address or None,
+            port,
+            ssl=context,
+            ssl_handshake_timeout=20.0 if context is not None else None,
+            backlog=BACKLOG,
+        )
+    except OSError as error:
+        raise ConfigError(
+            f"listen.{key}", f"{address or '*'}:{port}", f"cannot listen there: {_reason(error)}"
+        ) from None
+    for opened in server.sockets:
+        _keep_alive(opened)
+    return server
+
+
 @dataclass(slots=True)
 class Listener:
     """One port. `direct`: TLS from the first byte."""
@@ -62,20 +89,8 @@ class Daemon:
                 certificate=listener.certificate,
             )
 
-        try:
-            server = await self.shell.loop.create_server(
-                connected,
-                listener.address or None,
-                listener.port,
-                ssl=listener.context if listener.direct else None,
-                ssl_handshake_timeout=20.0 if listener.direct else None,
-                backlog=BACKLOG,
-            )
-        except OSError as error:
-            where = f"{listener.address or '*'}:{listener.port}"
-            raise ConfigError(f"listen.{listener.key}", where, f"cannot listen there: {_reason(error)}") from None
-        for opened in server.sockets:
-            _keep_alive(opened)
+        context = listener.context if listener.direct else None
+        server = await open_port(self.shell.loop, connected, listener.address, listener.port, context, listener.key)
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 

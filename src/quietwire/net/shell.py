@@ -7,9 +7,9 @@ import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from quietwire.core.later import Later
+from quietwire.core.later import Later, drive
 from quietwire.server.timers import Timers
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import Policy
@@ -107,3 +107,19 @@ class Shell:
         if self._alarm is not None:
             self._alarm.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+async def driven(coroutine: Any) -> Any:
+    """Runs a coroutine of the server, which awaits `Later`s, inside the event loop."""
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def done(value: Any, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    drive(coroutine, done)
+    return await future

@@ -40,6 +40,13 @@ def client_context(certificate: Path, key: Path) -> ssl.SSLContext:
     return context
 
 
+def web_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """For the web port. PEM files. Raises ConfigError."""
+    context = _server_side(certificate, key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
 def server_listen_context(certificate: Path, key: Path, authority: Path | None) -> ssl.SSLContext:
     """For connections from other servers: a certificate is asked for, and one that is shown must be valid.
 

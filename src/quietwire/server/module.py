@@ -93,7 +93,7 @@ class Context:
     ports: Mapping[str, Any]
     """The ports that the module named in `needs`: "store", "spool", "randomness" (n -> n bytes), "timers", "modules"
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
-    (`server.publishing.Publisher`)."""
+    (`server.publishing.Publisher`), "web" (URL of the web port, no slash at its end; '' where there is none)."""
 
 
 IqHandler = Callable[[Context, Iq], Awaitable[Iq | None]]
