@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TypeVar
 
@@ -131,9 +131,19 @@ class MemoryStorage:
         rows = self._now.rows[table]
         return self._answer(lambda: rows.get(owner, {}).get(key))
 
-    def scan(self, table: str, owner: bytes) -> Later[list[tuple[bytes, bytes]]]:
-        rows = self._now.rows[table]
-        return self._answer(lambda: list(rows.get(owner, {}).items()))
+    def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
+        rows = self._now.rows[table].get(owner, {})
+        return self._answer(lambda: {key: rows[key] for key in keys if key in rows})
+
+    def scan(
+        self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
+    ) -> Later[list[tuple[bytes, bytes]]]:
+        rows = self._now.rows[table].get(owner, {})
+        return self._answer(
+            lambda: [
+                (key, value[:head]) for key, value in rows.items() if key >= first and (stop is None or key < stop)
+            ]
+        )
 
     def owners(self, table: str) -> Later[list[bytes]]:
         rows = self._now.rows[table]

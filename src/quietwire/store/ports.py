@@ -6,7 +6,7 @@ are committed together, at the latest 40 ms after the first of them. Reads see e
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from quietwire.core.errors import QuietwireError
@@ -42,8 +42,15 @@ class Store(Protocol):
 
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]: ...
 
-    def scan(self, table: str, owner: bytes) -> Later[list[tuple[bytes, bytes]]]:
-        """Every (key, value) of the owner, in no order that means anything."""
+    def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
+        """The values of those keys that exist."""
+        ...
+
+    def scan(
+        self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
+    ) -> Later[list[tuple[bytes, bytes]]]:
+        """Every (key, value) of the owner with first <= key < stop, in no order that means anything; of the values
+        the first `head` bytes only, where that is given."""
         ...
 
     def owners(self, table: str) -> Later[list[bytes]]: ...

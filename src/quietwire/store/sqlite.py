@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -32,6 +32,7 @@ from quietwire.store.writer import (
     Read,
     Writer,
     query_get,
+    query_get_many,
     query_owners,
     query_scan,
     usage,
@@ -177,8 +178,13 @@ class SqliteStorage:
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
         return self._ask(query_get(_known(table), owner, key))
 
-    def scan(self, table: str, owner: bytes) -> Later[list[tuple[bytes, bytes]]]:
-        return self._ask(query_scan(_known(table), owner))
+    def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
+        return self._ask(query_get_many(_known(table), owner, keys))
+
+    def scan(
+        self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
+    ) -> Later[list[tuple[bytes, bytes]]]:
+        return self._ask(query_scan(_known(table), owner, first, stop, head))
 
     def owners(self, table: str) -> Later[list[bytes]]:
         return self._ask(query_owners(_known(table)))

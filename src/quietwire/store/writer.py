@@ -8,7 +8,7 @@ seconds while the loop is under load.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from queue import SimpleQueue
 from threading import Thread
@@ -163,19 +163,45 @@ def query_get(table: str, owner: bytes, key: bytes) -> Query:
     return query
 
 
-def query_scan(table: str, owner: bytes) -> Query:
-    """All (key, value) of the owner, as one row of hexadecimal text: one step, see the head of this file."""
-    sql = f"SELECT group_concat(hex(key)||':'||hex(value)) FROM {table} WHERE owner=?"  # noqa: S608
+def query_scan(
+    table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
+) -> Query:
+    """The (key, value) of the owner, as one row of hexadecimal text: one step, see the head of this file."""
+    value = "value" if head is None else f"substr(value,1,{head:d})"
+    sql = f"SELECT {_PAIRS.format(value)} FROM {table} WHERE owner=? AND key>=?"  # noqa: S608
+    bounds: tuple[bytes, ...] = (owner, first)
+    if stop is not None:
+        sql += " AND key<?"
+        bounds += (stop,)
 
     def query(db: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
-        pairs = (item.split(":") for item in _items(db.execute(sql, (owner,)).fetchone()[0]))
-        return [(bytes.fromhex(key), bytes.fromhex(value)) for key, value in pairs]
+        return _pairs(db.execute(sql, bounds).fetchone()[0])
+
+    return query
+
+
+def query_get_many(table: str, owner: bytes, keys: Collection[bytes]) -> Query:
+    wanted = list(keys)
+
+    def query(db: sqlite3.Connection) -> dict[bytes, bytes]:
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(wanted), MOST_ROWS):
+            some = wanted[start : start + MOST_ROWS]
+            marks = ",".join("?" * len(some))
+            sql = f"SELECT {_PAIRS.format('value')} FROM {table} WHERE owner=? AND key IN ({marks})"  # noqa: S608
+            found.update(_pairs(db.execute(sql, (owner, *some)).fetchone()[0]))
+        return found
 
     return query
 
 
 def query_owners(table: str) -> Query:
-    sql = f"SELECT group_concat(hex(owner)) FROM (SELECT DISTINCT owner FROM {table})"  # noqa: S608
+    # From owner to owner, past each one's rows: DISTINCT would read the whole table, every archive in it.
+    sql = f"""
+        WITH RECURSIVE o(x) AS (
+            SELECT min(owner) FROM {table}
+            UNION ALL SELECT (SELECT min(owner) FROM {table} WHERE owner>x) FROM o WHERE x IS NOT NULL
+        ) SELECT group_concat(hex(x)) FROM o WHERE x IS NOT NULL"""  # noqa: S608
 
     def query(db: sqlite3.Connection) -> list[bytes]:
         return [bytes.fromhex(owner) for owner in _items(db.execute(sql).fetchone()[0])]
@@ -187,6 +213,14 @@ def usage(db: sqlite3.Connection) -> dict[bytes, list[int]]:
     """Owner -> [entries, bytes] of the spool. Lengths stand in the rows' headers: no long value is read."""
     counted = db.execute("SELECT owner, count(*), sum(length(value)) FROM spool GROUP BY owner")
     return {owner: [entries, size] for owner, entries, size in counted}
+
+
+_PAIRS = "group_concat(hex(key)||':'||hex({}))"
+
+
+def _pairs(text: str | None) -> list[tuple[bytes, bytes]]:
+    unhex = bytes.fromhex
+    return [(unhex(key), unhex(value)) for key, _, value in (item.partition(":") for item in _items(text))]
 
 
 def _items(text: str | None) -> Iterable[str]:

@@ -11,7 +11,7 @@ A fault of a module is raised where it happens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any, NoReturn
 
@@ -21,8 +21,10 @@ from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later
 from quietwire.core.stanza import Iq, Message, Presence, Stanza, from_tree
 from quietwire.core.xml import parse
+from quietwire.server import blocks
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
+from quietwire.server.blocks import Blocks
 from quietwire.server.module import Module
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
@@ -90,8 +92,13 @@ class Slow:
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
         return self._read(lambda: self._store.get(table, owner, key).result())
 
-    def scan(self, table: str, owner: bytes) -> Later[list[tuple[bytes, bytes]]]:
-        return self._read(lambda: self._store.scan(table, owner).result())
+    def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
+        return self._read(lambda: self._store.get_many(table, owner, keys).result())
+
+    def scan(
+        self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
+    ) -> Later[list[tuple[bytes, bytes]]]:
+        return self._read(lambda: self._store.scan(table, owner, first, stop, head).result())
 
     def _read(self, read: Callable[[], Any]) -> Later[Any]:
         later: Later[Any] = Later()
@@ -168,7 +175,8 @@ class Assembly:
         rows = self.storage.store.scan("roster", jid.bare.text.encode()).result()
         found = self.accounts.loaded.get(jid.bare)
         if found is None:
-            found = Account(jid.bare, Roster.from_rows(rows))
+            blocked = self.storage.store.scan(blocks.TABLE, jid.bare.text.encode()).result()
+            found = Account(jid.bare, Roster.from_rows(rows), Blocks(jid.bare, blocked))
             self.router.spawn(self.router.loading(found))  # the store answers at once
         account = self.accounts.hold(found)
         inbox = Inbox()

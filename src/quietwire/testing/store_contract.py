@@ -162,6 +162,38 @@ class StoreContract:
         store.delete("roster", BOB, b"1")
         assert self.owners(storage, "roster") == [ALICE]
 
+    def test_scan_gives_a_range_of_keys_and_the_heads_of_values(self) -> None:
+        storage = self.open()
+        rows = {b"": b"", b"a": b"1", b"a\0": b"22", b"b": b"333", b"b\xff": b"4444", b"c": b"5" * 9_000}
+        for key, value in rows.items():
+            storage.store.put("archive", ALICE, key, value)
+        storage.store.put("archive", BOB, b"b", b"bob's")
+        for _ in range(2):
+            for first, stop, keys in (
+                (b"", None, set(rows)),
+                (b"a", None, set(rows) - {b""}),
+                (b"a", b"b", {b"a", b"a\0"}),
+                (b"b", b"b\xff", {b"b"}),
+                (b"", b"", set()),
+                (b"d", None, set()),
+            ):
+                for head in (None, 0, 3, 10_000):
+                    found = self.value(storage.store.scan("archive", ALICE, first, stop, head))
+                    assert sorted(found) == sorted((key, rows[key][:head]) for key in keys)
+            storage = self.reopen(storage)
+
+    def test_get_many_gives_those_that_exist(self) -> None:
+        storage = self.open()
+        rows = {n.to_bytes(2): bytes(n % 50) for n in range(700)}
+        for key, value in rows.items():
+            storage.store.put("archive", ALICE, key, value)
+        store = storage.store
+        assert self.value(store.get_many("archive", ALICE, list(rows))) == rows
+        assert self.value(store.get_many("archive", ALICE, [])) == {}
+        assert self.value(store.get_many("archive", BOB, list(rows))) == {}
+        store.delete("archive", ALICE, b"\0\1")
+        assert self.value(store.get_many("archive", ALICE, [b"\0\1", b"\0\2", b"none"])) == {b"\0\2": bytes(2)}
+
     def test_many_rows(self) -> None:
         storage = self.open()
         rows = {n.to_bytes(2): bytes(n % 50) for n in range(1_000)}
@@ -178,6 +210,7 @@ class StoreContract:
         for call in (
             lambda: store.get("spool", ALICE, b"k"),
             lambda: store.scan("nothing", ALICE),
+            lambda: store.get_many("spool", ALICE, [b"k"]),
             lambda: store.owners("spool"),
             lambda: store.put("spool", ALICE, b"k", b"v"),
             lambda: store.delete("", ALICE, b"k"),
