@@ -1,9 +1,10 @@
 """A load generator for any XMPP server on loopback.
 
-    python load.py chat|login|idle --port P --pid SERVER_PID [options]
+    python load.py chat|room|login|idle --port P --pid SERVER_PID[,PID] [options]
 
-`chat` pairs the sessions and pumps messages through, with a window outstanding a pair or at a fixed rate in all;
-`login` counts logins; `idle` weighs sessions. Accounts u0, u1, ... with the password `pw` must exist; the port speaks
+`chat` pairs the sessions and pumps messages through, with a window outstanding a pair or at a fixed rate in all; with
+`--peer-port` the other half of each pair is at another server. `room` fans out in one room; `login` counts logins;
+`idle` weighs sessions. Accounts u0, u1, ... with the password `pw` must exist; the port speaks
 TLS at once. Every session has stream management and carbons on (see session.py). One JSON line comes out; exit status
 1 and one line on stderr when the server failed or a message was lost, doubled or out of order.
 
@@ -16,13 +17,14 @@ import argparse
 import asyncio
 import gc
 import json
+import resource
 import sys
 from dataclasses import dataclass, field
 
 import uvloop
 from meter import Meter, family, parents, rss_kb
 from session import LoadError, Session, unverified_tls
-from wire import Keys, Letter, percentile
+from wire import SHARE, Arrivals, Keys, Letter, RoomArrivals, percentile
 
 DRAIN = 20.0
 """Seconds for what is under way to arrive and be acknowledged once nobody sends any more."""
@@ -30,10 +32,13 @@ DRAIN = 20.0
 
 def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("command", choices=["chat", "login", "idle"])
+    parser.add_argument("command", choices=["chat", "room", "login", "idle"])
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--pid", type=int, required=True, help="the server's process; its descendants are counted in")
+    parser.add_argument("--pid", required=True, help="the server's processes, by commas; descendants are counted in")
     parser.add_argument("--host", default="localhost", help="the domain of the accounts")
+    parser.add_argument("--peer-port", type=int, default=0, help="chat: where those who receive are")
+    parser.add_argument("--peer-host", default="", help="chat: the domain of those who receive")
+    parser.add_argument("--senders", type=int, default=5, help="room: how many of the occupants talk")
     parser.add_argument("--label", default="", help="copied into the result")
     parser.add_argument("-n", type=int, default=100, help="chat: accounts, in pairs; login: logins")
     parser.add_argument("--steps", default="500,2000", help="idle: session counts to weigh at, ascending")
@@ -61,23 +66,30 @@ class Load:
     def __post_init__(self) -> None:
         self.tls = unverified_tls()
         self.broken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.pids = family(self.options.pid, parents())
+        self.look_around()
+
+    def look_around(self) -> None:
+        """The server's processes as they are now."""
+        everybody = parents()
+        self.pids = [pid for root in self.options.pid.split(",") for pid in family(int(root), everybody)]
 
     def _lost(self, error: LoadError) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
 
-    async def connect(self, names: list[tuple[str, str]]) -> list[Session]:
+    async def connect(self, names: list[tuple[str, str]], *, peer: bool = False) -> list[Session]:
         """Logs in each (user, resource), at most `--together` at once, in their order."""
+        host = self.options.peer_host if peer else self.options.host
+        port = self.options.peer_port if peer else self.options.port
         made = [
-            Session(user, self.options.host, self.keys, resource=resource, ack_every=self.options.ack_every)
+            Session(user, host, self.keys, resource=resource, ack_every=self.options.ack_every)
             for user, resource in names
         ]
         todo = iter(made)
 
         async def worker() -> None:
             for session in todo:
-                await session.login(self.options.port, self.tls)
+                await session.login(port, self.tls)
                 session.on_lost = self._lost
 
         await asyncio.gather(*(worker() for _ in range(self.options.together)))
@@ -99,8 +111,14 @@ async def chat(load: Load) -> dict[str, object]:
     """CPU per message, latency of messages and of acknowledgements."""
     options = load.options
     resources: int = options.resources
-    names = [(f"u{i}", f"r{k}") for i in range(options.n // 2 * 2) for k in range(resources)]
-    sessions = await load.connect(names)
+    names = [[(f"u{i + half}", f"r{k}") for i in range(0, options.n, 2) for k in range(resources)] for half in (0, 1)]
+    here = await load.connect(names[0])
+    there = await load.connect(names[1], peer=bool(options.peer_port))
+    sessions = [
+        session
+        for start in range(0, len(here), resources)
+        for session in (*here[start : start + resources], *there[start : start + resources])
+    ]
     pairs = [(sessions[i], sessions[i + resources]) for i in range(0, len(sessions), 2 * resources)]
     senders = [sender for sender, _ in pairs]
     latencies: list[int] = []
@@ -138,9 +156,11 @@ async def chat(load: Load) -> dict[str, object]:
             sender.send(options.window)
     await load.passing(options.warm)
     before, measuring = delivered, True
+    safe_before = sum(sender.acknowledged for sender in senders)
     with Meter(load.pids) as meter:
         await load.passing(options.secs)
     measuring, count = False, delivered - before
+    safe = sum(sender.acknowledged for sender in senders) - safe_before
     running = False
     if options.rate:
         pump.cancel()
@@ -171,6 +191,8 @@ async def chat(load: Load) -> dict[str, object]:
         "target_per_s": options.rate or None,
         "messages": count,
         "per_s": round(count / meter.wall),
+        "acknowledged_per_s": round(safe / meter.wall),
+        "us_wall_per_acknowledged": round(meter.wall / safe * 1e6, 2) if safe else None,
         "us_per_message": round(meter.server / count * 1e6, 2),
         "p50_ms": percentile(latencies, 0.5),
         "p99_ms": percentile(latencies, 0.99),
@@ -178,6 +200,77 @@ async def chat(load: Load) -> dict[str, object]:
         "ack_p50_ms": percentile(ack_latencies, 0.5),
         "ack_p99_ms": percentile(ack_latencies, 0.99),
         "rss_kb": rss_kb(load.pids),
+        **meter.report(),
+    }
+
+
+async def room(load: Load) -> dict[str, object]:
+    """CPU per delivery in one room: `--senders` of its occupants keep `--window` messages each on their way."""
+    options = load.options
+    sessions = await load.connect([(f"u{i}", "r0") for i in range(options.n)])
+    address = b"perf@conference." + options.host.encode()
+    for session in sessions:
+        session.arrivals = RoomArrivals([Arrivals() for _ in range(options.senders)])
+        await session.join(address, first=session is sessions[0])
+    senders = sessions[: options.senders]
+    latencies: list[int] = []
+    delivered = 0
+    measuring = False
+    running = True
+
+    def arrived(now: int, stamps: list[int]) -> None:
+        nonlocal delivered
+        delivered += len(stamps)
+        if measuring:
+            latencies.extend(now - stamp for stamp in stamps)
+
+    def arm(sender: Session, number: int) -> None:
+        sender.letter = Letter(address, options.rich, b"groupchat", number * SHARE)
+
+        def came(numbers: list[int]) -> None:
+            own = sum(1 for each in numbers if each // SHARE == number)
+            if own and running:
+                sender.send(own)
+
+        sender.on_numbers = came
+
+    for session in sessions:
+        session.on_messages = arrived
+    for number, sender in enumerate(senders):
+        arm(sender, number)
+    await load.passing(1)
+    for sender in senders:
+        sender.send(options.window)
+    await load.passing(options.warm)
+    before, measuring = delivered, True
+    with Meter(load.pids) as meter:
+        await load.passing(options.secs)
+    measuring, count = False, delivered - before
+    running = False
+    for sender in senders:
+        sender.ask()
+    waited = 0.0
+    sent = sum(sender.sent for sender in senders)
+    while waited < DRAIN and any(s.arrivals.seen < sent for s in sessions):
+        await load.passing(0.05)
+        waited += 0.05
+    faults = {
+        "missing": sum(sent - session.arrivals.seen + session.arrivals.skipped for session in sessions),
+        "doubled": sum(session.arrivals.doubled for session in sessions),
+        "skipped": sum(session.arrivals.skipped for session in sessions),
+    }
+    if any(faults.values()):
+        raise LoadError(f"of {sent} messages to {len(sessions)}: " + ", ".join(f"{n} {w}" for w, n in faults.items()))
+    if not count:
+        raise LoadError(f"nothing was delivered in {options.secs} s")
+    latencies.sort()
+    return {
+        "occupants": options.n,
+        "deliveries": count,
+        "per_s": round(count / meter.wall),
+        "us_per_delivery": round(meter.server / count * 1e6, 2),
+        "p50_ms": percentile(latencies, 0.5),
+        "p99_ms": percentile(latencies, 0.99),
         **meter.report(),
     }
 
@@ -232,7 +325,7 @@ async def idle(load: Load) -> dict[str, object]:
     warm = 20  # caches and code that the first logins bring in are not a session's weight
     await load.connect([(f"u{i}", "r0") for i in range(warm)])
     await load.passing(options.settle / 2)
-    load.pids = family(options.pid, parents())
+    load.look_around()
     empty = rss_kb(load.pids)
     weights: dict[str, float] = {}
     at = warm
@@ -248,7 +341,7 @@ async def idle(load: Load) -> dict[str, object]:
 
 async def main(options: argparse.Namespace) -> dict[str, object]:
     load = Load(options)
-    run = {"chat": chat, "login": login, "idle": idle}[options.command]
+    run = {"chat": chat, "room": room, "login": login, "idle": idle}[options.command]
     try:
         result = await run(load)
     finally:
@@ -257,6 +350,8 @@ async def main(options: argparse.Namespace) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     parsed = arguments().parse_args()
     gc.freeze()
     gc.disable()  # a collection here would show up as the server's latency

@@ -1,14 +1,16 @@
 """Starts the servers that are compared: ours, and Debian's Prosody and ejabberd, as ordinary processes.
 
 Each gets a temporary folder, a free loopback port with direct TLS, the accounts u0... with the password `pw`, and the
-settings fairest to it: archives, limits and server-to-server links off, stream management and carbons on, errors alone
-logged, Prosody's generational collector, one scheduler for ejabberd that does not spin while it waits.
+settings fairest to it: limits off, stream management, carbons and rooms on, archives and links to other servers only
+where a row asks for them, errors alone logged, Prosody's generational collector, one scheduler for ejabberd that does
+not spin while it waits.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -20,13 +22,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from configs import ITERATIONS, PLAIN, Setup, ejabberd_config, prosody_config, quietwire_config
 from wire import stored_keys
 
 from quietwire.seal.authority import Authority, new_p256_key
 
-HOST = "localhost"
 PASSWORD = "pw"
-ITERATIONS = 4096
 START = 120.0
 """Seconds until a server must accept connections; ejabberd takes ten of them on a busy machine."""
 
@@ -50,6 +51,10 @@ class Running:
     patience: float = 15.0
     """Seconds between SIGTERM and SIGKILL."""
 
+    def arguments(self) -> list[str]:
+        """For the load generator."""
+        return ["--port", str(self.port), "--pid", str(self.process.pid)]
+
     def check(self) -> None:
         """Raises PeerError when the process has ended."""
         if self.process.poll() is not None:
@@ -70,9 +75,9 @@ def log_end(folder: Path, size: int = 600) -> str:
     return " | ".join(text.splitlines())[-size:] or NOTHING
 
 
-def free_port() -> int:
-    """A port nobody listens on now, below the range that the kernel takes for outgoing connections."""
-    for port in range(20000 + os.getpid() % 5000, 32000):
+def free_port(start: int = 0) -> int:
+    """A port nobody listens on now, from `start` on, below the range that the kernel takes for outgoing connections."""
+    for port in range(start or 20000 + os.getpid() % 5000, 32000):
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
@@ -88,11 +93,17 @@ def pinned(command: list[str], core: int | None) -> list[str]:
     return command if core is None or taskset is None else [taskset, "-c", str(core), *command]
 
 
-def certificate(folder: Path, host: str = HOST) -> tuple[Path, Path]:
-    """A fresh certificate and its key in `folder`, as PEM files."""
-    authority = Authority("bench", now=time.time(), days=2, new_key=new_p256_key, random=os.urandom)
-    issued = authority.issue([host])
+def new_authority() -> Authority:
+    """A throw-away authority."""
+    return Authority("bench", now=time.time(), days=2, new_key=new_p256_key, random=os.urandom)
+
+
+def certificate(folder: Path, host: str = PLAIN.host, authority: Authority | None = None) -> tuple[Path, Path]:
+    """A fresh certificate and its key in `folder`, as PEM files. One that is there already stays."""
     chain, key = folder / f"{host}.crt", folder / f"{host}.key"
+    if chain.exists():
+        return chain, key
+    issued = (authority or new_authority()).issue([host])
     chain.write_bytes(issued.certificate)
     key.write_bytes(issued.key)
     key.chmod(0o600)
@@ -103,6 +114,7 @@ def spawn(
     name: str, release: str, command: list[str], folder: Path, port: int, core: int | None, **environment: str
 ) -> Running:
     """Starts a server and waits until it listens. Raises PeerError when it does not."""
+    more_files()
     with (folder / "output.log").open("ab") as output:
         process = subprocess.Popen(
             pinned(command, core),
@@ -119,6 +131,12 @@ def spawn(
         running.stop()
         raise
     return running
+
+
+def more_files() -> None:
+    """As many open files as this user may have; what is started from here on has them too."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def listening(port: int) -> bool:
@@ -148,32 +166,11 @@ def package_version(package: str) -> str:
 # Quietwire
 
 
-def quietwire_config(folder: Path, port: int, chain: Path, key: Path) -> str:
-    return f"""\
-domain = "{HOST}"
-data = "{folder}/data"
-server_key = "{folder}/server.key"
-[tls]
-certificate = "{chain}"
-key = "{key}"
-[listen]
-address = "127.0.0.1"
-c2s = 0
-c2s_tls = {port}
-s2s = 0
-s2s_tls = 0
-[login]
-iterations = {ITERATIONS}
-[log]
-level = "error"
-"""
-
-
-def start_quietwire(folder: Path, accounts: int, core: int | None) -> Running:
+def start_quietwire(folder: Path, accounts: int, core: int | None, setup: Setup = PLAIN) -> Running:
     """Raises PeerError when the accounts cannot be made or the server does not start."""
     port = free_port()
     config, names = folder / "quietwire.toml", folder / "accounts"
-    config.write_text(quietwire_config(folder, port, *certificate(folder)))
+    config.write_text(quietwire_config(folder, port, *certificate(folder, setup.host), setup))
     names.write_text("".join(f"u{i} {PASSWORD}\n" for i in range(accounts)))
     quietwire = [sys.executable, "-m", "quietwire"]
     made = subprocess.run(
@@ -197,29 +194,6 @@ def serve_quietwire(folder: Path, core: int | None) -> Running:
 # Prosody
 
 
-def prosody_config(folder: Path, port: int, chain: Path, key: Path) -> str:
-    return f"""\
-pidfile = "{folder}/prosody.pid"
-data_path = "{folder}/data"
-run_as_root = true
-network_backend = "epoll"
-gc = {{ mode = "generational" }}
-use_ipv6 = false
-interfaces = {{ "127.0.0.1" }}
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "carbons", "smacks" }}
-modules_disabled = {{ "s2s", "admin_shell" }}
-archive_expires_after = "never"
-authentication = "internal_hashed"
-storage = "internal"
-log = {{ error = "{folder}/prosody.log" }}
-c2s_ports = {{}}
-c2s_direct_tls_ports = {{ {port} }}
-c2s_direct_tls_ssl = {{ certificate = "{chain}", key = "{key}" }}
-ssl = {{ certificate = "{chain}", key = "{key}" }}
-VirtualHost "{HOST}"
-"""
-
-
 def prosody_account(password: str, salt: str, iterations: int) -> str:
     """An account as Prosody's internal storage keeps it; the salt may be any text."""
     stored, server = stored_keys(password.encode(), salt.encode(), iterations)
@@ -228,15 +202,15 @@ def prosody_account(password: str, salt: str, iterations: int) -> str:
     return "return {\n" + "".join(f'\t["{name}"] = {value};\n' for name, value in fields.items()) + "};\n"
 
 
-def start_prosody(folder: Path, accounts: int, core: int | None) -> Running:
+def start_prosody(folder: Path, accounts: int, core: int | None, setup: Setup = PLAIN) -> Running:
     """Raises PeerError when the package is missing or the server does not start."""
     installed, program = package_version("prosody"), shutil.which("prosody")
     if program is None:
         raise PeerError("Prosody is not installed (apt install prosody): left out")
     port = free_port()
     config = folder / "prosody.cfg.lua"
-    config.write_text(prosody_config(folder, port, *certificate(folder)))
-    store = folder / "data" / HOST / "accounts"
+    config.write_text(prosody_config(folder, port, *certificate(folder, setup.host), setup))
+    store = folder / "data" / setup.host.replace(".", "%2e").replace("-", "%2d") / "accounts"
     store.mkdir(parents=True)
     account = prosody_account(PASSWORD, base64.b64encode(os.urandom(16)).decode(), ITERATIONS)
     for i in range(accounts):
@@ -247,39 +221,10 @@ def start_prosody(folder: Path, accounts: int, core: int | None) -> Running:
 # ejabberd
 
 
-def ejabberd_config(port: int, pem: Path) -> str:
-    return f"""\
-hosts: [{HOST}]
-loglevel: error
-certfiles: ["{pem}"]
-auth_method: internal
-auth_password_format: scram
-auth_use_cache: true
-listen:
-  - port: {port}
-    ip: "127.0.0.1"
-    module: ejabberd_c2s
-    tls: true
-    shaper: none
-    access: all
-    max_stanza_size: 262144
-shaper_rules:
-  max_user_sessions: 10
-access_rules: {{}}
-modules:
-  mod_stream_mgmt: {{}}
-  mod_carboncopy: {{}}
-  mod_offline: {{}}
-  mod_ping: {{}}
-  mod_roster: {{}}
-  mod_disco: {{}}
-"""
-
-
-def ejabberd_boot(accounts: int, done: Path) -> str:
+def ejabberd_boot(accounts: int, done: Path, host: str = PLAIN.host) -> str:
     """Erlang that makes the accounts: one by ejabberd's own means, the others as copies of its row."""
     return (
-        f'U0 = <<"u0">>, H = <<"{HOST}">>,'
+        f'U0 = <<"u0">>, H = <<"{host}">>,'
         f'ok = ejabberd_auth:try_register(U0, H, <<"{PASSWORD}">>),'
         "[R] = mnesia:dirty_read(passwd, {U0, H}),"
         '[ok = mnesia:dirty_write(setelement(2, R, {list_to_binary("u" ++ integer_to_list(I)), H}))'
@@ -289,22 +234,22 @@ def ejabberd_boot(accounts: int, done: Path) -> str:
     )
 
 
-def start_ejabberd(folder: Path, accounts: int, core: int | None) -> Running:
+def start_ejabberd(folder: Path, accounts: int, core: int | None, setup: Setup = PLAIN) -> Running:
     """Raises PeerError when the package is missing or the server does not start."""
     installed, program = package_version("ejabberd"), shutil.which("erl")
     homes = sorted(Path("/usr/lib").glob("*/ejabberd-*/ebin/ejabberd.app"))
     if program is None or not installed or not homes:
         raise PeerError("ejabberd is not installed (apt install ejabberd): left out")
     port = free_port()
-    chain, key = certificate(folder)
+    chain, key = certificate(folder, setup.host)
     pem = folder / "ejabberd.pem"
     pem.write_bytes(chain.read_bytes() + key.read_bytes())
     config, done = folder / "ejabberd.yml", folder / "accounts.done"
-    config.write_text(ejabberd_config(port, pem))
+    config.write_text(ejabberd_config(folder, port, pem, setup))
     command = [program, "+S", "1", "+K", "true", "+P", "250000"]
     command += ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"]  # spinning while idle is not work
     command += ["-noinput", "-mnesia", "dir", f'"{folder}/mnesia"', "-s", "ejabberd"]
-    command += ["-eval", ejabberd_boot(accounts, done)]
+    command += ["-eval", ejabberd_boot(accounts, done, setup.host)]
     running = spawn(
         "ejabberd",
         installed,
@@ -327,15 +272,15 @@ def start_ejabberd(folder: Path, accounts: int, core: int | None) -> Running:
     return running
 
 
-Start = Callable[[Path, int, int | None], Running]
-"""(an empty folder, how many accounts, the core to run on or None) -> the server."""
+Start = Callable[[Path, int, int | None, Setup], Running]
+"""(an empty folder, how many accounts, the core to run on or None, what it is to do) -> the server."""
 
 PEERS: dict[str, Start] = {"quietwire": start_quietwire, "prosody": start_prosody, "ejabberd": start_ejabberd}
 """In the order of the tables."""
 
 
 if __name__ == "__main__":  # for a look by hand: peers.py NAME FOLDER ACCOUNTS; ends on end of input
-    server = PEERS[sys.argv[1]](Path(sys.argv[2]).resolve(), int(sys.argv[3]), 0)
+    server = PEERS[sys.argv[1]](Path(sys.argv[2]).resolve(), int(sys.argv[3]), 0, PLAIN)
     print(server.name, server.release, server.port, server.process.pid, flush=True)
     try:
         sys.stdin.read()

@@ -18,7 +18,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from configs import Setup
 from figures import Row, Table, document, rows, shown, text, value
+from pair import Pair, start_pair
 from peers import NOTHING, PEERS, PeerError, Running, log_end, package_version, pinned
 
 HERE = Path(__file__).resolve().parent
@@ -55,10 +57,10 @@ def cores() -> tuple[int | None, int | None]:
     return (mine[SERVER_CORE], mine[LOAD_CORE]) if len(mine) > 1 else (None, None)
 
 
-def load(server: Running, command: Sequence[str], core: int | None) -> dict[str, object]:
+def load(server: Running | Pair, command: Sequence[str], core: int | None) -> dict[str, object]:
     """One run of the load generator. Raises PeerError with its complaint or the server's."""
     whole = [sys.executable, str(HERE / "load.py"), *command, "--label", server.name]
-    whole += ["--port", str(server.port), "--pid", str(server.process.pid)]
+    whole += server.arguments()
     try:
         done = subprocess.run(pinned(whole, core), capture_output=True, timeout=LOAD_TIME, check=False)
     except subprocess.TimeoutExpired:
@@ -77,16 +79,40 @@ def runs(wanted: Iterable[Row], options: argparse.Namespace) -> list[tuple[tuple
     for row in wanted:
         grouped.setdefault(row.arguments, []).append(row)
     timing = ("--secs", str(options.secs), "--warm", "1" if options.quick else "2")
-    return [((*command, *timing) if command[0] == "chat" else command, group) for command, group in grouped.items()]
+    return [
+        ((*command, *timing) if command[0] in ("chat", "room") else command, group)
+        for command, group in grouped.items()
+    ]
+
+
+def started(name: str, setup: str, folder: Path, accounts: int, core: int | None) -> Running | Pair:
+    """A server, or two, for rows of that setup. Raises PeerError."""
+    if setup == "pair":
+        return start_pair(name, folder, accounts, core)
+    return PEERS[name](folder, accounts, core, Setup(archive=setup == "archive"))
 
 
 def one_server(name: str, wanted: Sequence[Row], options: argparse.Namespace, results: Results) -> str:
-    """Starts, weighs and stops one server, in a round of its own; returns its version."""
+    """Starts, weighs and stops one server, afresh for each setup, in a round of its own; returns its version."""
+    version = ""
+    for setup in dict.fromkeys(row.setup for row in wanted):
+        version = one_setup(name, setup, [row for row in wanted if row.setup == setup], options, results)
+    return version
+
+
+def needed(wanted: Sequence[Row]) -> int:
+    """Accounts that these rows take."""
+    return max([200, *(int(row.step) for row in wanted if row.step), *(logins(row) for row in wanted)]) + 600
+
+
+def logins(row: Row) -> int:
+    return int(row.arguments[2]) if row.arguments[0] == "login" else 0
+
+
+def one_setup(name: str, setup: str, wanted: Sequence[Row], options: argparse.Namespace, results: Results) -> str:
     server_core, load_core = cores()
-    steps = [int(row.step) for row in wanted if row.step]
-    accounts = max([200, *steps]) + 100 + 500
     with tempfile.TemporaryDirectory(prefix="quietwire-bench-") as folder:
-        server = PEERS[name](Path(folder), accounts, server_core)
+        server = started(name, setup, Path(folder), needed(wanted), server_core)
         try:
             for command, group in runs(wanted, options):
                 result = load(server, command, load_core)
@@ -107,7 +133,7 @@ def disturbed(result: Mapping[str, object]) -> bool:
 
 
 def chosen(options: argparse.Namespace) -> list[Row]:
-    wanted = rows((100, 200), 100) if options.quick else rows()
+    wanted = rows((100, 200), 100, 200, 300) if options.quick else rows()
     keys = set(options.rows.split(",")) - {""}
     if unknown := keys - {row.key for row in wanted}:
         raise PeerError(f"no row {', '.join(sorted(unknown))}; there are {', '.join(row.key for row in wanted)}")
@@ -140,7 +166,9 @@ def main(options: argparse.Namespace) -> int:
     for number in range(1, options.rounds + 1):
         for name in servers:
             say(f"round {number} of {options.rounds}, {name} ({time.monotonic() - started:.0f} s so far)")
-            versions[name] = one_server(name, wanted, options, results)
+            now = [row for row in wanted if number == 1 or not row.once]
+            if now:
+                versions[name] = one_server(name, now, options, results)
     every = [result for by_server in results.values() for runs in by_server.values() for result in runs]
     facts = {
         "command": f"`make bench ARGS='{asked(options)}'`",

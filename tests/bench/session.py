@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from wire import SASL, SM, Arrivals, Keys, Letter, Scanner, header, scram_final, scram_first
+from wire import SASL, SM, Arrivals, Keys, Letter, RoomArrivals, Scanner, header, scram_final, scram_first
 
 PATIENCE = 60.0
 """Seconds for one answer during login: 2,000 logins queue up behind each other on one core."""
@@ -54,7 +54,7 @@ class Session(asyncio.Protocol):
         self.jid = b""
         self.closed = False
         self.closing = False
-        self.arrivals = Arrivals()
+        self.arrivals: Arrivals | RoomArrivals = Arrivals()
         self.sent = 0
         """Messages sent with `send`."""
         self.stanzas = 0
@@ -62,6 +62,8 @@ class Session(asyncio.Protocol):
         self.acknowledged = 0
         self.asked: deque[tuple[int, int]] = deque()
         self.on_messages: Callable[[int, list[int]], None] | None = None
+        self.on_numbers: Callable[[list[int]], None] | None = None
+        """Told the numbers of each batch of messages, in a room."""
         self.on_acknowledged: Callable[[int], None] | None = None
         """Told how many ns each acknowledgement took."""
         self.on_lost: Callable[[LoadError], None] | None = None
@@ -111,6 +113,8 @@ class Session(asyncio.Protocol):
             note = self.arrivals.note
             for _, number in messages:
                 note(number)
+            if self.on_numbers is not None:
+                self.on_numbers([number for _, number in messages])
             if self.on_messages is not None:
                 self.on_messages(now, [sent for sent, _ in messages])
 
@@ -182,6 +186,29 @@ class Session(asyncio.Protocol):
         answer = await self._expect(b"'ready'", b'"ready"')
         if _REFUSED.search(answer):
             raise LoadError(f"{self.user}: carbons refused: {answer!r}")
+
+    async def join(self, room: bytes, *, first: bool) -> None:
+        """Enters the room under its own name; the first one makes it, open to all. Raises LoadError."""
+        write = self.transport.write
+        write(
+            b"<presence to='%b/%b'><x xmlns='http://jabber.org/protocol/muc'><history maxstanzas='0'/></x></presence>"
+            % (room, self.user.encode())
+        )
+        self.stanzas += 1
+        answer = await self._expect(b"'110'", b'"110"', b"type='error'", b'type="error"')
+        if b"110" not in answer:
+            raise LoadError(f"{self.user}: cannot join: {answer[-300:]!r}")
+        if first:
+            write(
+                b"<iq type='set' id='room' to='%b'><query xmlns='http://jabber.org/protocol/muc#owner'>"
+                b"<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/"
+                b"muc#roomconfig</value></field><field var='muc#roomconfig_membersonly'><value>0</value></field></x>"
+                b"</query></iq>" % room
+            )
+            self.stanzas += 1
+            answer = await self._expect(b"'room'", b'"room"')
+            if b"type='error'" in answer or b'type="error"' in answer:
+                raise LoadError(f"{self.user}: cannot configure the room: {answer[-300:]!r}")
 
     def _inside(self, answer: bytes, tag: bytes) -> bytes:
         found = re.search(rb"<%b[^>]*>([^<]*)</%b>" % (tag, tag), answer)

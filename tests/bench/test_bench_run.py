@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from peers import PeerError
-from run import arguments, asked, chosen, disturbed, main, runs
+from run import arguments, asked, chosen, disturbed, main, needed, runs
 
 
 def test_rows_of_one_command_are_one_run() -> None:
@@ -24,7 +24,19 @@ def test_rows_can_be_chosen_and_a_wrong_one_is_named_with_those_there_are() -> N
 
 
 def test_quick_weighs_fewer_sessions() -> None:
-    assert [row.step for row in chosen(arguments().parse_args(["--quick"])) if row.step] == ["100", "200"]
+    assert [row.step for row in chosen(arguments().parse_args(["--quick"])) if row.step] == ["100", "200", "300"]
+
+
+def test_rows_of_another_setup_have_runs_of_their_own() -> None:
+    wanted = [row for row in chosen(arguments().parse_args([])) if row.setup == "archive"]
+    grouped = runs(wanted, arguments().parse_args([]))
+    assert [[row.key for row in group] for _, group in grouped] == [["archive", "stored"], ["archive100"]]
+    assert needed(wanted) == 800
+
+
+def test_accounts_are_made_for_the_largest_row() -> None:
+    assert needed(chosen(arguments().parse_args(["--rows", "storm"]))) == 2600
+    assert needed(chosen(arguments().parse_args(["--rows", "idlemany"]))) == 10600
 
 
 def test_the_documented_command_names_no_file_of_this_machine() -> None:

@@ -3,7 +3,19 @@ from __future__ import annotations
 import base64
 
 import pytest
-from wire import Arrivals, Keys, Letter, Scanner, header, percentile, scram_final, scram_first, stored_keys
+from wire import (
+    SHARE,
+    Arrivals,
+    Keys,
+    Letter,
+    RoomArrivals,
+    Scanner,
+    header,
+    percentile,
+    scram_final,
+    scram_first,
+    stored_keys,
+)
 
 STREAM = (
     b"<r xmlns='urn:xmpp:sm:3'/><presence from='u0@localhost/r1'/><presence from='a@b/c'><c xmlns='caps'/></presence>"
@@ -96,3 +108,13 @@ def test_percentiles_are_in_ms_and_none_of_nothing() -> None:
     assert percentile(values, 0.99) == 100.0
     assert percentile(values, 1.0) == 100.0
     assert percentile([], 0.5) is None
+
+
+def test_in_a_room_each_sender_has_an_order_of_its_own() -> None:
+    arrivals = RoomArrivals([Arrivals(), Arrivals()])
+    first, second = (Letter(b"r@c", kind=b"groupchat", base=k * SHARE) for k in range(2))
+    stanzas = [second.written(1, 0), first.written(2, 0), second.written(3, 1), second.written(4, 1)]
+    for _, number in Scanner().feed(b"".join(stanzas))[0]:
+        arrivals.note(number)
+    assert (arrivals.seen, arrivals.doubled, arrivals.skipped) == (3, 1, 0)
+    assert b"type='groupchat'" in stanzas[0]

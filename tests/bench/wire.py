@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 SASL = b"urn:ietf:params:xml:ns:xmpp-sasl"
 SM = b"urn:xmpp:sm:3"
 
+SHARE = 10_000_000
+"""Numbers that each sender in a room has to itself, of the eight digits that there are."""
 _BODY_BYTES = 100
 _STAMP = b"T@%019d@%08d"
 _PADDING = b"x" * (_BODY_BYTES - len(_STAMP % (0, 0)))
@@ -76,20 +78,25 @@ def header(host: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Letter:
-    """A message to `to` that carries its time and number: what one pair of sessions sends, again and again."""
+    """A message to `to` that carries its time and number: what one pair of sessions sends, again and again.
+
+    In a room many send: each numbers from a `base` of its own."""
 
     to: bytes
     rich: bool = False
+    kind: bytes = b"chat"
+    base: int = 0
     _head: bytes = field(init=False, repr=False)
     _tail: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tail = _PADDING + b"</body>" + (RICH if self.rich else b"") + b"</message>"
-        object.__setattr__(self, "_head", b"<message to='%b' type='chat' id='" % self.to)
+        object.__setattr__(self, "_head", b"<message to='%b' type='%b' id='" % (self.to, self.kind))
         object.__setattr__(self, "_tail", tail)
 
     def written(self, now_ns: int, number: int) -> bytes:
-        """The stanza that says it was sent at `now_ns` and is the `number`th, from 0, of its pair."""
+        """The stanza that says it was sent at `now_ns` and is the `number`th, from 0, of its pair or sender."""
+        number += self.base
         return b"%b%08d'><body>T@%019d@%08d%b" % (self._head, number, now_ns, number, self._tail)
 
 
@@ -153,6 +160,28 @@ class Arrivals:
         else:
             self.skipped += number - self.seen
             self.seen = number + 1
+
+
+@dataclass
+class RoomArrivals:
+    """The same for one occupant of a room where several send; sender k numbers from k times SHARE."""
+
+    senders: list[Arrivals]
+
+    def note(self, number: int) -> None:
+        self.senders[number // SHARE].note(number % SHARE)
+
+    @property
+    def seen(self) -> int:
+        return sum(sender.seen for sender in self.senders)
+
+    @property
+    def doubled(self) -> int:
+        return sum(sender.doubled for sender in self.senders)
+
+    @property
+    def skipped(self) -> int:
+        return sum(sender.skipped for sender in self.senders)
 
 
 def percentile(sorted_values: Sequence[int], share: float) -> float | None:
