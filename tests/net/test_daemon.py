@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,8 @@ from typing import cast
 import pytest
 
 from quietwire.core.errors import ConfigError
-from quietwire.net.daemon import KEEPALIVE, Daemon, Listener
+from quietwire.net.accept import KEEPALIVE
+from quietwire.net.daemon import Daemon, Listener, descriptors, raise_descriptors
 from quietwire.net.shell import Shell
 from quietwire.server.links import Link, Stream
 
@@ -54,7 +56,7 @@ def test_what_connects_gets_a_stream_and_keep_alive() -> None:
     async def test(shell: Shell) -> None:
         daemon = Daemon(shell)
         port = await daemon.listen(listener(lambda link: cast(Stream, Greeter(link))))
-        listening = daemon._servers[0].sockets[0]
+        listening = daemon._acceptors[0].sockets[0]
         assert listening.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         if hasattr(socket, "TCP_KEEPIDLE"):
             idle = listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
@@ -110,3 +112,11 @@ def test_stages_end_one_after_the_other() -> None:
         writer.close()
 
     run(test)
+
+
+def test_as_many_descriptors_as_the_system_lets_us_have() -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        assert raise_descriptors() == descriptors() == before[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)

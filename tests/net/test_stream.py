@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 import uvloop
 
+from quietwire.net.doors import Doors, Limits
 from quietwire.net.shell import Shell
-from quietwire.net.stream import OUTBOX_BYTES, Connection
+from quietwire.net.stream import OUTBOX_BYTES, Connection, portion
 from quietwire.server.links import Link
+from quietwire.shaping.bucket import Rates
 
 
 class Diary:
@@ -170,3 +172,84 @@ def test_written_is_told_when_a_slow_peer_has_read(play: Any) -> None:
         await stream.until(lambda: "written" in stream.told)
 
     play(dialogue)
+
+
+class Slow(Diary):
+    """A stream of somebody who logs in by saying so, and whose stanzas are one byte each."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__(link)
+        self.known = False
+        self.heard = 0
+
+    def received(self, data: bytes) -> None:
+        self.known = self.known or data.startswith(b"login")
+        self.heard += len(data)
+        super().received(data)
+
+
+@pytest.mark.parametrize("rates", [Rates(bytes=100_000, burst_seconds=1), Rates(stanzas=100_000, burst_seconds=1)])
+@pytest.mark.parametrize("factory", LOOPS, ids=["asyncio", "uvloop"])
+def test_who_is_too_fast_is_read_more_slowly_and_loses_nothing(factory: Any, rates: Rates) -> None:
+    async def whole() -> None:
+        loop = asyncio.get_running_loop()
+        shell = Shell(loop)
+        doors = Doors(Limits(), 10)
+        made: list[Slow] = []
+
+        def accept(link: Link) -> Any:
+            made.append(Slow(link))
+            return made[0]
+
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        visitor = doors.enter("192.0.2.1")
+        await loop.create_connection(lambda: Connection(shell, accept, rates=rates, visitor=visitor), sock=ours)
+        stream = made[0]
+        await loop.sock_sendall(theirs, b"hello")
+        await stream.until(lambda: stream.got == b"hello")
+        assert doors.strangers == 1
+        await loop.sock_sendall(theirs, b"login")
+        await stream.until(lambda: len(stream.got) == 10)
+        assert doors.strangers == 0
+        begun = loop.time()
+        await loop.sock_sendall(theirs, b"x" * 200_000)
+        await stream.until(lambda: len(stream.got) == 200_010)
+        assert loop.time() - begun < 3
+        await loop.sock_sendall(theirs, b"y")  # over the rate by now: it waits
+        await stream.until(lambda: len(stream.got) == 200_011)
+        assert 0.5 < loop.time() - begun < 5
+        stream.link.abort()
+        await stream.until(lambda: "lost" in stream.told)
+        assert doors.open == 0
+        theirs.close()
+        shell.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(asyncio.wait_for(whole(), 20))
+
+
+def test_a_stream_that_waits_itself_is_not_resumed_by_its_rate(play: Any) -> None:
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        link: Any = stream.link
+        stream.link.pause()
+        link._hold(2)
+        link._let_go(2)
+        end.send(b"waits")
+        stream.link.put(b"turn")
+        assert await read(end, 4) == b"turn"
+        assert stream.got == b""
+        link._hold(2)
+        stream.link.resume()
+        await asyncio.sleep(0)
+        assert stream.got == b""
+        link._let_go(2)
+        await stream.until(lambda: stream.got == b"waits")
+
+    play(dialogue)
+
+
+def test_the_next_look_is_before_a_burst_is_spent() -> None:
+    assert portion(Rates(bytes=1_000_000, stanzas=2_000)) == 64 << 10
+    assert portion(Rates(bytes=1_000, burst_seconds=4)) == 500
+    assert portion(Rates(stanzas=10, burst_seconds=4)) == 400

@@ -179,7 +179,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         if port:
             listener = Listener(listen.address, port, accept, contexts[context], certificate, direct, key)
             ports[key] = await daemon.listen(listener)
-    web = Web(shell, log.fault)
+    web = Web(shell, log.fault, daemon)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))
     if listen.https:

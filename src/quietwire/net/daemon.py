@@ -3,59 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
+import contextlib
+import resource
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from quietwire.core.errors import ConfigError
+from quietwire.net.accept import Acceptor, Make, listen_on
+from quietwire.net.doors import RESERVED, Doors, Limits, Visitor
 from quietwire.net.shell import Shell
 from quietwire.net.stream import Accept, Connection
+from quietwire.shaping.bucket import Rates
 
-BACKLOG = 1_024
-"""Connections that the kernel holds for us: a login storm after a restart comes at once."""
-KEEPALIVE = {"TCP_KEEPIDLE": 300, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
-"""Seconds of silence, seconds between probes, probes: rarely enough for a phone's battery."""
 STOP_SECONDS = 8.0
 """For streams to say good-bye; the storage gets what is left of the ten seconds (DESIGN §4)."""
 
 
-def _reason(error: OSError) -> str:
-    """Event loops put the whole address into `strerror`; the number is what counts."""
-    return os.strerror(error.errno) if error.errno and error.errno > 0 else "no such address"
-
-
-async def open_port(
-    loop: asyncio.AbstractEventLoop,
-    factory: Callable[[], asyncio.Protocol],
-    address: str,
-    port: int,
-    context: ssl.SSLContext | None,
-    key: str,
-) -> asyncio.Server:
-    """Listens, with TLS from the first byte where there is a context; '' means all addresses. Raises ConfigError."""
-    try:
-        server = await loop.create_server(
-            factory,
-            address or None,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=20.0 if context is not None else None,
-            backlog=BACKLOG,
-        )
-    except OSError as error:
-        raise ConfigError(
-            f"listen.{key}", f"{address or '*'}:{port}", f"cannot listen there: {_reason(error)}"
-        ) from None
-    for opened in server.sockets:
-        _keep_alive(opened)
-    return server
-
-
 @dataclass(slots=True)
 class Listener:
-    """One port. `direct`: TLS from the first byte."""
+    """One port. `direct`: TLS from the first byte. Context, certificate and rates may be replaced: connections that
+    come later get the new ones."""
 
     address: str
     port: int
@@ -65,39 +32,68 @@ class Listener:
     direct: bool
     key: str = ""
     """The configuration's name for it, for error messages."""
+    rates: Rates = Rates()  # noqa: RUF009 - frozen
 
 
 Stage = tuple[Callable[[], None], Callable[[], int]]
 """(closes some streams, counts those of them that are still open)."""
 
 
-@dataclass(slots=True)
 class Daemon:
-    """Keeps listeners and stops them."""
+    """Keeps listeners and stops them. `note` is the log."""
 
-    shell: Shell
-    _servers: list[asyncio.Server] = field(default_factory=list)
+    def __init__(
+        self,
+        shell: Shell,
+        doors: Doors | None = None,
+        note: Callable[..., None] = lambda event, **facts: None,
+    ) -> None:
+        self.shell = shell
+        self.doors = doors or Doors(Limits(), descriptors() - RESERVED)
+        self.doors.opened = self._opened
+        self.listeners: list[Listener] = []
+        self._note = note
+        self._acceptors: list[Acceptor] = []
 
     async def listen(self, listener: Listener) -> int:
         """Opens the port and returns its number (0 asks the kernel for one). Raises ConfigError."""
 
-        def connected() -> Connection:
+        def connected(visitor: Visitor) -> Connection:
             return Connection(
                 self.shell,
                 listener.accept,
                 context=None if listener.direct else listener.context,
                 certificate=listener.certificate,
+                rates=listener.rates,
+                visitor=visitor,
             )
 
-        context = listener.context if listener.direct else None
-        server = await open_port(self.shell.loop, connected, listener.address, listener.port, context, listener.key)
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+        acceptor = self.open(
+            connected,
+            listener.address,
+            listener.port,
+            (lambda: listener.context) if listener.direct else (lambda: None),
+            listener.key,
+        )
+        self.listeners.append(listener)
+        return acceptor.port
+
+    def open(
+        self, make: Make, address: str, port: int, context: Callable[[], ssl.SSLContext | None], key: str
+    ) -> Acceptor:
+        """Opens a port for protocols of any kind, behind the same doors. Raises ConfigError, which names `key`."""
+        acceptor = Acceptor(self.shell.loop, listen_on(address, port, key), make, context, self.doors, self._note)
+        self._acceptors.append(acceptor)
+        return acceptor
+
+    def _opened(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.resume()
 
     async def stop(self, *stages: Stage) -> None:
         """Closes the listeners, then the streams, stage by stage: what the end of one has to say, the next carries."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         deadline = self.shell.loop.time() + STOP_SECONDS
         for shut_down, streams in stages:
             shut_down()
@@ -105,9 +101,15 @@ class Daemon:
                 await asyncio.sleep(0.02)
 
 
-def _keep_alive(listening: socket.socket) -> None:
-    """What is accepted inherits it: a client that vanished without a word is noticed after seven minutes."""
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, seconds in KEEPALIVE.items():
-        if hasattr(socket, name):  # Linux has them all
-            listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), seconds)
+def descriptors() -> int:
+    """How many file descriptors this process may have open."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def raise_descriptors() -> int:
+    """As many as the system lets us have. -> how many that are."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS says "infinity" and means less
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        soft = hard
+    return soft

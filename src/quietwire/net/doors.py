@@ -19,8 +19,8 @@ RESUME_SHARE = 0.9
 @dataclass(frozen=True, slots=True)
 class Limits:
     strangers: int = 1_000
-    """Connections that have not logged in. Further ones wait in the kernel: after a restart everybody comes at once, and
-    a thousand handshakes are some seconds' work, well within the time a login has."""
+    """Connections that have not logged in. Further ones wait in the kernel: after a restart everybody comes at once,
+    and a thousand handshakes are some seconds' work, well within the time a login has."""
     per_network: int = 100
     """Of them, from one IPv4 address or one IPv6 /64: behind an address may be a house. Further ones are closed."""
 

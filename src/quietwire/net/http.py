@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 from aiohttp import web
 
 from quietwire.core.errors import QuietwireError
-from quietwire.net.daemon import open_port
+from quietwire.net.accept import Acceptor
+from quietwire.net.daemon import Daemon
+from quietwire.net.doors import Visitor
 from quietwire.net.shell import Shell, driven
 from quietwire.server.http import Request, Response
 
@@ -58,15 +60,17 @@ _SILENT.propagate = False  # aiohttp's lines have addresses and paths in them
 
 
 class Web:
-    """All web ports of the server. `fault` is told of bugs in handlers."""
+    """All web ports of the server. `fault` is told of bugs in handlers. `daemon` shares its room for connections; the
+    `context` for TLS may be replaced: connections that come later get the new one."""
 
-    def __init__(self, shell: Shell, fault: Callable[[BaseException], None]) -> None:
-        self._shell = shell
+    def __init__(self, shell: Shell, fault: Callable[[BaseException], None], daemon: Daemon | None = None) -> None:
+        self._daemon = daemon or Daemon(shell)
+        self.context: ssl.SSLContext | None = None
         self.fault = fault
         self._routes: dict[str, dict[str, Handler]] = {}
         self._mounts: dict[str, Mount] = {}
         self._server = _Server(self)
-        self._listening: list[asyncio.Server] = []
+        self._listening: list[Acceptor] = []
 
     def route(self, method: str, path: str, handler: Handler) -> None:
         """`path` is matched whole, or as a prefix where it ends in ``/*``; the handler awaits `Later`s only."""
@@ -78,9 +82,12 @@ class Web:
 
     async def listen(self, address: str, port: int, context: ssl.SSLContext | None, key: str) -> int:
         """Opens a port, without TLS where there is no context, and returns its number. Raises ConfigError."""
-        listening = await open_port(self._shell.loop, self._server, address, port, context, key)
+        if context is not None:
+            self.context = context
+        secure = (lambda: self.context) if context is not None else (lambda: None)
+        listening = self._daemon.open(self._server.visited, address, port, secure, key)
         self._listening.append(listening)
-        return int(listening.sockets[0].getsockname()[1])
+        return listening.port
 
     def close(self) -> None:
         """Takes in no more connections."""
@@ -179,6 +186,14 @@ class _Server(web.Server):
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> _Request:
         return _Request(message, payload, protocol, writer, task, self._loop, client_max_size=BODY_BYTES)
 
+    def visited(self, visitor: Visitor) -> web.RequestHandler:
+        """The protocol of a new connection."""
+        visitor.known()  # nobody logs in here: connections of the web have a limit of their own
+        protocol = self()
+        assert isinstance(protocol, _Protocol)
+        protocol.visitor = visitor
+        return protocol
+
     def __call__(self) -> web.RequestHandler:
         return _Protocol(
             self,
@@ -199,7 +214,13 @@ class _Server(web.Server):
 class _Protocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ()
+    __slots__ = ("visitor",)
+
+    visitor: Visitor
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.visitor.gone()
+        super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(self._manager, _Server)

@@ -9,12 +9,22 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol, TypeVar
 
+from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Later, drive
 from quietwire.server.timers import Timers
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import Policy
 
 T = TypeVar("T")
+
+
+COMPUTING_AT_MOST = 128
+"""Jobs for the threads at once, running or waiting. A PLAIN login or a new password is one, of some 50 ms at the usual
+100,000 iterations: who is further back than six seconds had better be told so. SCRAM logins need no thread."""
+
+
+class Busy(QuietwireError):
+    """Too much waits for a thread. A login is answered with temporary-auth-failure."""
 
 
 class Flushes(Protocol):
@@ -42,6 +52,8 @@ class Shell:
         self.timers = Timers(time.monotonic, self._rearm)
         self._alarm: asyncio.TimerHandle | None = None
         self._pending: list[Flushes] = []
+        self.computing = 0
+        """Jobs that a thread has or that wait for one."""
         # PBKDF2 lets go of the interpreter lock: one worker leaves the other core to the loop.
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="compute")
 
@@ -89,16 +101,24 @@ class Shell:
             self.loop.call_soon_threadsafe(action)
 
     def compute(self, work: Callable[[], T]) -> Later[T]:
-        """Runs something slow in a thread."""
+        """Runs something slow in a thread. Fails with Busy when too much waits for one already."""
         later: Later[T] = Later()
+        if self.computing >= COMPUTING_AT_MOST:
+            later.fail(Busy("too much is being computed; try again in some seconds"))
+            return later
+        self.computing += 1
+
+        def finish(settle: Callable[[], None]) -> None:
+            self.computing -= 1
+            settle()
 
         def run() -> None:
             try:
                 value = work()
             except BaseException as error:
-                self.post(lambda error=error: later.fail(error))  # type: ignore[misc]
+                self.post(lambda error=error: finish(lambda: later.fail(error)))  # type: ignore[misc]
             else:
-                self.post(lambda: later.resolve(value))
+                self.post(lambda: finish(lambda: later.resolve(value)))
 
         self._pool.submit(run)
         return later

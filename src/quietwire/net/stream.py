@@ -8,9 +8,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from quietwire.net.doors import Visitor
 from quietwire.net.shell import Shell
 from quietwire.net.tls import channel_bindings, peer_domains
 from quietwire.server.links import Link, Stream
+from quietwire.shaping.bucket import Meter, Rates
 from quietwire.shaping.outbox import Outbox
 
 OUTBOX_BYTES = 8 << 20
@@ -18,7 +20,13 @@ OUTBOX_BYTES = 8 << 20
 pile up is not reading (DESIGN §4)."""
 CLOSE_SECONDS = 5.0
 """For the last bytes to leave; then the connection is cut."""
+SLICE = 64 << 10
+"""Bytes between two looks at the clock, where the rates are not tighter than that."""
+PAUSE_SECONDS = 0.002
+"""Shorter waits are no waits: the timer costs more."""
 EMPTY: Mapping[str, bytes] = {}
+_BY_STREAM, _BY_RATE = 1, 2
+"""Why nothing is read."""
 
 Accept = Callable[[Link], Stream]
 
@@ -27,9 +35,9 @@ class Connection(asyncio.Protocol):
     """Implements `links.Link` on a transport; `accept` makes the stream that it belongs to."""
 
     __slots__ = (
-        "_accept", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_out", "_outbox", "_paused",
-        "_server_name", "_server_side", "_shell",
-        "_stream", "_tls_pending", "_transport", "_unwritten", "secure",
+        "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_heard", "_held",
+        "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_slice", "_stream",
+        "_tls_pending", "_transport", "_unwritten", "_visitor", "secure",
     )  # fmt: skip
 
     def __init__(
@@ -41,9 +49,12 @@ class Connection(asyncio.Protocol):
         certificate: bytes = b"",
         server_side: bool = True,
         server_name: str | None = None,
+        rates: Rates = Rates(),  # noqa: B008 - frozen
+        visitor: Visitor | None = None,
     ) -> None:
         """`context`: for STARTTLS, None where TLS is up from the first byte. `certificate`: our own, DER, for
-        tls-server-end-point. `server_name`: for SNI where we are the client."""
+        tls-server-end-point. `server_name`: for SNI where we are the client. `rates`: what the peer may send, by
+        traffic shaping: it is not read from while it is over them. `visitor`: its place at the doors."""
         self._shell = shell
         self._accept = accept
         self._context = context
@@ -56,7 +67,13 @@ class Connection(asyncio.Protocol):
         self._out = self._outbox.parts
         """The outbox's parts, which the hot path appends to."""
         self._closing = False
-        self._paused = False
+        self._held = 0
+        self._rates = rates
+        self._meter: Meter | None = None
+        self._visitor = visitor
+        self._slice = self._allowance = 0
+        """Bytes until the next look at visitor and rates; 0, each time, until the peer is known."""
+        self._heard = 0
         self._tls_pending = False
         self._unwritten = False
         self._deadline: asyncio.TimerHandle | None = None
@@ -83,6 +100,33 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._tls_pending and self._stream is not None:
             self._stream.received(data)
+            self._allowance -= len(data)
+            if self._allowance < 0:
+                self._measure()
+
+    def _measure(self) -> None:
+        """Has the peer logged in meanwhile, and is it too fast?"""
+        stream, visitor = self._stream, self._visitor
+        size, self._slice, self._allowance = self._slice - self._allowance, 0, 0
+        if stream is None:
+            return
+        if visitor is not None:
+            if not getattr(stream, "known", True):
+                return  # what strangers may send is counted by the stream
+            visitor.known()
+        rates = self._rates
+        if rates.unlimited:
+            self._slice = self._allowance = 1 << 62
+            return
+        if self._meter is None:
+            self._meter = Meter(rates, self._shell.loop.time)
+        heard = getattr(stream, "heard", 0)
+        wait = self._meter.spend(size, heard - self._heard)
+        self._heard = heard
+        self._slice = self._allowance = portion(rates)
+        if wait > PAUSE_SECONDS and not self._held & _BY_RATE:
+            self._hold(_BY_RATE)
+            self._shell.loop.call_later(wait, self._let_go, _BY_RATE)
 
     def eof_received(self) -> bool:
         return False
@@ -92,6 +136,8 @@ class Connection(asyncio.Protocol):
             self._deadline.cancel()
         self._transport = None
         self._out.clear()
+        if self._visitor is not None:
+            self._visitor.gone()
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.lost()
@@ -191,19 +237,41 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def pause(self) -> None:
-        if not self._paused and self._transport is not None and not self._closing:
-            self._paused = True
-            self._transport.pause_reading()
+        self._hold(_BY_STREAM)
 
     def resume(self) -> None:
-        if self._paused and self._transport is not None and not self._closing:
-            self._paused = False
+        self._let_go(_BY_STREAM)
+
+    def _hold(self, why: int) -> None:
+        if self._transport is None or self._closing:
+            return
+        if not self._held:
+            self._transport.pause_reading()
+        self._held |= why
+
+    def _let_go(self, why: int) -> None:
+        if not self._held & why:
+            return
+        self._held &= ~why
+        if not self._held and self._transport is not None and not self._closing:
             with contextlib.suppress(RuntimeError):
                 self._transport.resume_reading()
 
     def backlog(self) -> int:
         buffered = self._transport.get_write_buffer_size() if self._transport is not None else 0
         return buffered + sum(map(len, self._out))
+
+
+def portion(rates: Rates) -> int:
+    """Bytes that may be read before the next look: an eighth of a burst at most, and no more stanzas than a burst even
+    if each is as short as a stanza can be."""
+    seconds = rates.burst_seconds
+    sizes = [SLICE]
+    if rates.bytes:
+        sizes.append(int(rates.bytes * seconds / 8))
+    if rates.stanzas:
+        sizes.append(int(rates.stanzas * seconds * 10))
+    return min(sizes)
 
 
 def _consume(task: asyncio.Task[None]) -> None:

@@ -27,7 +27,7 @@ class ClientStream:
 
     __slots__ = (
         "_busy", "_closing", "_gone", "_host", "_inbox", "_negotiation", "_parser", "_securing", "_timer",
-        "account", "bound", "link", "open",
+        "account", "bound", "heard", "link", "open",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
@@ -36,6 +36,8 @@ class ClientStream:
         self._parser = StreamParser(host.settings.limits)
         self.open = False
         self.account: JID | None = None
+        self.heard = 0
+        """First-level children so far: what the rate of a stream is measured by."""
         self._closing = False
         self._gone = False
         self._busy = False
@@ -50,6 +52,11 @@ class ClientStream:
     @property
     def closing(self) -> bool:
         return self._closing or self._gone
+
+    @property
+    def known(self) -> bool:
+        """Somebody has logged in."""
+        return self.account is not None
 
     @property
     def suspended(self) -> bool:
@@ -226,6 +233,10 @@ class ClientStream:
         self._securing = True
         self.link.start_tls()
 
+    def extend(self, seconds: float) -> None:
+        self._cancel_timer()
+        self._timer = self._host.timers.after(seconds, self._too_slow)
+
     def begin(self, bound: Bound) -> None:
         self.bound = bound
         self._negotiation = None
@@ -258,6 +269,7 @@ class ClientStream:
             self.link.resume()
 
     def _child(self, child: Child) -> None:
+        self.heard += 1
         bound = self.bound
         if bound is None:
             if self._negotiation is not None:

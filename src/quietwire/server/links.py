@@ -54,7 +54,10 @@ class Link(Protocol):
 
 
 class Stream(Protocol):
-    """What a connection tells its stream."""
+    """What a connection tells its stream.
+
+    A stream may have two attributes that its connection looks at: `known`, whether the peer has proved who it is
+    (without it: it has), and `heard`, how many first-level children have come (without it: they are not counted)."""
 
     def received(self, data: bytes) -> None: ...
 
