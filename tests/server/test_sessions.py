@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from quietwire.core import ns
+from quietwire.core.jid import parse_jid
 from quietwire.core.later import Later
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
 from quietwire.server.module import Context, IqGet, Module
 from quietwire.server.modules import discover
-from quietwire.testing.playbook import Client, Playbook, nothing
+from quietwire.testing.playbook import Client, Playbook, closed, nothing
 
 SM = f"xmlns='{ns.SM}'"
 HELLO = "<message to='bob@a.example' type='chat' id='1'><body>hello</body></message>"
@@ -237,3 +238,36 @@ def test_a_queue_that_overflows_ends_its_session_once() -> None:
         play.pass_time(0.2)
         got += messages(again)
     assert [body.split()[0] for body in got] == [str(number) for number in range(30)]
+
+
+def test_a_new_password_ends_what_the_old_one_opened() -> None:
+    play = Playbook(accounts=["alice", "bob"])
+    phone, desk, bob = play.client("alice/phone"), play.client("alice/desk"), play.client("bob/desk")
+    away = play.client("alice/away")
+    away >> "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+    away.take()
+    away.cut()
+    admin = play.server.admin
+    keep = parse_jid("alice@a.example/desk")
+    play.run(admin.set_password("alice", "other", keep))
+    play.settle()
+    phone << "<stream:error _='...'><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+    phone << closed
+    for client in (desk, bob):
+        client << nothing
+    assert list(play.server.accounts.loaded[parse_jid("alice@a.example")].sessions) == ["desk"]
+    play.run(admin.set_password("alice", "third"))
+    play.settle()
+    desk << "<stream:error _='...'><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+    desk << closed
+    assert parse_jid("alice@a.example") not in play.server.accounts.loaded
+
+
+def test_one_session_is_ended() -> None:
+    play = Playbook(accounts=["alice"])
+    phone, desk = play.client("alice/phone"), play.client("alice/desk")
+    play.server.router.end_sessions(parse_jid("alice@a.example/phone"), condition="not-authorized")
+    phone << "<stream:error _='...'><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+    phone << closed
+    desk << nothing
+    play.server.router.end_sessions(parse_jid("bob@a.example"))

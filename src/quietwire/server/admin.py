@@ -28,6 +28,8 @@ class Admin:
     randomness: Callable[[int], bytes]
     compute: Callable[[Callable[[], bytes | None]], Later[bytes | None]]
     changed: Callable[[JID], Awaitable[None]]
+    reset: Callable[[JID, JID | None], None] = lambda bare, keep: None
+    """The account's password was changed: its sessions end, but `keep`."""
 
     def _jid(self, name: str) -> JID:
         """`name` is a localpart or a bare JID of this domain."""
@@ -61,15 +63,18 @@ class Admin:
             await self.changed(jid)
         return len(made)
 
-    async def set_password(self, name: str, password: str) -> JID:
-        """An administrator's reset: the account's secret cannot be unwrapped without the old password, so a new one is
-        made. Nothing is sealed under it yet (see docs/threat-model.md)."""
+    async def set_password(self, name: str, password: str, keep: JID | None = None) -> JID:
+        """A new password: the account's sessions and tokens end, but the session `keep` (a full JID).
+
+        The account's secret cannot be unwrapped without the old password, so a new one is made. Nothing is sealed under
+        it yet (see docs/threat-model.md)."""
         jid = self._jid(name)
         if await self._record(jid) is None:
             raise AdminError(f"{jid} does not exist: `quietwire account add` makes it")
         await self._set(jid, password, 0)
         await self._durable()
         await self.changed(jid)
+        self.reset(jid, keep)
         return jid
 
     async def delete(self, name: str) -> JID:

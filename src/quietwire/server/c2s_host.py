@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
 
 from quietwire.core.errors import StreamError
 from quietwire.core.jid import JID
-from quietwire.core.stanza import Nonza, Stanza
+from quietwire.core.stanza import Iq, Nonza, Stanza
 from quietwire.server.bound import Bound
 from quietwire.server.links import Link
 from quietwire.server.login import Gate
@@ -53,6 +53,10 @@ class Carrier(Protocol):
         """Takes up what came meanwhile. May only be called after `suspend`."""
         ...
 
+    def extend(self, seconds: float) -> None:
+        """From now the client has that long to log in and bind."""
+        ...
+
     def begin(self, bound: Bound) -> None:
         """Negotiation is over: from now on the stream carries that session."""
         ...
@@ -84,8 +88,12 @@ class Host(Protocol):
     timers: Timers
     randomness: Callable[[int], bytes]
 
-    def features(self) -> bytes:
-        """Stream features that modules add after login, serialised."""
+    def features(self, *, before_login: bool = False) -> bytes:
+        """Stream features that modules add after login, or before it, serialised."""
+        ...
+
+    def preauth(self, iq: Iq, memory: dict[str, Any]) -> Coroutine[Any, Any, Iq | None] | None:
+        """The answer to a request before login; None if no module has one."""
         ...
 
     async def bind(self, account: JID, resource: str, stream: Carrier, link: Link) -> Bound:

@@ -36,6 +36,11 @@ class Login:
         self._attempts = 0
         self._exchange: Exchange | None = None
 
+    @property
+    def under_way(self) -> bool:
+        """An exchange has begun and is not over."""
+        return self._exchange is not None
+
     def hear(self, child: Child) -> None:
         """One element before login. Raises StreamError."""
         link = self._stream.link

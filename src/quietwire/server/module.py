@@ -70,6 +70,12 @@ class Services(Protocol):
         """Broadcasts the session's presence once more, because a `PresenceStamp` has something new to say."""
         ...
 
+    def end_sessions(self, jid: JID, *, keep: JID | None = None, condition: str = "reset") -> None:
+        """Ends a local session (full JID) or all sessions of an account (bare JID) but `keep`, those that wait for
+        resumption among them. Their streams are closed with that stream error: ``reset`` where the credentials have
+        changed, ``not-authorized`` where access is withdrawn."""
+        ...
+
     def spawn(self, work: Awaitable[None]) -> None:
         """Runs a coroutine that answers nobody, for instance a presence probe to an account that is away."""
         ...
@@ -94,6 +100,8 @@ class Context:
     """The ports that the module named in `needs`: "store", "spool", "randomness" (n -> n bytes), "timers", "modules"
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
     (`server.publishing.Publisher`), "web" (URL of the web port, no slash at its end; '' where there is none)."""
+    memory: dict[str, Any] | None = None
+    """For `PreauthIq`: what a module holds for the stream, under the module's name. None elsewhere."""
 
 
 IqHandler = Callable[[Context, Iq], Awaitable[Iq | None]]
@@ -118,6 +126,19 @@ class IqSet:
     tag: str
     handler: IqHandler
     absent: str = "service-unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class PreauthIq:
+    """Answers a request on a stream that has TLS and where nobody has logged in yet: registration (XEP-0077, XEP-0445).
+
+    `context.session` and `context.account` are None, `iq.from_` is None; `context.memory` lasts as long as the
+    connection does. The first result (not error) gives the connection `settings.registration_seconds` instead of
+    `unauthenticated_seconds`; no connection gets more than `settings.preauth_requests` answers."""
+
+    type: Literal["get", "set"]
+    tag: str
+    handler: IqHandler
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,10 +245,12 @@ class NonzaHook:
 
 @dataclass(frozen=True, slots=True)
 class StreamFeature:
-    """An element of the stream features offered after authentication."""
+    """An element of the stream features offered after authentication, or before it."""
 
     make: Callable[[tuple[Module, ...]], Element]
     """Is given the active modules; called once, at the start."""
+    before_login: bool = False
+    """Offered with TLS to somebody who has not logged in, and not afterwards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +271,7 @@ class Setting:
 Handler = (
     IqGet
     | IqSet
+    | PreauthIq
     | MessageHook
     | PresenceHook
     | SessionHook

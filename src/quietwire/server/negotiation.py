@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
 from quietwire.core import ns
 from quietwire.core.errors import QuietwireError, StanzaError, StreamError
 from quietwire.core.framing import StreamOpen
@@ -14,6 +17,8 @@ from quietwire.server.bound import Bound
 from quietwire.server.c2s_host import Carrier, Host
 from quietwire.server.c2s_sm import failed
 
+T = TypeVar("T")
+
 _TLS = f"{{{ns.TLS}}}"
 _ERROR = f"{{{ns.STREAMS}}}error"
 _BIND = f"{{{ns.BIND}}}bind"
@@ -22,13 +27,19 @@ _BIND = f"{{{ns.BIND}}}bind"
 class Negotiation:
     """Let go of once the stream carries a session."""
 
-    __slots__ = ("_host", "_login", "_received", "_stream")
+    __slots__ = ("_answered", "_host", "_login", "_memory", "_patient", "_received", "_stream")
 
     def __init__(self, host: Host, stream: Carrier) -> None:
         self._host = host
         self._stream = stream
         self._login = c2s_sasl.Login(host, stream)
         self._received = 0
+        self._answered = 0
+        """Requests before login."""
+        self._patient = False
+        """The client has got `registration_seconds`."""
+        self._memory: dict[str, Any] = {}
+        """What modules hold for this stream (`module.PreauthIq`)."""
 
     def weigh(self, size: int) -> bool:
         """So many more bytes came; False if they are too many for somebody who has not logged in."""
@@ -41,23 +52,24 @@ class Negotiation:
         if header.content != ns.CLIENT:
             raise StreamError("invalid-namespace")
         to = header.attributes.get("to", "")
-        if to:
-            try:
-                ours = JID.parse(to) == self._host.settings.domain
-            except JIDError:
-                ours = False
-            if not ours:
-                raise StreamError("host-unknown")
+        if to and not self._is_ours(to):
+            raise StreamError("host-unknown")
         if not _version_known(header.attributes.get("version", "")):
             raise StreamError("unsupported-version")
         return to
+
+    def _is_ours(self, to: str) -> bool:
+        try:
+            return JID.parse(to) == self._host.settings.domain
+        except JIDError:
+            return False
 
     def features(self) -> bytes:
         link = self._stream.link
         if not link.secure:
             offered = f"<starttls xmlns='{ns.TLS}'><required/></starttls>".encode()
         elif self._stream.account is None:
-            offered = c2s_sasl.offer(self._host, link.bindings).encode()
+            offered = c2s_sasl.offer(self._host, link.bindings).encode() + self._host.features(before_login=True)
         else:
             offered = f"<bind xmlns='{ns.BIND}'/><sm xmlns='{ns.SM}'/>".encode() + self._host.features()
         return b"<stream:features>" + offered + b"</stream:features>"
@@ -77,10 +89,55 @@ class Negotiation:
         elif not stream.open:
             # Sent along with what ended the last stream: it belongs to none.
             raise StreamError("bad-format", "a stream header first")
-        elif stream.account is None:
-            self._login.hear(child)
-        else:
+        elif stream.account is not None:
             self._bind_or_resume(stream.account, child)
+        elif isinstance(child, Iq) and child.type in ("get", "set") and not self._login.under_way:
+            self._answer(child)
+        else:
+            self._login.hear(child)
+
+    # -- before login -----------------------------------------------------------------------------------------------
+
+    def _answer(self, iq: Iq) -> None:
+        to = iq.attributes.get("to", "")
+        work = self._host.preauth(iq, self._memory) if not to or self._is_ours(to) else None
+        if work is None:
+            raise StreamError("not-authorized")
+        self._answered += 1
+        if self._answered > self._host.settings.preauth_requests:
+            work.close()
+            raise StreamError("policy-violation", "too many requests before login")
+        self._serve(iq, work, self._answered_with)
+
+    def _answered_with(self, reply: Iq | None) -> None:
+        if reply is None or self._stream.closing:
+            return
+        self._stream.link.put(reply.to_bytes())
+        if reply.type == "result" and not self._patient:
+            self._patient = True
+            self._stream.extend(self._host.settings.registration_seconds)
+
+    def _serve(self, iq: Iq, work: Coroutine[Any, Any, T], done: Callable[[T], None]) -> None:
+        """Runs `work`; the stream waits while it is suspended. `done` gets what comes of it, the client an error."""
+        suspended = False
+
+        def ended(outcome: T | None, error: BaseException | None) -> None:
+            if error is None:
+                done(outcome)  # type: ignore[arg-type]
+            else:
+                if not isinstance(error, QuietwireError):
+                    self._host.fault(error)
+                if not self._stream.closing:
+                    told = error if isinstance(error, StanzaError) else StanzaError("internal-server-error")
+                    self._stream.link.put(iq.error(told).to_bytes())
+            if suspended:
+                self._stream.go_on()
+
+        if not drive(work, ended):
+            suspended = True
+            self._stream.suspend()
+
+    # -- after login ------------------------------------------------------------------------------------------------
 
     def _bind_or_resume(self, account: JID, child: Child) -> None:
         if child.kind == c2s_sm.RESUME:
@@ -96,27 +153,17 @@ class Negotiation:
 
     def _bind(self, account: JID, iq: Iq) -> None:
         host, stream = self._host, self._stream
-        link = stream.link
         resource = iq.payload.findtext(f"{{{ns.BIND}}}resource") or ""
 
-        def done(bound: Bound | None, error: BaseException | None) -> None:
-            if isinstance(error, StanzaError):
-                link.put(iq.error(error).to_bytes())
-            elif error is not None:
-                if not isinstance(error, QuietwireError):
-                    host.fault(error)
-                link.put(iq.error("internal-server-error").to_bytes())
-            elif bound is not None and stream.closing:
+        def done(bound: Bound) -> None:
+            if stream.closing:
                 host.end(bound)
-            elif bound is not None:
-                stream.begin(bound)
-                jid = build(f"{{{ns.BIND}}}jid", text=bound.session.jid.text)
-                link.put(iq.result(build(_BIND, None, jid)).to_bytes())
-            if stream.suspended:
-                stream.go_on()
+                return
+            stream.begin(bound)
+            jid = build(f"{{{ns.BIND}}}jid", text=bound.session.jid.text)
+            stream.link.put(iq.result(build(_BIND, None, jid)).to_bytes())
 
-        if not drive(host.bind(account, resource, stream, link), done):
-            stream.suspend()
+        self._serve(iq, host.bind(account, resource, stream, stream.link), done)
 
     def _resume(self, account: JID, child: Child) -> None:
         stream = self._stream

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from quietwire.core.errors import QuietwireError, StanzaError
@@ -27,6 +27,7 @@ from quietwire.server.module import (
     NodeHook,
     Opening,
     PresenceHook,
+    PreauthIq,
     PresenceStamp,
     SessionHook,
     Stage,
@@ -82,6 +83,9 @@ class Router:
         self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
         self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
+        self._preauth: dict[tuple[str, str], tuple[IqHandler, Context]] = {}
+        self.ending: Callable[[Session, str], None] = lambda session, condition: None
+        """Ends a session with that stream error."""
 
     def install(
         self, modules: Sequence[Module], ports: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
@@ -104,6 +108,8 @@ class Router:
                         staged.append((stage, hook, context))
                     case PresenceHook(direction, presence_hook):
                         self._presence[direction].append((presence_hook, context))
+                    case PreauthIq(kind, tag, serve):
+                        self._preauth[kind, tag] = serve, context
                     case SessionHook(event, session_hook):
                         self._session[event].append((session_hook, context))
                     case AccountHook("erased", erased_hook):
@@ -206,6 +212,12 @@ class Router:
     def spawn(self, work: Awaitable[None]) -> None:
         async def run() -> None:
             await work
+
+    def end_sessions(self, jid: JID, *, keep: JID | None = None, condition: str = "reset") -> None:
+        account = self.accounts.loaded.get(jid.bare)
+        for session in list(account.sessions.values()) if account is not None else ():
+            if session.jid != keep and (not jid.resource or session.jid == jid):
+                self.ending(session, condition)
 
         def done(_: None, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, QuietwireError):
@@ -347,6 +359,22 @@ class Router:
             hosted, base = self.hosted[target.domain]
             if kind in _QUIET_TYPES:
                 asked = self._asked.get(iq.id)
+    # -- before login ---------------------------------------------------------------------------------------------
+
+    def preauth(self, iq: Iq, memory: dict[str, Any]) -> Coroutine[Any, Any, Iq | None] | None:
+        """The answer to a request of somebody who has not logged in; None if no module has one."""
+        found = self._preauth.get((iq.type, iq.names[0])) if len(iq.names) == 1 else None
+        if found is None:
+            return None
+        handler, base = found
+        context = self.context(base, None, None)
+        context.memory = memory
+
+        async def run() -> Iq | None:
+            return await handler(context, iq)
+
+        return run()
+
                 if asked is not None and iq.from_ is not None and asked[0] in (iq.from_, iq.from_.bare):
                     self._answer(iq.id, iq)
                 else:

@@ -5,8 +5,9 @@ Everything it needs from outside is handed in as `Ports`; the shell feeds it con
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from quietwire.core import ns, xml
 from quietwire.core.errors import QuietwireError, StanzaError, StreamError
@@ -81,6 +82,7 @@ class Server:
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
+        self.router.ending = self._end_session
         self.modules = tuple(modules)
         self.admin = Admin(
             domain=settings.domain,
@@ -89,6 +91,7 @@ class Server:
             randomness=ports.randomness,
             compute=ports.compute,
             changed=self._changed,
+            reset=self._reset,
         )
         self.router.install(
             modules,
@@ -104,12 +107,15 @@ class Server:
             },
             settings.modules,
         )
-        self._features = b"".join(
-            xml.serialise(handler.make(self.modules), ns.CLIENT)
-            for module in modules
-            for handler in module.handlers
-            if isinstance(handler, StreamFeature)
-        )
+        self._features = {
+            before_login: b"".join(
+                xml.serialise(handler.make(self.modules), ns.CLIENT)
+                for module in modules
+                for handler in module.handlers
+                if isinstance(handler, StreamFeature) and handler.before_login == before_login
+            )
+            for before_login in (False, True)
+        }
         self._nonzas = {
             handler.tag: handler.hook
             for module in modules
@@ -147,8 +153,11 @@ class Server:
     def closed(self, stream: Carrier) -> None:
         self._streams.discard(stream)
 
-    def features(self) -> bytes:
-        return self._features
+    def features(self, *, before_login: bool = False) -> bytes:
+        return self._features[before_login]
+
+    def preauth(self, iq: Iq, memory: dict[str, Any]) -> Coroutine[Any, Any, Iq | None] | None:
+        return self.router.preauth(iq, memory)
 
     def note(self, event: str, **facts: str) -> None:
         self.ports.note(event, **facts)
@@ -284,6 +293,20 @@ class Server:
             self._return(session, data, entry)
         self.accounts.release(account)
 
+    def _end_session(self, session: Session, condition: str) -> None:
+        bound = self._bounds.get(session)
+        if bound is None:
+            return
+        carrier = self._carriers.get(id(bound))
+        bound.resume_id = ""
+        if carrier is not None:
+            carrier.fail(StreamError(condition))
+        self.end(bound)
+
+    def _reset(self, bare: JID, keep: JID | None) -> None:
+        """The account has other credentials: what was opened with the former ones ends."""
+        self.router.end_sessions(bare, keep=keep)
+
     def _return(self, session: Session, data: bytes, entry: Entry | None) -> None:
         """Nobody confirmed this delivery: another device gets it, or it waits in the spool (XEP-0198 §8)."""
         if entry is not None:
@@ -342,16 +365,8 @@ class Server:
 
         async def work() -> None:
             await self.accounts.changed(bare)
-            account = self.accounts.loaded.get(bare)
-            if account is not None and not self.accounts.exists(bare):
-                for session in list(account.sessions.values()):
-                    bound = self._bounds[session]
-                    carrier = self._carriers.get(id(bound))
-                    bound.resume_id = ""
-                    if carrier is not None:
-                        carrier.fail(StreamError("not-authorized"))
-                    self.end(bound)
             if not self.accounts.exists(bare):
+                self.router.end_sessions(bare, condition="not-authorized")
                 self.router.erased(bare)
 
         def finished(_: None, error: BaseException | None) -> None:

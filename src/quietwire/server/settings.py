@@ -22,6 +22,10 @@ class Settings:
     """Time to log in: a phone on a bad network needs ten."""
     login_attempts: int = 3
     """On one connection (RFC 6120 §6.4.5 asks for at least 2)."""
+    preauth_requests: int = 12
+    """Answered on one connection before login: a token, a form, a few names that are taken (XEP-0077)."""
+    registration_seconds: float = 300.0
+    """Time to log in for somebody who was answered before login: people think of a name and a password meanwhile."""
     resume_seconds: float = 300.0
     """How long a session waits for its client (XEP-0198 §5)."""
     sessions_per_account: int = 32

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, parse_jid
-from quietwire.core.later import Later
+from quietwire.core.later import Later, drive
 from quietwire.core.stanza import Iq, Message, Presence, Stanza, from_tree
 from quietwire.core.xml import parse
 from quietwire.server import blocks
@@ -149,6 +149,9 @@ class Assembly:
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
+        self.router.ending = self._end
+        self.endings: list[tuple[str, str]] = []
+        """Sessions that a module has ended: (full JID, condition)."""
         self.router.remote = self.remote.append
         ports = {
             "store": self.store,
@@ -160,6 +163,29 @@ class Assembly:
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
         self.router.spawn(self.router.open())
+
+    def _end(self, session: Session, condition: str) -> None:
+        self.endings.append((session.jid.text, condition))
+        Client(self, session, Inbox()).leave()
+
+    def preauth(self, text: str, memory: dict[str, Any]) -> Iq | None:
+        """The answer to a request before login; `memory` is the stream's."""
+        request = stanza(text)
+        assert isinstance(request, Iq)
+        work = self.router.preauth(request, memory)
+        if work is None:
+            return None
+        answers: list[Iq | None] = []
+
+        def done(reply: Iq | None, error: BaseException | None) -> None:
+            if isinstance(error, StanzaError):
+                reply = request.error(error)
+            elif error is not None:
+                raise error
+            answers.append(reply)
+
+        drive(work, done)
+        return answers[0] if answers else None
 
     def add(self, bare: str, *contacts: Contact) -> JID:
         """Makes an account whose stored roster has `contacts`."""

@@ -159,6 +159,9 @@ class House(Services):
             return None
         return self.loaded.get(bare) or Account(bare, self.stored(bare))
 
+    def end_sessions(self, jid: JID, *, keep: JID | None = None, condition: str = "reset") -> None:
+        raise NotImplementedError("sessions of this house end by themselves")
+
     def presence_again(self, session: Session) -> None:
         self.presence.repeat(session)
 
