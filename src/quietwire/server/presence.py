@@ -27,6 +27,9 @@ MAX_WAITING: Final = 256
 """Subscription stanzas that wait while one account is read from the store, some milliseconds. What exceeds it is
 dropped: a flood, and an honest request in it is repeated at its sender's next login (§3.1.2)."""
 
+_UNSTAMPED: Final = "presence"
+"""Key in a session's memory: its presence as the client sent it."""
+
 PRIORITY: Final = f"{{{ns.CLIENT}}}priority"
 _BYTE = re.compile(r"[+-]?[0-9]{1,3}")
 
@@ -76,7 +79,7 @@ class PresenceRouter:
         elif to is not None:
             self._directed(session, presence.addressed(to=to, from_=session.jid))
         elif kind == "":
-            self._available(session, self._stamp(session, presence.addressed(to=None, from_=session.jid)))
+            self._available(session, presence.addressed(to=None, from_=session.jid))
         elif kind == "unavailable":
             self._unavailable(session, presence.addressed(to=None, from_=session.jid))
 
@@ -110,7 +113,8 @@ class PresenceRouter:
         initial = session.presence is None
         could = not initial and session.priority >= 0
         alone = initial and not account.available()
-        session.presence, session.priority = presence, priority
+        presence = self._stamped(session, presence)
+        session.priority = priority
         self._broadcast(account, presence)
         self._tell(account.available(), presence, account.jid)
         if initial:
@@ -126,9 +130,18 @@ class PresenceRouter:
         """Broadcasts the session's presence once more: what the server adds to it has changed."""
         if session.presence is not None:
             account = session.account
-            presence = session.presence = self._stamp(session, session.presence)
+            presence = self._stamped(session, session.memory.pop(_UNSTAMPED, session.presence))
             self._broadcast(account, presence)
             self._tell(account.available(), presence, account.jid)
+
+    def _stamped(self, session: Session, presence: Presence) -> Presence:
+        """Takes it as the session's presence; what the client said is kept where modules added something."""
+        stamped = session.presence = self._stamp(session, presence)
+        if stamped is not presence:
+            session.memory[_UNSTAMPED] = presence
+        else:
+            session.memory.pop(_UNSTAMPED, None)
+        return stamped
 
     def _unavailable(self, session: Session, presence: Presence) -> None:
         account = session.account

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from itertools import count
 
 from quietwire.core.jid import JID, parse_jid
@@ -140,6 +140,11 @@ class House(Services):
             self.presence.inbound(stanza, to, self.loaded.get(to.bare))
         else:
             self.answers.append(stanza)
+
+    def fan_out(self, stanza: Stanza, recipients: Iterable[JID]) -> list[JID]:
+        for to in recipients:
+            self.send(stanza.addressed(to=to, from_=stanza.from_))
+        return []
 
     def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
         raise NotImplementedError("nobody answers in this house")
