@@ -97,7 +97,8 @@ class Context:
     """Seconds since the epoch."""
     services: Services
     ports: Mapping[str, Any]
-    """The ports that the module named in `needs`: "store", "spool", "randomness" (n -> n bytes), "timers", "modules"
+    """The ports that the module named in `needs`: "store", "spool", "archive" (`server.archive.Archive`),
+    "randomness" (n -> n bytes), "timers", "modules"
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
     (`server.publishing.Publisher`), "web" (URL of the web port, no slash at its end; '' where there is none)."""
     memory: dict[str, Any] | None = None

@@ -18,6 +18,7 @@ from quietwire.seal.credentials import Credentials
 from quietwire.server.account import Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.admin import Admin
+from quietwire.server.archive import Archive
 from quietwire.server.bound import Bound
 from quietwire.server.c2s import ClientStream
 from quietwire.server.c2s_host import Carrier
@@ -93,6 +94,7 @@ class Server:
             changed=self._changed,
             reset=self._reset,
         )
+        self.archive = Archive(settings.domain.domain, ports.storage.store, ports.randomness, self.router.spawn)
         self.router.install(
             modules,
             {
@@ -101,6 +103,7 @@ class Server:
                 "randomness": ports.randomness,
                 "timers": ports.timers,
                 "modules": self.modules,
+                "archive": self.archive,
                 "admin": self.admin,
                 "web": ports.web,
                 "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
@@ -132,6 +135,7 @@ class Server:
     async def open(self) -> None:
         """Reads what must be known before the first stream."""
         await self.accounts.open()
+        await self.archive.open()
         await self.router.open()
 
     def federate(self, send: Callable[[Stanza], Ticket]) -> None:

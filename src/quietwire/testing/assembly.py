@@ -11,6 +11,7 @@ A fault of a module is raised where it happens.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import count
 from typing import Any, NoReturn
@@ -24,6 +25,7 @@ from quietwire.core.xml import parse
 from quietwire.server import blocks
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
+from quietwire.server.archive import Archive
 from quietwire.server.blocks import Blocks
 from quietwire.server.module import Module
 from quietwire.server.presence import PresenceRouter
@@ -153,15 +155,23 @@ class Assembly:
         self.endings: list[tuple[str, str]] = []
         """Sessions that a module has ended: (full JID, condition)."""
         self.router.remote = self.remote.append
+        self.archive = Archive(
+            domain,
+            self.store,
+            lambda size: hashlib.shake_256(next(numbers).to_bytes(8, "big")).digest(size),
+            self.router.spawn,
+        )
         ports = {
             "store": self.store,
             "spool": self.storage.spool,
             "randomness": lambda size: next(numbers).to_bytes(size, "big"),
             "timers": self.timers,
             "modules": tuple(modules),
+            "archive": self.archive,
             "pep": Publisher(self.store, self.router, self.router.node_changed),
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
+        self.router.spawn(self.archive.open())
         self.router.spawn(self.router.open())
 
     def _end(self, session: Session, condition: str) -> None:
