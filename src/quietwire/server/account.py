@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Presence, Stanza
+from quietwire.server.blocks import Blocks
 from quietwire.server.roster import Roster
 from quietwire.store.ports import Entry
 
@@ -48,13 +49,14 @@ class Session:
 class Account:
     """`jid` is the bare JID; `sessions` by resource, those that wait for resumption among them."""
 
-    __slots__ = ("jid", "memory", "owner", "roster", "sessions")
+    __slots__ = ("blocks", "jid", "memory", "owner", "roster", "sessions")
 
-    def __init__(self, jid: JID, roster: Roster) -> None:
+    def __init__(self, jid: JID, roster: Roster, blocks: Blocks | None = None) -> None:
         self.jid = jid
         self.owner = jid.text.encode()
         """The owner bytes of everything the account keeps in the store."""
         self.roster = roster
+        self.blocks = Blocks(jid) if blocks is None else blocks
         self.sessions: dict[str, Session] = {}
         self.memory: dict[str, Any] = {}
         """What a module holds for the account while it is in memory, under the module's name."""

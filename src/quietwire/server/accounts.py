@@ -8,7 +8,9 @@ from collections.abc import Callable
 from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID
 from quietwire.core.later import Later
+from quietwire.server import blocks
 from quietwire.server.account import Account
+from quietwire.server.blocks import Blocks
 from quietwire.server.roster import Roster
 from quietwire.store.ports import Store
 
@@ -77,7 +79,9 @@ class Accounts:
         if pending is None:
             pending = self._loading[bare] = Later()
             try:
-                found = Account(bare, Roster.from_rows(await self._store.scan("roster", bare.text.encode())))
+                owner = bare.text.encode()
+                contacts, blocked = self._store.scan("roster", owner), self._store.scan(blocks.TABLE, owner)
+                found = Account(bare, Roster.from_rows(await contacts), Blocks(bare, await blocked))
             except BaseException as error:
                 del self._loading[bare]
                 pending.fail(error)

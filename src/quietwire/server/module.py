@@ -261,6 +261,14 @@ class Every:
 
 
 @dataclass(frozen=True, slots=True)
+class Reload:
+    """The module's settings can change while the server runs: the hook is given its `[modules.NAME]` table anew, as
+    `Module.state` was, and brings `context.state` up to date. Without one they take effect at the next start."""
+
+    hook: Callable[[Context, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Setting:
     """A key of the configuration's `[modules.NAME]` table."""
 
@@ -286,6 +294,7 @@ Handler = (
     | NonzaHook
     | StreamFeature
     | Every
+    | Reload
     | Setting
 )
 

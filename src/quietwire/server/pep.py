@@ -37,6 +37,8 @@ def may_read(account: Account, node: Node, asker: JID) -> bool:
     bare = asker.bare
     if bare == account.jid:
         return True
+    if account.blocks and account.blocks.covers(asker):
+        return False
     affiliation = node.affiliations.get(bare)
     if affiliation == "outcast":
         return False

@@ -15,6 +15,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Presence
 from quietwire.server.account import Account, Session
+from quietwire.server.blocks import blocked
 from quietwire.server.contacts import Contacts
 from quietwire.server.module import Services
 from quietwire.server.subscriptions import KINDS
@@ -70,7 +71,11 @@ class PresenceRouter:
         bad-request (unknown type, bad priority, subscription without `to`), not-allowed (probe), policy-violation (too
         many directed presences), resource-constraint (roster full)."""
         kind, to = presence.type, presence.to
-        if kind in KINDS:
+        blocks = session.account.blocks
+        if blocks and to is not None and blocks.covers(to):
+            if kind != "error":
+                raise blocked()
+        elif kind in KINDS:
             self._subscription(session.account, presence)
         elif kind == "probe":
             raise StanzaError("not-allowed")  # the server probes for its clients (§4.3)
@@ -152,6 +157,8 @@ class PresenceRouter:
             self._tell(account.available(), presence, account.jid)
         directed, session.directed = session.directed, set()
         for jid in directed:
+            if account.blocks and account.blocks.covers(jid):
+                continue  # told when it was blocked
             contact = account.roster.get(jid.bare)
             if not was_available or contact is None or not contact.sees_user:
                 self._services.send(presence.addressed(to=jid, from_=session.jid))
@@ -160,9 +167,11 @@ class PresenceRouter:
 
     def _broadcast(self, account: Account, presence: Presence) -> None:
         """To every contact that sees the user (§4.2.2)."""
-        send = self._services.send
+        send, blocks = self._services.send, account.blocks
         # A copy, since an answer may come back at once and change the roster.
         for jid in [contact.jid for contact in account.roster if contact.sees_user]:
+            if blocks and blocks.covers(jid):
+                continue
             send(presence.addressed(to=jid, from_=presence.from_))
 
     def _probe_contacts(self, session: Session, alone: bool) -> None:
@@ -171,6 +180,8 @@ class PresenceRouter:
         account = session.account
         for contact in list(account.roster):
             jid = contact.jid
+            if account.blocks and account.blocks.covers(jid):
+                continue
             local = jid.domain == self._domain
             if contact.seen_by_user:
                 if not local:
@@ -185,9 +196,12 @@ class PresenceRouter:
     def _answer_probe(self, account: Account, asker: JID, session: Session) -> None:
         """A local user's probe: the presence of all sessions of `account`, without a stanza for the question."""
         contact = account.roster.get(asker)
-        if contact is not None and contact.sees_user:
+        if contact is not None and contact.sees_user and not (account.blocks and account.blocks.covers(session.jid)):
+            blocks = session.account.blocks
             for other in account.available():
                 assert other.presence is not None
+                if blocks and blocks.covers(other.jid):
+                    continue
                 session.send(other.presence.addressed(to=session.jid, from_=other.jid))
 
     # -- to local accounts ----------------------------------------------------------------------------------------
@@ -200,10 +214,14 @@ class PresenceRouter:
         if sender is None or not to.local:
             return
         if kind in KINDS:
-            if sender.bare != to.bare:
+            if sender.bare != to.bare and not (
+                account is not None and account.blocks and account.blocks.covers(sender)
+            ):
                 self._queue(presence.addressed(to=to.bare, from_=sender.bare), account)
         elif account is None:
             return  # away: nobody is available, so that probes get silence as well
+        elif account.blocks and account.blocks.covers(sender):
+            return
         elif kind == "probe":
             self._probed(account, to, sender)
         elif kind == "error":
@@ -234,7 +252,10 @@ class PresenceRouter:
             account = await self._services.load(bare)
             account = self._services.account(bare) or account  # it may have logged in meanwhile
             while waiting and account is not None:  # what is applied may bring more for the same account
-                self._contacts.inbound(account, waiting.popleft())
+                presence = waiting.popleft()
+                assert presence.from_ is not None
+                if not (account.blocks and account.blocks.covers(presence.from_)):
+                    self._contacts.inbound(account, presence)
         finally:
             del self._waiting[bare]
 

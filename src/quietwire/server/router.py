@@ -12,6 +12,7 @@ from quietwire.core.stanza import Iq, Message, Presence, Stanza
 from quietwire.core.xml import escape
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
+from quietwire.server.blocks import blocked
 from quietwire.server.module import (
     AccountHook,
     Context,
@@ -26,9 +27,10 @@ from quietwire.server.module import (
     Module,
     NodeHook,
     Opening,
-    PresenceHook,
     PreauthIq,
+    PresenceHook,
     PresenceStamp,
+    Reload,
     SessionHook,
     Stage,
 )
@@ -76,21 +78,25 @@ class Router:
         }
         self._loading: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
         self._opening: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
+        self._reload: dict[str, tuple[Callable[[Context, Mapping[str, Any]], None], Context]] = {}
         self.hosted: dict[str, tuple[Hosted, Context]] = {}
         """Domains below ours, by their whole name."""
         self.http: list[tuple[HttpRoute, Context]] = []
         self._nodes: dict[str, list[tuple[Callable[[Context], None], Context]]] = {}
         self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
-        self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
         self._preauth: dict[tuple[str, str], tuple[IqHandler, Context]] = {}
         self.ending: Callable[[Session, str], None] = lambda session, condition: None
         """Ends a session with that stream error."""
+        self._asked: dict[str, tuple[JID, Callable[[Iq | None], None], Timer]] = {}
+        self._refuses = False
+        """Messages of blocked senders are answered with an error, where silence is the rule."""
 
     def install(
         self, modules: Sequence[Module], ports: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """Takes in what the modules register. Called once."""
+        self._refuses = bool(settings.get("blocking", {}).get("refuse", False))
         staged: list[tuple[int, Callable[[Context, Passage], None], Context]] = []
         own = Context(self.domain, None, None, None, 0.0, self, {})
         staged.append((Stage.ROUTE, self._route, own))
@@ -104,12 +110,12 @@ class Router:
                         self._iq["get", tag] = serve, absent, context
                     case IqSet(tag, serve, absent):
                         self._iq["set", tag] = serve, absent, context
+                    case PreauthIq(kind, tag, serve):
+                        self._preauth[kind, tag] = serve, context
                     case MessageHook(stage, hook):
                         staged.append((stage, hook, context))
                     case PresenceHook(direction, presence_hook):
                         self._presence[direction].append((presence_hook, context))
-                    case PreauthIq(kind, tag, serve):
-                        self._preauth[kind, tag] = serve, context
                     case SessionHook(event, session_hook):
                         self._session[event].append((session_hook, context))
                     case AccountHook("erased", erased_hook):
@@ -120,6 +126,8 @@ class Router:
                         self._stamps.append((stamp, context))
                     case Loading(loading_hook):
                         self._loading.append((loading_hook, context))
+                    case Reload(reload_hook):
+                        self._reload[module.name] = reload_hook, context
                     case Opening(opening_hook):
                         self._opening.append((opening_hook, context))
                     case Hosted(label):
@@ -143,6 +151,16 @@ class Router:
         """Before the account's first session."""
         for hook, base in self._loading:
             await hook(self.context(base, account, None))
+
+    @property
+    def reloadable(self) -> frozenset[str]:
+        """The modules whose settings can change now."""
+        return frozenset(self._reload)
+
+    def reload(self, settings: Mapping[str, Mapping[str, Any]]) -> None:
+        """New settings for the modules that take them while the server runs."""
+        for name, (hook, base) in self._reload.items():
+            hook(self.context(base, None, None), settings.get(name, {}))
 
     def ours(self, domain: str) -> bool:
         """Whether stanzas for that domain stay here."""
@@ -176,9 +194,9 @@ class Router:
                 continue
             account = loaded.get(to.bare)
             session = account.sessions.get(to.resource) if account is not None else None
-            if session is None:
+            if account is None or session is None:
                 absent.append(to)
-            else:
+            elif not (account.blocks and stanza.from_ is not None and account.blocks.covers(stanza.from_)):
                 session.outlet.put(head + escape(to.text).encode() + rest, None)
         return absent
 
@@ -209,15 +227,15 @@ class Router:
     async def load(self, bare: JID) -> Account | None:
         return await self.accounts.load(bare)
 
-    def spawn(self, work: Awaitable[None]) -> None:
-        async def run() -> None:
-            await work
-
     def end_sessions(self, jid: JID, *, keep: JID | None = None, condition: str = "reset") -> None:
         account = self.accounts.loaded.get(jid.bare)
         for session in list(account.sessions.values()) if account is not None else ():
             if session.jid != keep and (not jid.resource or session.jid == jid):
                 self.ending(session, condition)
+
+    def spawn(self, work: Awaitable[None]) -> None:
+        async def run() -> None:
+            await work
 
         def done(_: None, error: BaseException | None) -> None:
             if error is not None and not isinstance(error, QuietwireError):
@@ -233,6 +251,10 @@ class Router:
         if to is None:
             assert message.from_ is not None
             to = message.to = message.from_.bare
+        if session is not None and session.account.blocks and session.account.blocks.covers(to):
+            if message.type != "error":
+                session.send(message.error(blocked()))
+            return
         if to.domain in self.hosted:
             hosted, base = self.hosted[to.domain]
             try:
@@ -246,6 +268,10 @@ class Router:
             hooks = self._local
             passage.local = True
             account = passage.account = self.accounts.loaded.get(to.bare)
+            if account is not None and account.blocks and self._shut(account, message):
+                if self._refuses:
+                    self.bounce(message, "service-unavailable")
+                return
             passage.known = account is not None or self.accounts.exists(to.bare)
         now = self.clock()
         try:
@@ -256,6 +282,11 @@ class Router:
                     return
         except StanzaError as error:
             self.bounce(message, error)
+
+    @staticmethod
+    def _shut(account: Account, stanza: Stanza) -> bool:
+        """The account has blocked the sender."""
+        return stanza.from_ is not None and account.blocks.covers(stanza.from_)
 
     def bounce(self, stanza: Stanza, error: StanzaError | str) -> None:
         """Answers with an error, unless the stanza is an answer itself (RFC 6120 §8.3.1)."""
@@ -342,23 +373,6 @@ class Router:
         for hook, base in self._session[event]:
             hook(self.context(base, session.account, session))
 
-    # -- iq ---------------------------------------------------------------------------------------------------------
-
-    def iq(self, session: Session | None, iq: Iq, finished: Callable[[], None] | None = None) -> bool:
-        """Routes or serves one iq. Returns False if its handler is suspended; then `finished` is called later."""
-        to = iq.to
-        if to is None and session is not None:
-            target: JID | None = session.account.jid
-        else:
-            target = to
-        kind = iq.type
-        if target is not None and target.domain != self.domain.domain:
-            if target.domain not in self.hosted:
-                self._away(iq)
-                return True
-            hosted, base = self.hosted[target.domain]
-            if kind in _QUIET_TYPES:
-                asked = self._asked.get(iq.id)
     # -- before login ---------------------------------------------------------------------------------------------
 
     def preauth(self, iq: Iq, memory: dict[str, Any]) -> Coroutine[Any, Any, Iq | None] | None:
@@ -375,6 +389,27 @@ class Router:
 
         return run()
 
+    # -- iq ---------------------------------------------------------------------------------------------------------
+
+    def iq(self, session: Session | None, iq: Iq, finished: Callable[[], None] | None = None) -> bool:
+        """Routes or serves one iq. Returns False if its handler is suspended; then `finished` is called later."""
+        to = iq.to
+        if to is None and session is not None:
+            target: JID | None = session.account.jid
+        else:
+            target = to
+        kind = iq.type
+        if session is not None and session.account.blocks and to is not None and session.account.blocks.covers(to):
+            if kind not in _QUIET_TYPES:
+                session.send(iq.error(blocked()))
+            return True
+        if target is not None and target.domain != self.domain.domain:
+            if target.domain not in self.hosted:
+                self._away(iq)
+                return True
+            hosted, base = self.hosted[target.domain]
+            if kind in _QUIET_TYPES:
+                asked = self._asked.get(iq.id)
                 if asked is not None and iq.from_ is not None and asked[0] in (iq.from_, iq.from_.bare):
                     self._answer(iq.id, iq)
                 else:
@@ -402,13 +437,13 @@ class Router:
         elif target is not None and target.resource:
             account = self.accounts.loaded.get(target.bare)
             session = account.sessions.get(target.resource) if account else None
-            if session is not None:
+            if session is not None and not (session.account.blocks and self._shut(session.account, iq)):
                 session.send(iq)
 
     def _forward(self, iq: Iq, target: JID) -> None:
         account = self.accounts.loaded.get(target.bare)
         session = account.sessions.get(target.resource) if account else None
-        if session is None:
+        if session is None or (session.account.blocks and self._shut(session.account, iq)):
             self.bounce(iq, "service-unavailable")
         else:
             session.send(iq)
@@ -435,7 +470,7 @@ class Router:
             account: Account | None = None
             if absent is not None and target is not None and target.local:
                 account = await self.accounts.load(target)
-                if account is None:
+                if account is None or (account.blocks and self._shut(account, iq)):
                     return iq.error(absent)
             return await handler(self.context(base, account, session), iq)
 

@@ -14,11 +14,12 @@ from typing import Any
 
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
+from quietwire.core.jid import parse_jid
 from quietwire.core.later import Later
 from quietwire.core.stanza import Message, Presence
-from quietwire.core.xml import escape
+from quietwire.core.xml import escape, parse
 from quietwire.server.account import Account, Session
-from quietwire.server.module import Context, Keeps, MessageHook, Module, PresenceHook, Setting, Stage, Xep
+from quietwire.server.module import Context, Keeps, MessageHook, Module, PresenceHook, Reload, Setting, Stage, Xep
 from quietwire.server.pipeline import Passage
 from quietwire.server.timers import Timers
 from quietwire.store.ports import Entry, StorageError
@@ -153,6 +154,9 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
             entry = old.popleft()
             if entry.confirmed or entry.holders:
                 continue
+            if account.blocks and _shut(account, entry):
+                context.ports["spool"].confirm(entry)  # came while the account was away and its list unread
+                continue
             data = _delayed(entry.value, context.domain.text)
             # Who asked may be gone again; another one that came meanwhile takes its place.
             receivers = [session if session in receivers else receivers[0]]
@@ -166,6 +170,12 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
             receiver.outlet.put(data, entry)
         size += len(data)
         sent.append(entry)
+
+
+def _shut(account: Account, entry: Entry) -> bool:
+    """The account has blocked who sent it."""
+    sender = parse(entry.value[_STAMP:], ns.CLIENT).get("from")
+    return sender is not None and account.blocks.covers(parse_jid(sender))
 
 
 def _pause(timers: Timers) -> Later[None]:
@@ -182,6 +192,11 @@ def _delayed(value: bytes, domain: str) -> bytes:
     return value[_STAMP : value.rindex(b"</")] + delay.encode()
 
 
+def on_reload(context: Context, settings: Mapping[str, Any]) -> None:
+    fresh = make_state(settings)
+    context.state.stanzas, context.state.size = fresh.stanzas, fresh.size
+
+
 MODULE = Module(
     name="offline",
     xep=Xep(160, "1.0.1"),
@@ -191,6 +206,7 @@ MODULE = Module(
         PresenceHook("out", on_presence),
         Setting("stanzas", 2_000, "offline messages of one account"),
         Setting("bytes", 16 << 20, "bytes of offline messages of one account"),
+        Reload(on_reload),
     ),
     keeps=(
         Keeps(
