@@ -8,7 +8,7 @@ bytes are right in a ``jabber:client`` and in a ``jabber:server`` stream.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Self
 from xml.etree.ElementTree import Element
 
@@ -133,6 +133,17 @@ class Stanza(Child):
         copy.names = (*self.names, *(child.tag for child in children))
         return copy
 
+    def without(self, unwanted: Callable[[Element], bool]) -> Self:
+        """The same stanza without those children; itself if there are none."""
+        kept = [child for child in self.tree if not unwanted(child)]
+        if len(kept) == len(self.tree):
+            return self
+        copy = self.addressed(to=self.to, from_=self.from_)
+        copy._raw = b""
+        copy.inner = b"".join(serialise(child, ns.CLIENT) for child in kept)
+        copy.names = tuple(child.tag for child in kept)
+        return copy
+
     def start(self) -> str:
         """The start tag without its last character."""
         attributes = self.attributes
@@ -209,6 +220,15 @@ class Iq(Stanza):
     def result(self, *children: Element) -> Iq:
         """The result for this request, sender and addressee exchanged."""
         return Iq.make(to=self.from_, from_=self.to, type="result", id=self.id, children=children)
+
+
+def appended(data: bytes, child: bytes) -> bytes:
+    """The bytes of a stanza with a child, itself as bytes, put before its end tag, in which white space may stand."""
+    end = data.rfind(b"</")
+    if end < 0:  # <message .../>
+        kind = data[1 : min(at for at in (data.find(b" "), data.find(b"/")) if at > 0)]
+        return b"%b>%b</%b>" % (data[:-2], child, kind)
+    return data[:end] + child + data[end:]
 
 
 STANZAS: dict[str, type[Stanza]] = {"message": Message, "presence": Presence, "iq": Iq}
