@@ -81,3 +81,38 @@ def test_an_item_shows_all_but_the_pending_request(contact: Contact, item: str) 
 def test_who_sees_whom(subscription: str, sees_user: bool, seen_by_user: bool) -> None:
     contact = Contact(BOB, subscription=subscription)  # type: ignore[arg-type]
     assert (contact.sees_user, contact.seen_by_user) == (sees_user, seen_by_user)
+
+
+def test_a_version_is_the_same_for_the_same_items_in_any_order() -> None:
+    one = Roster([Contact(BOB, name="Bob"), Contact(parse_jid("carol@c.example"))])
+    other = Roster([Contact(parse_jid("carol@c.example")), Contact(BOB, name="Bob")])
+    assert one.version == other.version
+    assert len(one.version) == 32
+    assert Roster().version == "0" * 32
+
+
+def test_a_version_follows_every_change_that_shows() -> None:
+    bob = Contact(BOB)
+    roster = Roster([bob])
+    seen = [roster.version]
+
+    def change(**fields: object) -> None:
+        for name, value in fields.items():
+            setattr(bob, name, value)
+        roster.changed(bob)
+        seen.append(roster.version)
+
+    change(name="Bob")
+    change(groups=("F",))
+    change(subscription="to")
+    change(ask=True)
+    change(approved=True)
+    change(listed=False)
+    assert len(set(seen)) == len(seen)
+    assert seen[-1] == Roster().version, "what is no item does not count"
+    change(listed=True)
+    assert roster.version == Roster([Contact(BOB, "Bob", ("F",), "to", True, approved=True)]).version
+    change(pending_in=b"<presence/>")
+    assert seen[-1] == seen[-2], "a request without an answer does not show"
+    roster.drop(bob)
+    assert (roster.version, len(roster)) == (Roster().version, 0)

@@ -42,7 +42,7 @@ class Contacts:
         if contact is None or not contact.listed:
             raise StanzaError("item-not-found")
         sees, asked = contact.sees_user, contact.pending_in is not None
-        del account.roster.contacts[jid]
+        account.roster.drop(contact)
         self.store.delete(TABLE, account.owner, encode(contact)[0])
         self._push(account, build(ITEM, {"jid": jid.text, "subscription": "remove"}))
         if sees:
@@ -124,18 +124,18 @@ class Contacts:
         key, value = encode(contact)
         if contact.listed or contact.pending_in is not None:
             self.store.put(TABLE, account.owner, key, value)
+            account.roster.changed(contact)
         else:
-            del account.roster.contacts[contact.jid]
+            account.roster.drop(contact)
             self.store.delete(TABLE, account.owner, key)
 
     def _push(self, account: Account, item: Element) -> None:
         """To every interested session (§2.1.6). Nobody waits for their answers."""
-        query = build(QUERY, None, item)
         push: Iq | None = None
         for session in list(account.sessions.values()):  # a full outbox ends a session
             if session.interested:
                 count = session.memory[_PUSHES] = session.memory.get(_PUSHES, 0) + 1
-                push = push or Iq.make(type="set", children=(query,))
+                push = push or Iq.make(type="set", children=(build(QUERY, {"ver": account.roster.version}, item),))
                 one = push.addressed(to=session.jid, from_=None)
                 one.attributes = {**push.attributes, "id": f"push{count}"}
                 session.send(one)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from quietwire.core import ns
@@ -61,6 +62,8 @@ class Contact:
     """The user approved a request before it came (§3.4)."""
     listed: bool = True
     """It is an item of the roster. Not so for a stranger's request (§3.1.3): that one is never shown as an item."""
+    counted: int = field(default=0, compare=False, repr=False)
+    """What it contributes to the roster's version."""
 
     @property
     def sees_user(self) -> bool:
@@ -83,14 +86,22 @@ class Contact:
             attributes["approved"] = "true"
         return build(ITEM, attributes, *(build(GROUP, text=group) for group in self.groups))
 
+    def digest(self) -> int:
+        """Of what the item shows; 0 where it is none."""
+        if not self.listed:
+            return 0
+        shown = (self.jid.text, self.name, sorted(self.groups), self.subscription, self.ask, self.approved)
+        return int.from_bytes(hashlib.blake2b(repr(shown).encode(), digest_size=16).digest())
+
 
 class Roster:
-    """The contacts of one account, by bare JID. Whoever changes one stores it (`server.presence`)."""
+    """The contacts of one account, by bare JID. Whoever changes one stores it (`server.contacts`)."""
 
-    __slots__ = ("contacts",)
+    __slots__ = ("_sum", "contacts")
 
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         self.contacts: dict[JID, Contact] = {contact.jid: contact for contact in contacts}
+        self._sum: int | None = None
 
     @classmethod
     def from_rows(cls, rows: Rows) -> Roster:
@@ -106,6 +117,30 @@ class Roster:
     def get(self, jid: JID) -> Contact | None:
         """The contact of that bare JID."""
         return self.contacts.get(jid)
+
+    @property
+    def version(self) -> str:
+        """The same for the same items, whatever happened in between: a history is not kept (§2.6). The sum of the
+        items' digests, so that a change costs what one item costs and not what the roster does."""
+        if self._sum is None:
+            self._sum = 0
+            for contact in self:
+                contact.counted = 0
+                self.changed(contact)
+        return f"{self._sum % (1 << 128):032x}"
+
+    def changed(self, contact: Contact) -> None:
+        """To be called after each change of what the contact's item shows."""
+        if self._sum is not None:
+            digest = contact.digest()
+            self._sum += digest - contact.counted
+            contact.counted = digest
+
+    def drop(self, contact: Contact) -> None:
+        """Takes the contact out."""
+        del self.contacts[contact.jid]
+        if self._sum is not None:
+            self._sum -= contact.counted
 
     def items(self) -> list[Contact]:
         """What a roster get shows."""

@@ -7,7 +7,7 @@ from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import drive
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, parse
-from quietwire.server.module import Context, IqGet, IqSet
+from quietwire.server.module import Context, IqGet, IqSet, StreamFeature
 from quietwire.server.modules.rfc6121_roster import MODULE
 from quietwire.server.roster import MAX_GROUP, MAX_GROUPS, MAX_NAME, Contact
 from quietwire.testing.services import Client, House
@@ -67,17 +67,37 @@ def test_a_get_shows_the_items_and_makes_the_session_interested() -> None:
     stranger = Contact(parse_jid("dave@d.example"), pending_in=b"<presence/>", listed=False)
     world = World(Contact(BOB, name="Bob", groups=("F",), subscription="to"), stranger)
     item = "<item jid='bob@b.example' subscription='to' name='Bob'><group>F</group></item>"
-    assert world.ask("get") == result(f"<query xmlns='jabber:iq:roster'>{item}</query>")
+    version = world.alice.session.account.roster.version
+    assert world.ask("get") == result(f"<query xmlns='jabber:iq:roster' ver='{version}'>{item}</query>")
     assert world.alice.session.interested
 
 
 def test_an_empty_roster_is_an_empty_query() -> None:
-    assert World().ask("get") == result("<query xmlns='jabber:iq:roster'/>")
+    assert World().ask("get") == result(f"<query xmlns='jabber:iq:roster' ver='{'0' * 32}'/>")
+
+
+def test_who_has_this_version_gets_no_items_and_still_pushes() -> None:
+    world = World(Contact(BOB))
+    version = world.alice.session.account.roster.version
+    query = build("{jabber:iq:roster}query", {"ver": version})
+    assert world.answer("get", query, None, world.alice) == result()
+    assert world.alice.session.interested
+    assert world.ask("set", "<item jid='dave@d.example'/>") == result()
+    [push] = world.alice.take()
+    assert f"ver='{world.alice.session.account.roster.version}'" in push
+    assert version not in push
+
+
+@pytest.mark.parametrize("ver", ["", "0" * 32])
+def test_who_has_another_version_gets_the_whole_roster(ver: str) -> None:
+    world = World(Contact(BOB))
+    query = build("{jabber:iq:roster}query", {"ver": ver})
+    assert "<item jid='bob@b.example'" in world.answer("get", query, None, world.alice)
 
 
 def test_ones_own_bare_address_may_be_named() -> None:
     world = World()
-    assert world.ask("get", to=ALICE) == result("<query xmlns='jabber:iq:roster'/>", " from='alice@a.example'")
+    assert world.ask("get", to=ALICE).startswith("<iq from='alice@a.example' to='alice@a.example/phone' type='result'")
 
 
 @pytest.mark.parametrize("type", ["get", "set"])
@@ -87,7 +107,7 @@ def test_no_other_roster_may_be_touched(type: str, to: str) -> None:
     world.house.log_in("carol@a.example/x")
     with pytest.raises(StanzaError) as caught:
         world.ask(type, "<item jid='bob@b.example'/>", parse_jid(to))
-    assert caught.value.condition == "service-unavailable"
+    assert caught.value.condition == {"get": "service-unavailable", "set": "forbidden"}[type]
     assert not world.alice.session.interested
     assert len(world.house.stored(parse_jid("carol@a.example"))) == 0
 
@@ -98,7 +118,12 @@ def test_other_servers_get_nothing(type: str) -> None:
     query = build("{jabber:iq:roster}query")
     with pytest.raises(StanzaError) as caught:
         world.answer(type, query, ALICE, None)
-    assert caught.value.condition == "service-unavailable"
+    assert caught.value.condition == {"get": "service-unavailable", "set": "forbidden"}[type]
+
+
+def test_an_account_that_is_not_there_is_refused_in_the_same_words() -> None:
+    absent = {type(handler): handler.absent for handler in MODULE.handlers if isinstance(handler, IqGet | IqSet)}
+    assert absent == {IqGet: "service-unavailable", IqSet: "forbidden"}
 
 
 def test_a_set_adds_an_item_and_believes_nothing_of_its_state() -> None:
@@ -175,6 +200,6 @@ def test_the_longest_item_is_taken() -> None:
 
 
 def test_what_it_declares() -> None:
-    assert {type(handler) for handler in MODULE.handlers} == {IqGet, IqSet}
+    assert {type(handler) for handler in MODULE.handlers} == {IqGet, IqSet, StreamFeature}
     assert MODULE.needs == ("store",)
     assert [keeps.table for keeps in MODULE.keeps] == ["roster"]

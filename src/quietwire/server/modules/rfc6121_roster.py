@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, JIDError, parse_jid
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
 from quietwire.server.account import Session
 from quietwire.server.contacts import Contacts
-from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module
+from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, StreamFeature
 from quietwire.server.roster import GROUP, ITEM, MAX_GROUP, MAX_GROUPS, MAX_NAME, MAX_TEXT, QUERY
 
+VERSIONING: Final = "urn:xmpp:features:rosterver"
 
-def _owner(context: Context, iq: Iq) -> Session:
+
+def _owner(context: Context, iq: Iq, refusal: str) -> Session:
     """The session, if it asks for its own roster. Others' are refused as they are where there is no such account."""
     session = context.session
     if session is None or iq.to not in (None, session.account.jid):
-        raise StanzaError("service-unavailable")
+        raise StanzaError(refusal)
     return session
 
 
 async def on_get(context: Context, iq: Iq) -> Iq:
-    session = _owner(context, iq)
+    session = _owner(context, iq, "service-unavailable")
     session.interested = True
-    items = (contact.item() for contact in session.account.roster.items())
-    return iq.result(build(QUERY, None, *items))
+    roster = session.account.roster
+    version = roster.version
+    if iq.payload.get("ver") == version:
+        return iq.result()  # it has this roster already (§2.6.3)
+    return iq.result(build(QUERY, {"ver": version}, *(contact.item() for contact in roster.items())))
 
 
 async def on_set(context: Context, iq: Iq) -> Iq:
-    account = _owner(context, iq).account
+    account = _owner(context, iq, "forbidden").account  # §2.3.3
     query = iq.payload
     if len(query) != 1 or query[0].tag != ITEM:
         raise StanzaError("bad-request", "one item")
@@ -43,6 +50,11 @@ async def on_set(context: Context, iq: Iq) -> Iq:
         # Whatever else the item says of subscription, ask and approval is the server's to know (§2.1.2).
         contacts.set_item(account, jid, *_texts(item))
     return iq.result()
+
+
+def feature(modules: object) -> Element:
+    """Roster versioning (§2.6.1)."""
+    return build(f"{{{VERSIONING}}}ver")
 
 
 def _contact(item: Element) -> JID:
@@ -73,7 +85,7 @@ MODULE = Module(
     name="roster",
     xep=None,
     features=(),
-    handlers=(IqGet(QUERY, on_get), IqSet(QUERY, on_set)),
+    handlers=(IqGet(QUERY, on_get), IqSet(QUERY, on_set, absent="forbidden"), StreamFeature(feature)),
     keeps=(
         Keeps(
             "contacts, their names and groups, who sees whom, requests without an answer", "roster", False, "removed"
