@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from quietwire.cli import compose as compose_module
-from quietwire.cli.account import administrate
+from quietwire.cli.commands import administrate
 from quietwire.cli.compose import Composition, compose, read_server_key
 from quietwire.cli.config import Config, load
 from quietwire.cli.logs import Log
 from quietwire.cli.quickstart import prepare
+from quietwire.cli.serve import take_commands
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.server.http import Request, Response
 from quietwire.server.module import Context, HttpRoute, Module
@@ -33,6 +34,7 @@ def running(config: Config, use: Callable[[Composition], Awaitable[Any]]) -> Any
 
     async def main() -> Any:
         composition = await compose(config, Log("error", io.StringIO()))
+        await take_commands(composition)
         try:
             return await use(composition)
         finally:
@@ -99,6 +101,7 @@ def test_a_port_in_use_is_named(config: Config) -> None:
 
 def test_a_certificate_that_is_missing_is_named_before_anything_is_made(config: Config) -> None:
     config.tls.certificate.unlink()
+    config.server_key.unlink()
 
     async def main() -> None:
         await compose(config, Log("error", io.StringIO()))
@@ -122,6 +125,7 @@ def test_a_server_key_of_another_length_is_refused(config: Config) -> None:
 
 
 def test_a_server_key_that_cannot_be_read(config: Config) -> None:
+    config.server_key.unlink()
     config.server_key.mkdir()
     with pytest.raises(ConfigError, match="server_key: cannot be read: Is a directory"):
         read_server_key(config)

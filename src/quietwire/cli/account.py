@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import sys
 from pathlib import Path
-from typing import Any
 
 import typer
 
-from quietwire.cli.compose import administer, make_admin, open_storage
-from quietwire.cli.config import Config, load, unreadable
-from quietwire.cli.logs import Log
+from quietwire.cli.commands import administrate
+from quietwire.cli.config import load, unreadable
 from quietwire.core.errors import ConfigError, QuietwireError
-from quietwire.core.jid import JID
-from quietwire.net.control import ask_control
-from quietwire.net.shell import Shell, driven
 from quietwire.seal.passphrase import make_passphrase
 
 CONFIG = typer.Option(Path("quietwire.toml"), "--config", "-c", help="The configuration file.")
@@ -24,29 +18,6 @@ PASSWORD_STDIN = typer.Option(False, "--password-stdin", help="Read the password
 _IMPORT_LINE = "one `name password` a line"
 MINIMUM = 4096
 """RFC 7677 §4."""
-
-
-def administrate(config: Config, command: str, **arguments: Any) -> Any:
-    """Carries out one command, wherever the database is open."""
-    return asyncio.run(_administrate(config, command, arguments))
-
-
-async def _administrate(config: Config, command: str, arguments: dict[str, Any]) -> Any:
-    try:
-        return await ask_control(config.data / "control.sock", command, arguments)
-    except OSError:
-        pass  # no server is running: the lock of the data directory is free
-    shell = Shell(asyncio.get_running_loop(), workers=2)
-    storage = open_storage(config, shell, Log("error"))
-
-    async def changed(bare: JID) -> None:
-        return None
-
-    try:
-        return await driven(administer(make_admin(config, storage, shell, changed), command, arguments))
-    finally:
-        storage.close()
-        shell.close()
 
 
 def new_password(from_stdin: bool) -> tuple[str, bool]:

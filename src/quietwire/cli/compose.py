@@ -5,25 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from quietwire.cli.config import Config
 from quietwire.cli.logs import Log
 from quietwire.cli.padding import padding_in_force
-from quietwire.core.errors import ConfigError, QuietwireError
-from quietwire.core.jid import JID
-from quietwire.net.control import open_control
-from quietwire.net.daemon import Daemon, Listener
+from quietwire.core.errors import ConfigError
+from quietwire.net.daemon import Daemon, Listener, descriptors
 from quietwire.net.dial import Dialler
+from quietwire.net.doors import RESERVED, Doors
 from quietwire.net.http import Handler, Web
 from quietwire.net.resolver import Override, Resolver
 from quietwire.net.shell import Shell, driven
 from quietwire.net.stream import Accept
 from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context, web_context
-from quietwire.server.admin import Admin
 from quietwire.server.federation import Federation
 from quietwire.server.module import Context, HttpRoute
 from quietwire.server.modules import discover
@@ -51,14 +49,20 @@ class Composition:
     incoming: Incoming
     daemon: Daemon
     web: Web
+    dialler: Dialler
     shell: Shell
-    control: asyncio.AbstractServer
+    config: Config
+    """What is in force: `reload.py` replaces it."""
+    log: Log
     ports: dict[str, int]
     """Where it listens, by the keys of `[listen]`."""
+    control: asyncio.AbstractServer | None = None
+    started: float = field(default_factory=time.monotonic)
 
     async def stop(self) -> None:
         """Listeners, streams, commit, close (DESIGN §4). Raises StorageError if the disk refuses what was accepted."""
-        self.control.close()
+        if self.control is not None:
+            self.control.close()
         self.web.close()
         try:
             await self.daemon.stop(
@@ -109,24 +113,35 @@ def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
     )
 
 
-async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composition:
-    """Builds the server and opens its ports. Raises ConfigError."""
-    policy = Policy(Profile(config.links.profile), config.links.block)
-    shell = Shell(asyncio.get_running_loop(), policy=policy, tls_pads=padding_in_force(os.environ) == policy.block)
-    certificate = own_certificate(config.tls.certificate)
-    contexts = {
-        "c2s": client_context(config.tls.certificate, config.tls.key),
-        "web": web_context(config.tls.certificate, config.tls.key),
-        "s2s": server_listen_context(config.tls.certificate, config.tls.key, config.tls.authority),
-        "dial": server_dial_context(config.tls.certificate, config.tls.key, config.tls.authority),
-    }
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """What the files of `[tls]` make: our certificate, DER, and a context for each kind of link."""
+
+    certificate: bytes
+    contexts: dict[str, ssl.SSLContext]
+
+
+def read_tls(config: Config) -> Tls:
+    """Raises ConfigError."""
+    tls = config.tls
+    return Tls(
+        own_certificate(tls.certificate),
+        {
+            "c2s": client_context(tls.certificate, tls.key),
+            "web": web_context(tls.certificate, tls.key),
+            "s2s": server_listen_context(tls.certificate, tls.key, tls.authority),
+            "dial": server_dial_context(tls.certificate, tls.key, tls.authority),
+        },
+    )
+
+
+async def open_server(config: Config, shell: Shell, log: Log) -> Server:
+    """The server on its storage, without any port: what commands work on while none runs. Raises ConfigError."""
     server_key = read_server_key(config)
-    storage = open_storage(config, shell, log)
-    settings = config.settings()
     server = Server(
-        settings,
+        config.settings(),
         Ports(
-            storage=storage,
+            storage=open_storage(config, shell, log),
             clock=time.time,
             timers=shell.timers,
             randomness=secrets.token_bytes,
@@ -139,9 +154,21 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         discover(),
     )
     await driven(server.open())
+    return server
+
+
+async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composition:
+    """Builds the server and opens its ports. Raises ConfigError."""
+    policy = Policy(Profile(config.links.profile), config.links.block)
+    shell = Shell(asyncio.get_running_loop(), policy=policy, tls_pads=padding_in_force(os.environ) == policy.block)
+    tls = read_tls(config)
+    server = await open_server(config, shell, log)
+    storage = server.ports.storage
+    assert isinstance(storage, SqliteStorage)
+    settings = server.settings
     overrides = {name: Override(o.host, o.port, o.tls == "direct") for name, o in config.federation.override.items()}
     resolver = Resolver(overrides, secrets.token_bytes, server=config.federation.resolver)
-    dialler = Dialler(shell, resolver, contexts["dial"], wrap)
+    dialler = Dialler(shell, resolver, tls.contexts["dial"], wrap, config.rates.servers())
     federation = Federation(
         settings.domain,
         dialler.dial,
@@ -161,7 +188,8 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         note=log.note,
         fault=log.fault,
     )
-    daemon = Daemon(shell)
+    limits = config.limits.doors()
+    daemon = Daemon(shell, Doors(limits, max(descriptors() - RESERVED, limits.strangers // 2)), log.warn)
     clients = wrap("c2s", server.accept)
     peers = wrap("s2s", incoming.accept)
     listen = config.listen
@@ -177,52 +205,20 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     ports = {}
     for key, port, accept, context, direct in wanted:
         if port:
-            listener = Listener(listen.address, port, accept, contexts[context], certificate, direct, key)
+            rates = config.rates.clients() if context == "c2s" else config.rates.servers()
+            listener = Listener(
+                listen.address, port, accept, tls.contexts[context], tls.certificate, direct, key, rates
+            )
             ports[key] = await daemon.listen(listener)
     web = Web(shell, log.fault, daemon)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))
     if listen.https:
-        ports["https"] = await web.listen(listen.address, listen.https, contexts["web"], "https")
+        ports["https"] = await web.listen(listen.address, listen.https, tls.contexts["web"], "https")
     if listen.http:
         ports["http"] = await web.listen("127.0.0.1", listen.http, None, "http")
-    control = await open_control(config.data / "control.sock", _commands(server))
-    return Composition(server, storage, federation, incoming, daemon, web, shell, control, ports)
+    return Composition(server, storage, federation, incoming, daemon, web, dialler, shell, config, log, ports)
 
 
 def _handler(server: Server, route: HttpRoute, base: Context) -> Handler:
     return lambda request: route.handler(server.router.context(base, None, None), request)
-
-
-def make_admin(config: Config, storage: SqliteStorage, shell: Shell, changed: Callable[[JID], Any]) -> Admin:
-    return Admin(
-        domain=JID.parse(config.domain),
-        storage=storage,
-        iterations=config.login.iterations,
-        randomness=secrets.token_bytes,
-        compute=shell.compute,
-        changed=changed,
-    )
-
-
-def _commands(server: Server) -> Callable[[str, dict[str, Any]], Any]:
-    async def serve(command: str, arguments: dict[str, Any]) -> Any:
-        return await driven(administer(server.admin, command, arguments))
-
-    return serve
-
-
-async def administer(admin: Admin, command: str, arguments: dict[str, Any]) -> Any:
-    """One command of `quietwire account`, the same on a running server and in its absence."""
-    match command:
-        case "account-add":
-            return str(await admin.add(arguments["name"], arguments["password"], arguments.get("iterations", 0)))
-        case "account-import":
-            return await admin.load([(n, p) for n, p in arguments["accounts"]], arguments.get("iterations", 0))
-        case "account-passwd":
-            return str(await admin.set_password(arguments["name"], arguments["password"]))
-        case "account-delete":
-            return str(await admin.delete(arguments["name"]))
-        case "account-list":
-            return await admin.list()
-    raise QuietwireError(f"no such command: {command}")

@@ -15,7 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from quietwire.core.errors import ConfigError
 from quietwire.core.framing import Limits
 from quietwire.core.jid import JID, JIDError
+from quietwire.net import doors
 from quietwire.server.settings import Settings
+from quietwire.shaping.bucket import Rates
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -68,6 +70,29 @@ class LimitsTable(_Table):
     unauthenticated_seconds: Annotated[float, Field(gt=0)] = 30.0
     resume_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     sessions_per_account: Annotated[int, Field(ge=1, le=1000)] = 32
+    strangers: Annotated[int, Field(ge=10, le=100_000)] = 1_000
+    """Connections that have not logged in; further ones wait in the kernel."""
+    strangers_per_network: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Of them, from one IPv4 address or IPv6 /64; further ones are closed."""
+
+    def doors(self) -> doors.Limits:
+        return doors.Limits(self.strangers, self.strangers_per_network)
+
+
+class RatesTable(_Table):
+    """What one stream may send; 0 is no limit. Who is faster is read more slowly."""
+
+    client_bytes: Annotated[float, Field(ge=0)] = 1_000_000.0
+    client_stanzas: Annotated[float, Field(ge=0)] = 2_000.0
+    server_bytes: Annotated[float, Field(ge=0)] = 8_000_000.0
+    server_stanzas: Annotated[float, Field(ge=0)] = 20_000.0
+    burst_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 4.0
+
+    def clients(self) -> Rates:
+        return Rates(self.client_bytes, self.client_stanzas, self.burst_seconds)
+
+    def servers(self) -> Rates:
+        return Rates(self.server_bytes, self.server_stanzas, self.burst_seconds)
 
 
 class Login(_Table):
@@ -120,6 +145,7 @@ class Config(_Table):
     listen: Listen = Listen()
     links: Links = Links()
     limits: LimitsTable = LimitsTable()
+    rates: RatesTable = RatesTable()
     login: Login = Login()
     federation: FederationTable = FederationTable()
     web: WebTable = WebTable()

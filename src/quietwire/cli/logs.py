@@ -33,8 +33,13 @@ class Log:
     """What the server's `note` and `fault` write to: standard error, one line an event."""
 
     def __init__(self, level: str = "info", stream: Any = None) -> None:
+        self._stream = stream or sys.stderr
+        self.set_level(level)
+
+    def set_level(self, level: str) -> None:
+        """From now on."""
         self._logger = structlog.wrap_logger(
-            structlog.PrintLogger(stream or sys.stderr),
+            structlog.PrintLogger(self._stream),
             processors=[
                 structlog.processors.add_log_level,
                 structlog.processors.TimeStamper(fmt="%Y-%m-%dT%H:%M:%SZ", utc=True),
@@ -46,6 +51,10 @@ class Log:
 
     def note(self, event: str, **facts: str) -> None:
         self._logger.info(event, **facts)
+
+    def warn(self, event: str, **facts: str) -> None:
+        """Something that an administrator should look at."""
+        self._logger.warning(event, **facts)
 
     def fault(self, error: BaseException) -> None:
         """A bug. The place is logged, the text is not: it may quote a stanza."""

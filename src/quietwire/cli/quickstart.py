@@ -11,7 +11,7 @@ from pathlib import Path
 import typer
 
 from quietwire.cli import serve
-from quietwire.cli.account import administrate
+from quietwire.cli.commands import administrate
 from quietwire.cli.config import load
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID, JIDError
@@ -130,4 +130,4 @@ def register(app: typer.Typer) -> None:
         typer.echo(instructions(config, name, passphrase))
         if run:
             typer.echo("Running; stop it with Ctrl-C.")
-            serve.run(load(config))
+            serve.run(load(config), path=config)

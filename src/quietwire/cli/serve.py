@@ -6,18 +6,33 @@ import asyncio
 import contextlib
 import gc
 import signal
+import time
+from collections.abc import Awaitable
 from pathlib import Path
+from typing import Any
 
 import typer
 import uvloop
 
-from quietwire.cli.compose import Wrap, compose, plain_wrap
+from quietwire.cli.commands import CONTROL, answers
+from quietwire.cli.compose import Composition, Wrap, compose, plain_wrap
 from quietwire.cli.config import Config, load
 from quietwire.cli.logs import Log
+from quietwire.cli.reload import reload
+from quietwire.cli.status import status
+from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.net.control import open_control
+from quietwire.net.daemon import raise_descriptors
+from quietwire.net.shell import driven
+from quietwire.net.tls import SOON_DAYS, own_expiry
+
+CERTIFICATE_SECONDS = 86_400.0
+"""Between two looks at how long the certificate is good for."""
 
 
-async def serve(config: Config, wrap: Wrap = plain_wrap) -> None:
-    """Runs until SIGTERM or SIGINT."""
+async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = None) -> None:
+    """Runs until SIGTERM or SIGINT. `path`: the file that SIGHUP reads anew."""
+    raise_descriptors()
     log = Log(config.log.level)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -26,6 +41,17 @@ async def serve(config: Config, wrap: Wrap = plain_wrap) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     composition = await compose(config, log, wrap)
+
+    def hang_up() -> None:
+        task = loop.create_task(_quietly(reread(composition, path)))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    tasks: set[asyncio.Task[None]] = set()
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    await take_commands(composition, path)
+    watch_certificate(composition)
+    composition.shell.timers.every(CERTIFICATE_SECONDS, lambda: watch_certificate(composition))
     # What lives since the start is never garbage: the collector need not walk it (DESIGN §10).
     gc.collect()
     gc.freeze()
@@ -40,9 +66,47 @@ async def serve(config: Config, wrap: Wrap = plain_wrap) -> None:
     log.note("stopped")
 
 
-def run(config: Config, wrap: Wrap = plain_wrap) -> None:
+async def take_commands(composition: Composition, path: Path | None = None) -> None:
+    """Opens the control socket."""
+
+    async def told(arguments: dict[str, Any]) -> Any:
+        return await driven(status(composition))
+
+    commands = answers(composition.server, {"reload": lambda _: reread(composition, path), "status": told})
+    composition.control = await open_control(composition.config.data / CONTROL, commands)
+
+
+async def reread(composition: Composition, path: Path | None) -> list[str]:
+    """-> the keys that need a restart. Raises QuietwireError; then the old configuration stays in force."""
+    if path is None:
+        raise QuietwireError("this server was not started from a file")
+    try:
+        waiting = reload(composition, path)
+    except ConfigError as error:
+        composition.log.warn("reload-refused", where=error.key)
+        raise
+    watch_certificate(composition)
+    return waiting
+
+
+async def _quietly(work: Awaitable[object]) -> None:
+    """The log has said it."""
+    with contextlib.suppress(QuietwireError):
+        await work
+
+
+def watch_certificate(composition: Composition) -> None:
+    """A line of log for a certificate that others will refuse, or will soon."""
+    left = (own_expiry(composition.config.tls.certificate) - time.time()) / 86_400
+    if left <= 0:
+        composition.log.warn("certificate-expired")
+    elif left <= SOON_DAYS:
+        composition.log.warn("certificate-expires", count=str(int(left)))
+
+
+def run(config: Config, wrap: Wrap = plain_wrap, path: Path | None = None) -> None:
     with contextlib.suppress(KeyboardInterrupt):
-        uvloop.run(serve(config, wrap))
+        uvloop.run(serve(config, wrap, path))
 
 
 def register(app: typer.Typer) -> None:
@@ -51,4 +115,4 @@ def register(app: typer.Typer) -> None:
         config: Path = typer.Option(Path("quietwire.toml"), "--config", "-c", help="The configuration file."),
     ) -> None:
         """Run the server until SIGTERM."""
-        run(load(config))
+        run(load(config), path=config)

@@ -58,7 +58,8 @@ class Gate:
         self.randomness = randomness
         self.compute = compute
         self._server_key = server_key
-        self._plain = plain
+        self.plain = plain
+        """PLAIN is offered too."""
         self._any_record = Credentials.create("nobody's", domain, 1, randomness=randomness).to_bytes()
 
     def mechanisms(self, secure: bool, bindings: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -66,7 +67,7 @@ class Gate:
         if not secure:
             return ()
         plus = tuple(f"{name}-PLUS" for name in SCRAM) if bindings else ()
-        return (*plus, *SCRAM, *(("PLAIN",) if self._plain else ()))
+        return (*plus, *SCRAM, *(("PLAIN",) if self.plain else ()))
 
     async def verifier(self, username: str, mechanism: str) -> tuple[JID | None, Verifier]:
         """The account and its verifier, or None and a decoy. Both are made for either: time tells, too."""

@@ -138,6 +138,13 @@ class Server:
         await self.archive.open()
         await self.router.open()
 
+    def reload(self, settings: Settings) -> None:
+        """New settings: limits for streams to come, and of the modules that take them now. The domain stays."""
+        self.settings = settings
+        self.admin.iterations = settings.iterations
+        self.gate.plain = settings.plain_login
+        self.router.reload(settings.modules)
+
     def federate(self, send: Callable[[Stanza], Ticket]) -> None:
         """Gives the router its way to other servers."""
 
@@ -201,6 +208,16 @@ class Server:
     def streams(self) -> int:
         """Clients' connections that are still there."""
         return len(self._streams)
+
+    @property
+    def sessions(self) -> int:
+        """Bound resources, those that wait for their client among them."""
+        return len(self._bounds)
+
+    @property
+    def parked(self) -> int:
+        """Sessions without a connection, which wait for resumption."""
+        return sum(bound.waiting is not None for bound in self._bounds.values())
 
     # -- sessions -------------------------------------------------------------------------------------------------
 

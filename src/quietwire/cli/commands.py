@@ -1,0 +1,103 @@
+"""What an administrator asks of a server: the same commands on a running one, over its control socket, and on its
+storage while none runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from quietwire.cli.compose import open_server
+from quietwire.cli.config import Config
+from quietwire.cli.logs import Log
+from quietwire.core.errors import QuietwireError
+from quietwire.net.control import ask_control
+from quietwire.net.shell import Shell, driven
+from quietwire.server.server import Server
+
+Arguments = dict[str, Any]
+Command = Callable[[Server, Arguments], Awaitable[Any]]
+"""Awaits `Later`s; takes and returns what JSON can hold. Raises QuietwireError."""
+
+CONTROL = "control.sock"
+"""In the data directory."""
+
+
+async def _add(server: Server, arguments: Arguments) -> str:
+    return str(await server.admin.add(arguments["name"], arguments["password"], arguments.get("iterations", 0)))
+
+
+async def _import(server: Server, arguments: Arguments) -> int:
+    return await server.admin.load([(n, p) for n, p in arguments["accounts"]], arguments.get("iterations", 0))
+
+
+async def _passwd(server: Server, arguments: Arguments) -> str:
+    return str(await server.admin.set_password(arguments["name"], arguments["password"]))
+
+
+async def _delete(server: Server, arguments: Arguments) -> str:
+    return str(await server.admin.delete(arguments["name"]))
+
+
+async def _list(server: Server, arguments: Arguments) -> list[str]:
+    return await server.admin.list()
+
+
+COMMANDS: dict[str, Command] = {
+    "account-add": _add,
+    "account-import": _import,
+    "account-passwd": _passwd,
+    "account-delete": _delete,
+    "account-list": _list,
+}
+
+
+async def carry_out(server: Server, command: str, arguments: Arguments) -> Any:
+    """Raises QuietwireError for an unknown command and for what cannot be done."""
+    found = COMMANDS.get(command)
+    if found is None:
+        raise QuietwireError(f"no such command: {command}")
+    return await found(server, arguments)
+
+
+def answers(
+    server: Server, own: Mapping[str, Callable[[Arguments], Awaitable[Any]]]
+) -> Callable[[str, Arguments], Awaitable[Any]]:
+    """What the control socket serves. `own`: commands that only a running server has; they await the event loop's
+    futures."""
+
+    async def serve(command: str, arguments: Arguments) -> Any:
+        if command in own:
+            return await own[command](arguments)
+        return await driven(carry_out(server, command, arguments))
+
+    return serve
+
+
+def administrate(config: Config, command: str, **arguments: Any) -> Any:
+    """Carries out one command, wherever the database is open. Raises QuietwireError."""
+    return asyncio.run(_administrate(config, command, arguments))
+
+
+async def _administrate(config: Config, command: str, arguments: Arguments) -> Any:
+    try:
+        return await ask_control(config.data / CONTROL, command, arguments)
+    except OSError:
+        pass  # no server is running: the lock of the data directory is free
+    shell = Shell(asyncio.get_running_loop(), workers=2)
+    try:
+        server = await open_server(config, shell, Log("error"))
+        try:
+            return await driven(carry_out(server, command, arguments))
+        finally:
+            server.ports.storage.close()
+    finally:
+        shell.close()
+
+
+def ask_running(config: Config, command: str, **arguments: Any) -> Any:
+    """The same for what only a running server can tell. Raises QuietwireError where none runs."""
+    try:
+        return asyncio.run(ask_control(config.data / CONTROL, command, arguments))
+    except OSError:
+        raise QuietwireError("no server is running with this configuration") from None
