@@ -12,6 +12,7 @@ from quietwire.net.shell import Shell
 from quietwire.net.stream import Accept, Connection
 from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Failure
+from quietwire.shaping.bucket import Rates
 
 CONNECT_SECONDS = 7.0
 """For TCP and, on a direct-TLS port, the handshake: a SYN is repeated after 1 and 3 seconds."""
@@ -31,8 +32,8 @@ _TELLING = (_UNTRUSTED, _TLS, _SILENT, _REFUSED, _NO_DNS, _NOT_FOUND)
 class Dialler:
     """`dial` implements `s2s.Dial`.
 
-    `context` is `tls.server_dial_context`. `wrap(kind, accept)`, kind "s2s-out", may put a recorder between a
-    connection and its stream; without one it returns `accept`.
+    `context` is `tls.server_dial_context`; it and `rates`, what peers may send, may be replaced. `wrap(kind, accept)`,
+    kind "s2s-out", may put a recorder between a connection and its stream; without one it returns `accept`.
     """
 
     def __init__(
@@ -41,10 +42,12 @@ class Dialler:
         resolver: Resolver,
         context: ssl.SSLContext,
         wrap: Callable[[str, Accept], Accept],
+        rates: Rates = Rates(),  # noqa: B008 - frozen
     ) -> None:
         self._shell = shell
         self._resolver = resolver
-        self._context = context
+        self.context = context
+        self.rates = rates
         self._wrap = wrap
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -106,9 +109,9 @@ class Dialler:
 
     async def _try(self, target: Target, address: str, name: str, accept: Accept) -> Failure | None:
         connection = partial(
-            Connection, self._shell, accept, context=self._context, server_side=False, server_name=name
+            Connection, self._shell, accept, context=self.context, server_side=False, server_name=name, rates=self.rates
         )
-        direct = self._context if target.direct else None
+        direct = self.context if target.direct else None
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._shell.loop.create_connection(

@@ -117,6 +117,15 @@ def own_certificate(path: Path) -> bytes:
     return found[0].public_bytes(Encoding.DER)
 
 
+SOON_DAYS = 14.0
+"""A certificate that is good for less should have been renewed: those that renew themselves do it 30 days before."""
+
+
+def own_expiry(path: Path) -> float:
+    """When our certificate, the first of the PEM file, ends: seconds since the epoch. Raises ConfigError."""
+    return x509.load_der_x509_certificate(own_certificate(path)).not_valid_after_utc.timestamp()
+
+
 @lru_cache(maxsize=16)  # our own certificates: one, or a few while one is being replaced
 def channel_bindings(certificate: bytes) -> Mapping[str, bytes]:
     """{"tls-server-end-point": hash of the server's certificate, DER} by RFC 5929 §4.1: the hash of its signature,

@@ -222,6 +222,12 @@ class SqliteStorage:
         job = self._job
         return job.group.ticket if job is not None and job.group is not None else None
 
+    @property
+    def condition(self) -> tuple[bool, str, int]:
+        """(whether it refuses new writes, why the disk refuses or '', bytes that wait to be committed)."""
+        groups = (self._group, self._held, self._job.group if self._job else None)
+        return self._refusing, self._fault, sum(group.weight for group in groups if group is not None)
+
     def sync(self) -> Ticket:
         self._merge()
         if self._group.empty:
