@@ -28,12 +28,14 @@ class Stage(IntEnum):
     """What the server adds to every copy."""
     KEEP = 2
     """What must survive is handed to the spool here; from now on it is not lost."""
-    ROUTE = 3
+    RECORD = 3
+    """What was accepted is written into archives."""
+    ROUTE = 4
     """To sessions of the recipient."""
-    COPY = 4
+    COPY = 5
     """To others who should see it: carbons."""
-    LEAVE = 5
-    """To other servers."""
+    LEAVE = 6
+    """To other servers, and to hosted domains."""
 
 
 class Services(Protocol):

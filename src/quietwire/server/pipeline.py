@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from quietwire.core.jid import JID
-from quietwire.core.stanza import Message
+from quietwire.core.stanza import Message, appended
 from quietwire.server.account import Account, Session
 from quietwire.store.ports import Entry
+
+Bytes = bytes
+"""The type, where the method hides its name."""
 
 
 class Passage:
     """One message on its way through the server.
 
     `session` is the local sender or None; `account` the local recipient if in memory; `known` whether a local
-    recipient exists. Hooks fill in `entry` (the spool's receipt) and `targets` (sessions that got it).
+    recipient exists. Hooks fill in `entry` (the spool's receipt) and `targets` (sessions that got it), and at STAMP
+    what is added for one side only: `added` for the recipient's devices, `own` for the sender's.
     """
 
-    __slots__ = ("account", "data", "dropped", "entry", "known", "local", "message", "session", "targets", "to")
+    __slots__ = (
+        "account", "added", "data", "dropped", "entry", "kept", "known", "local", "message", "own", "session",
+        "targets", "to",
+    )  # fmt: skip
 
     def __init__(self, message: Message, session: Session | None, to: JID) -> None:
         self.message = message
@@ -27,6 +36,10 @@ class Passage:
         self.entry: Entry | None = None
         self.targets: list[Session] = []
         self.data: bytes | None = None
+        self.kept: Any = None
+        """The archive's note to itself, from STAMP to RECORD."""
+        self.added = self.own = b""
+        """Children as bytes, of the stream's content namespace."""
         self.dropped = False
 
     def drop(self) -> None:
@@ -36,5 +49,13 @@ class Passage:
     def bytes(self) -> bytes:
         """The message as it goes to every local recipient; built once."""
         if self.data is None:
-            self.data = self.message.to_bytes()
+            data = self.message.to_bytes()
+            self.data = appended(data, self.added) if self.added else data
         return self.data
+
+    def sent(self) -> Bytes:
+        """The message as the sender's other devices see it."""
+        if self.own == self.added:
+            return self.bytes()
+        data = self.message.to_bytes()
+        return appended(data, self.own) if self.own else data

@@ -43,7 +43,7 @@ ANSWER_SECONDS = 30.0
 ASKED_AT_MOST = 10_000
 """Requests of the server's own without an answer yet; each is about 500 bytes."""
 Hooks = tuple[tuple[Callable[[Context, Passage], None], Context], ...]
-"""The stages of a message in their order; those to other domains have no ROUTE, those to ours no LEAVE."""
+"""The stages of a message in their order; those to other domains and hosted ones have no ROUTE, ours no LEAVE."""
 _QUIET_TYPES = frozenset(("error", "result"))
 
 
@@ -255,13 +255,6 @@ class Router:
             if message.type != "error":
                 session.send(message.error(blocked()))
             return
-        if to.domain in self.hosted:
-            hosted, base = self.hosted[to.domain]
-            try:
-                hosted.message(self.context(base, None, session), message)
-            except StanzaError as error:
-                self.bounce(message, error)
-            return
         passage = Passage(message, session, to)
         hooks = self._remote
         if to.domain == self.domain.domain:
@@ -271,8 +264,12 @@ class Router:
             if account is not None and account.blocks and self._shut(account, message):
                 if self._refuses:
                     self.bounce(message, "service-unavailable")
-                return
-            passage.known = account is not None or self.accounts.exists(to.bare)
+                if self._refuses or session is None:
+                    return
+                # The sender's other devices and archive must not tell: from here on as if there was no such account.
+                passage.account = None
+            else:
+                passage.known = account is not None or self.accounts.exists(to.bare)
         now = self.clock()
         try:
             for hook, context in hooks:
@@ -326,7 +323,11 @@ class Router:
             raise StanzaError("service-unavailable")
 
     def _leave(self, context: Context, passage: Passage) -> None:
-        self._away(passage.message)
+        if passage.to.domain in self.hosted:
+            hosted, base = self.hosted[passage.to.domain]
+            hosted.message(self.context(base, None, passage.session), passage.message)
+        else:
+            self._away(passage.message)
 
     def _away(self, stanza: Stanza) -> None:
         if self.remote is None:

@@ -67,17 +67,17 @@ def copy(context: Context, passage: Passage) -> None:
         sent = [s for s in sent if s not in targets]
     if not (sent or received) or not eligible(passage):
         return
-    inner = b"<message xmlns='jabber:client'" + passage.bytes()[len(b"<message") :]
-    if sender is not None:
-        _send(sender, sent, b"sent", inner, None)
+    if sender is not None and sent:
+        _send(sender, sent, b"sent", passage.sent(), None)
     if recipient is not None and targets:
         # A device that has the copy answers for the message, as one that has the message itself does.
-        _send(recipient, received, b"received", inner, passage.entry)
+        _send(recipient, received, b"received", passage.bytes(), passage.entry)
 
 
-def _send(account: Account, sessions: list[Session], direction: bytes, inner: bytes, entry: Entry | None) -> None:
+def _send(account: Account, sessions: list[Session], direction: bytes, message: bytes, entry: Entry | None) -> None:
     if not sessions:
         return
+    inner = b"<message xmlns='jabber:client'" + message[len(b"<message") :]
     start = f"<message from='{escape(account.jid.text)}' to='"
     rest = b"' type='chat'><%b xmlns='%b'><forwarded xmlns='%b'>%b</forwarded></%b></message>" % (
         direction, NS.encode(), FORWARD.encode(), inner, direction,
