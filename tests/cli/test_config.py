@@ -81,3 +81,9 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
 )
 def test_where_browsers_find_the_web_port(tmp_path: Path, more: str, url: str) -> None:
     assert load(write(tmp_path, f'domain = "a.example"\n{more}\n')).web_url() == url
+
+
+def test_our_own_pages_may_open_a_websocket(tmp_path: Path) -> None:
+    text = 'domain = "a.example"\n[web]\nurl = "https://chat.example/x"\norigins = ["https://b.example"]\n'
+    assert load(write(tmp_path, text)).web_origins() == ["https://b.example", "https://chat.example"]
+    assert load(write(tmp_path, 'domain = "a.example"\n[listen]\nhttps = 0\n')).web_origins() == ["*"]

@@ -22,6 +22,7 @@ from quietwire.net.resolver import Override, Resolver
 from quietwire.net.shell import Shell, driven
 from quietwire.net.stream import Accept
 from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context, web_context
+from quietwire.net.websocket import PATH, Sockets
 from quietwire.server.federation import Federation
 from quietwire.server.module import Context, HttpRoute
 from quietwire.server.modules import discover
@@ -49,6 +50,7 @@ class Composition:
     incoming: Incoming
     daemon: Daemon
     web: Web
+    sockets: Sockets
     dialler: Dialler
     shell: Shell
     config: Config
@@ -211,13 +213,22 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
             )
             ports[key] = await daemon.listen(listener)
     web = Web(shell, log.fault, daemon)
+    sockets = Sockets(
+        shell,
+        server.accept,
+        stanza_bytes=settings.limits.stanza_bytes,
+        origins=config.web_origins(),
+        certificate=tls.certificate,
+        rates=config.rates.clients(),
+    )
+    web.mount(PATH, sockets.serve)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))
     if listen.https:
         ports["https"] = await web.listen(listen.address, listen.https, tls.contexts["web"], "https")
     if listen.http:
         ports["http"] = await web.listen("127.0.0.1", listen.http, None, "http")
-    return Composition(server, storage, federation, incoming, daemon, web, dialler, shell, config, log, ports)
+    return Composition(server, storage, federation, incoming, daemon, web, sockets, dialler, shell, config, log, ports)
 
 
 def _handler(server: Server, route: HttpRoute, base: Context) -> Handler:

@@ -171,6 +171,11 @@ class Config(_Table):
         port = "" if listen.https in (0, 443) else f":{listen.https}"
         return f"https://{self.domain}{port}"
 
+    def web_origins(self) -> list[str]:
+        """Of the pages that may open a WebSocket: our own may always."""
+        own = re.match(r"https?://[^/]+", self.web_url())
+        return [*self.web.origins, own[0]] if own else self.web.origins
+
     def settings(self) -> Settings:
         limits = self.limits
         return Settings(

@@ -40,6 +40,7 @@ def reload(composition: Composition, path: Path) -> list[str]:
         listener.rates = config.rates.clients() if kind == "c2s" else config.rates.servers()
     composition.dialler.context = tls.contexts["dial"]
     composition.dialler.rates = config.rates.servers()
+    composition.sockets.certificate, composition.sockets.rates = tls.certificate, config.rates.clients()
     if composition.web.context is not None:
         composition.web.context = tls.contexts["web"]
     composition.config = config

@@ -11,7 +11,7 @@ import logging
 import ssl
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from aiohttp import web
 
@@ -36,7 +36,7 @@ HEADERS = 64
 PATH_CHARACTERS = 2048
 READ_BYTES = 64 << 10
 CONNECTIONS = 1_024
-"""At once, established WebSockets not counted: about 60 KB each with TLS."""
+"""At once, WebSockets of whoever has logged in not counted: about 60 KB each with TLS."""
 GRACE_SECONDS = 1.0
 """For requests under way when the server stops."""
 
@@ -159,6 +159,12 @@ def plain(status: int, headers: dict[str, str] | None = None, *, close: bool = F
     return answer
 
 
+def release(request: web.BaseRequest) -> None:
+    """Its connection does not count against CONNECTIONS any more: somebody has logged in on it."""
+    if isinstance(request.protocol, _Protocol):
+        request.protocol.uncount()
+
+
 def _find(paths: dict[str, T], path: str) -> T | None:
     """The value of the whole path, or of the longest prefix; None."""
     found = paths.get(path)
@@ -182,6 +188,7 @@ class _Server(web.Server):
     def __init__(self, owner: Web) -> None:
         super().__init__(owner.serve, request_factory=self._request, handler_cancellation=True)
         self.owner = owner
+        self.counted = 0
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> _Request:
         return _Request(message, payload, protocol, writer, task, self._loop, client_max_size=BODY_BYTES)
@@ -192,6 +199,7 @@ class _Server(web.Server):
         protocol = self()
         assert isinstance(protocol, _Protocol)
         protocol.visitor = visitor
+        protocol.counted = False
         return protocol
 
     def __call__(self) -> web.RequestHandler:
@@ -214,21 +222,30 @@ class _Server(web.Server):
 class _Protocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("visitor",)
+    __slots__ = ("counted", "visitor")
 
+    counted: bool
+    """It takes one of CONNECTIONS."""
     visitor: Visitor
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.visitor.gone()
+        self.uncount()
         super().connection_lost(exc)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(self._manager, _Server)
-        if len(self._manager.connections) >= CONNECTIONS:
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+        if self._manager.counted >= CONNECTIONS:
+            cast(asyncio.Transport, transport).abort()
             return
+        self._manager.counted += 1
+        self.counted = True
         super().connection_made(transport)
+
+    def uncount(self) -> None:
+        if self.counted and isinstance(self._manager, _Server):
+            self._manager.counted -= 1
+        self.counted = False
 
     def handle_error(
         self,
