@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from loopback import LoopbackStage, Served
 
+from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.testing.playbook import closed
 
 
@@ -62,3 +67,48 @@ def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "domain: " in done.stderr
+
+
+def test_a_hang_up_reads_the_configuration_anew_and_drops_nobody(tmp_path: Path) -> None:
+    served = Served(tmp_path, ["alice0"])
+    stage = LoopbackStage(served, 0)
+    try:
+        stage.log_in("phone", "alice", "phone")
+        text = served.config.read_text()
+        for more, line in (
+            ("[rates]\nclient_stanzas = 77\n", "event='reloaded'"),
+            ("[rates]\nnonsense = 77\n", "event='reload-refused' where='rates.nonsense'"),
+            ("[links]\nblock = 1024\n", "event='restart-needed' where='links.block'"),
+        ):
+            served.config.write_text(text + more)
+            served.process.send_signal(signal.SIGHUP)
+            wait_for(served, line)
+        stage.send("phone", "<iq type='get' id='still'><ping xmlns='urn:xmpp:ping'/></iq>")
+        stage.receive("phone")
+        assert json.loads(served.command("status", "--json"))["sessions"] == 1
+    finally:
+        stage.close()
+        assert served.stop() == 0
+
+
+def wait_for(served: Served, line: str) -> None:
+    deadline = time.monotonic() + 20
+    while line not in served.log.read_text():
+        assert time.monotonic() < deadline, served.log.read_text()
+        time.sleep(0.02)
+
+
+def test_an_expired_certificate_is_a_line_of_log_and_the_server_runs(tmp_path: Path) -> None:
+    served = Served(tmp_path, ["alice0"])
+    assert served.stop() == 0
+    authority = Authority("expired", now=time.time() - 10 * 86_400, days=1, new_key=new_p256_key, random=os.urandom)
+    issued = authority.issue(["a.example"])
+    (tmp_path / "certificate.pem").write_bytes(issued.certificate)
+    (tmp_path / "key.pem").write_bytes(issued.key)
+    with served.log.open("wb") as log:
+        served.process = subprocess.Popen(
+            [sys.executable, "-m", "quietwire", "serve", "--config", str(served.config)], stderr=log, stdout=log
+        )
+    wait_for(served, "event='ready'")
+    assert "event='certificate-expired'" in served.log.read_text()
+    assert served.stop() == 0
