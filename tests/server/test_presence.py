@@ -6,10 +6,13 @@ import pytest
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import parse_jid
+from quietwire.core.later import Ticket
 from quietwire.core.stanza import Presence
 from quietwire.core.xml import build
-from quietwire.server.presence import MAX_DIRECTED, MAX_WAITING, PRIORITY, parse_priority
+from quietwire.server.presence import MAX_DIRECTED, MAX_WAITING, PRIORITY, PresenceRouter, parse_priority
 from quietwire.server.roster import Contact
+from quietwire.server.strangers import DOMAIN_BURST, DOMAIN_RATE, OWN_BURST
+from quietwire.server.timers import Timers
 from quietwire.testing.services import House
 
 ALICE = parse_jid("alice@a.example")
@@ -265,19 +268,14 @@ def test_two_priorities_or_one_with_children_are_refused() -> None:
         parse_priority(Presence.make(children=[build(PRIORITY, None, build("{x}y"), text="1")]))
 
 
-def test_a_session_becomes_ready_when_its_priority_is_no_longer_negative() -> None:
+def test_a_priority_lasts_until_the_session_is_unavailable() -> None:
     house = a_house()
     phone = house.log_in("alice@a.example/phone")
     phone.presence(stanza=priority("-1"))
-    assert house.ready == []
-    phone.presence(stanza=priority("0"))
     phone.presence(stanza=priority("5"))
-    assert house.ready == [phone.session]
     assert phone.session.priority == 5
     phone.presence(type="unavailable")
     assert phone.session.priority == 0
-    phone.presence()
-    assert house.ready == [phone.session] * 2
 
 
 # -- directed presence --
@@ -489,3 +487,59 @@ def test_a_failed_read_leaves_nothing_waiting() -> None:
     house.held = False
     house.receive("subscribe", "bob@b.example", "alice@a.example")
     assert house.stored(ALICE).get(BOB) is not None
+
+
+# -- what a stanza owes, and strangers' pace --
+
+
+def test_a_stanza_that_waits_for_an_account_owes_a_ticket_until_its_effect_is_durable() -> None:
+    owed: list[Ticket] = []
+    pending = Ticket()
+    house = a_house()
+    house.presence = PresenceRouter(house, house.store, house.domain, latest=lambda: pending, owe=owed.append)
+    house.held = True
+    house.receive("subscribe", "bob@b.example", "alice@a.example")
+    house.receive("unsubscribe", "bob@b.example", "alice@a.example")
+    assert len(owed) == 2
+    assert owed[0] is owed[1], "they are applied together"
+    house.release()
+    assert not owed[0].settled, "applied, and not durable"
+    pending.settle()
+    assert owed[0].settled
+
+
+def test_nothing_is_owed_for_an_account_in_memory_or_none() -> None:
+    owed: list[Ticket] = []
+    house = a_house()
+    house.presence = PresenceRouter(house, house.store, house.domain, owe=owed.append)
+    house.receive("subscribe", "bob@b.example", "nobody@a.example")
+    house.log_in("alice@a.example/phone")
+    house.receive("subscribe", "bob@b.example", "alice@a.example")
+    assert owed == []
+
+
+def test_strangers_elsewhere_wait_their_turn_and_contacts_do_not() -> None:
+    now = [0.0]
+    timers = Timers(lambda: now[0])
+    house = a_house(Contact(parse_jid("dave@b.example")))
+    house.presence = PresenceRouter(house, house.store, house.domain, timers=timers)
+    phone = house.log_in("alice@a.example/phone", available=True)
+    for number in range(int(DOMAIN_BURST) + 1):
+        house.receive("subscribe", f"u{number}@b.example", "alice@a.example")
+    assert len(phone.take()) == DOMAIN_BURST
+    house.receive("subscribe", "dave@b.example", "alice@a.example")
+    assert len(phone.take()) == 1
+    now[0] += 1 / DOMAIN_RATE
+    timers.fire(now[0])
+    assert len(phone.take()) == 1
+
+
+def test_a_local_user_who_asks_everybody_is_told() -> None:
+    house = a_house()
+    house.presence = PresenceRouter(house, house.store, house.domain, timers=Timers(lambda: 0.0))
+    phone = house.log_in("alice@a.example/phone")
+    for number in range(int(OWN_BURST)):
+        phone.presence(f"u{number}@b.example", "subscribe")
+    with pytest.raises(StanzaError) as refused:
+        phone.presence("one.more@b.example", "subscribe")
+    assert refused.value.condition == "resource-constraint"

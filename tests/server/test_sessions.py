@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from quietwire.core import ns
-from quietwire.core.jid import parse_jid
+from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
@@ -271,3 +271,25 @@ def test_one_session_is_ended() -> None:
     phone << closed
     desk << nothing
     play.server.router.end_sessions(parse_jid("bob@a.example"))
+
+
+def test_a_request_to_an_account_that_is_read_first_is_acknowledged_when_its_effect_is_durable() -> None:
+    play = Playbook(accounts=["alice", "bob"])
+    alice = play.client("alice/phone")
+    alice >> "<enable xmlns='urn:xmpp:sm:3'/>"
+    alice.take()
+    bound = next(iter(play.server._bounds.values()))
+    waits: Later[object] = Later()
+    load = play.server.accounts.load
+
+    async def slow(bare: JID) -> object:
+        await waits
+        return await load(bare)
+
+    play.server.accounts.load = slow  # type: ignore[method-assign, assignment]
+    alice >> "<presence to='bob@a.example' type='subscribe'/>"
+    assert (bound.incoming.handled, bound.incoming.safe()) == (1, 0)
+    waits.resolve(None)
+    play.settle()
+    assert bound.incoming.safe() == 1
+    assert play.storage.store.scan("roster", b"bob@a.example").result() != []

@@ -5,6 +5,7 @@ The user's own sessions are told first, then others; the row is written in the s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from quietwire.core.errors import StanzaError
@@ -13,7 +14,8 @@ from quietwire.core.stanza import Iq, Presence
 from quietwire.core.xml import Element, build
 from quietwire.server.account import Account
 from quietwire.server.module import Services
-from quietwire.server.roster import ITEM, MAX_ITEMS, MAX_PENDING, MAX_REQUEST, QUERY, Contact, encode
+from quietwire.server.roster import ITEM, MAX_ITEMS, MAX_REQUEST, QUERY, Contact, encode
+from quietwire.server.strangers import room_for
 from quietwire.server.subscriptions import Outcome, State, inbound, outbound
 from quietwire.store.ports import Store
 
@@ -28,6 +30,8 @@ class Contacts:
 
     services: Services
     store: Store
+    domain: str = ""
+    """Ours. The share of other domains in an account's kept requests is bounded."""
 
     def set_item(self, account: Account, jid: JID, name: str, groups: tuple[str, ...]) -> None:
         """A roster set (RFC 6121 §2.3, §2.4). Raises StanzaError(resource-constraint) when the roster is full."""
@@ -36,8 +40,9 @@ class Contacts:
         self._save(account, contact)
         self._push(account, contact.item())
 
-    def remove(self, account: Account, jid: JID) -> None:
-        """A roster set with subscription='remove' (§2.5). Raises StanzaError(item-not-found)."""
+    def remove(self, account: Account, jid: JID, answer: Callable[[], None] = lambda: None) -> None:
+        """A roster set with subscription='remove' (§2.5). `answer` is called before others are told: what they send
+        back comes after it. Raises StanzaError(item-not-found)."""
         contact = account.roster.get(jid)
         if contact is None or not contact.listed:
             raise StanzaError("item-not-found")
@@ -45,6 +50,7 @@ class Contacts:
         account.roster.drop(contact)
         self.store.delete(TABLE, account.owner, encode(contact)[0])
         self._push(account, build(ITEM, {"jid": jid.text, "subscription": "remove"}))
+        answer()
         if sees:
             self._withdraw(account, jid)
         if sees or asked:
@@ -78,8 +84,9 @@ class Contacts:
         contact = account.roster.get(jid)
         outcome = inbound(presence.type, *_before(contact))
         if contact is None and outcome.after.pending_in:
-            if sum(not other.listed for other in account.roster) >= MAX_PENDING:
-                return  # in silence, as if the user had not answered
+            if (oldest := room_for(account.roster, jid, self.domain)) is not None:
+                account.roster.drop(oldest)  # in silence, as if the user had not answered
+                self.store.delete(TABLE, account.owner, encode(oldest)[0])
             contact = account.roster.contacts[jid] = Contact(jid, listed=False)
         if outcome.goes:
             data = presence.to_bytes()
@@ -95,6 +102,31 @@ class Contacts:
             self._announce(account, jid)
         elif outcome.presence == "unavailable":
             self._withdraw(account, jid)
+
+    def befriend(self, account: Account, jid: JID) -> None:
+        """Makes `jid` a contact with a subscription both ways, without asking anybody: an invitation was accepted
+        (XEP-0401 §5). Raises StanzaError(resource-constraint). The other side's roster is the caller's business."""
+        contact = self._listed(account, jid)
+        before = contact.sees_user
+        contact.subscription, contact.ask, contact.approved, contact.pending_in = "both", False, False, None
+        self._save(account, contact)
+        self._push(account, contact.item())
+        if not before:
+            self._announce(account, jid)
+
+    def farewell(self, account: Account) -> None:
+        """The account is about to be deleted: ends every subscription, both ways. Its rows are not touched; the roster
+        in memory is empty afterwards."""
+        contacts, account.roster.contacts = list(account.roster), {}
+        for contact in contacts:
+            if contact.sees_user:
+                self._withdraw(account, contact.jid)
+            for wanted, kind in (
+                (contact.sees_user or contact.pending_in is not None, "unsubscribed"),
+                (contact.seen_by_user or contact.ask, "unsubscribe"),
+            ):
+                if wanted:
+                    self.services.send(Presence.make(to=contact.jid, from_=account.jid, type=kind))
 
     def _listed(self, account: Account, jid: JID) -> Contact:
         """The contact, made an item of the roster if it is none."""

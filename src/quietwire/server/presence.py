@@ -13,12 +13,15 @@ from typing import Final, Literal
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
+from quietwire.core.later import Ticket
 from quietwire.core.stanza import Presence
 from quietwire.server.account import Account, Session
 from quietwire.server.blocks import blocked
 from quietwire.server.contacts import Contacts
 from quietwire.server.module import Services
+from quietwire.server.strangers import Strangers
 from quietwire.server.subscriptions import KINDS
+from quietwire.server.timers import Timers
 from quietwire.store.ports import Store
 
 MAX_DIRECTED: Final = 1_000
@@ -43,8 +46,9 @@ def _nothing(*_: object) -> None:
 
 class PresenceRouter:
     """`hooks(direction, session, account, presence)` runs the modules' `PresenceHook`s; `stamp(session, presence)`
-    gives available presence as it goes out; `became_available(session)` is
-    called when a session can take messages that it could not take before: its priority is now 0 or more."""
+    gives available presence as it goes out. `timers`: where there are none, requests for subscription are not slowed
+    down. `latest()` is the ticket of what is written and not durable yet; `owe(ticket)` is told of what a stanza that
+    is being handled has caused and what is not even written yet: it waits for an account to be read from the store."""
 
     def __init__(
         self,
@@ -54,15 +58,19 @@ class PresenceRouter:
         *,
         hooks: Hooks = _nothing,
         stamp: Callable[[Session, Presence], Presence] = lambda session, presence: presence,
-        became_available: Callable[[Session], None] = _nothing,
+        timers: Timers | None = None,
+        latest: Callable[[], Ticket | None] = lambda: None,
+        owe: Callable[[Ticket], None] = _nothing,
     ) -> None:
         self._services = services
-        self._contacts = Contacts(services, store)
+        self._contacts = Contacts(services, store, domain.domain)
         self._domain = domain.domain
         self._hooks = hooks
         self._stamp = stamp
-        self._became_available = became_available
-        self._waiting: dict[JID, deque[Presence]] = {}
+        self._strangers = Strangers(timers) if timers is not None else None
+        self._latest = latest
+        self._owe = owe
+        self._waiting: dict[JID, tuple[deque[Presence], Ticket]] = {}
 
     # -- from local clients ---------------------------------------------------------------------------------------
 
@@ -97,6 +105,8 @@ class PresenceRouter:
             raise StanzaError("bad-request")
         to = presence.to.bare
         if to != account.jid:  # one's own sessions see each other without being asked
+            if presence.type == "subscribe" and self._strangers is not None:
+                self._strangers.asked(account.jid)
             self._contacts.outbound(account, presence.addressed(to=to, from_=account.jid))
 
     def _directed(self, session: Session, presence: Presence) -> None:
@@ -116,7 +126,6 @@ class PresenceRouter:
         priority = parse_priority(presence)
         account = session.account
         initial = session.presence is None
-        could = not initial and session.priority >= 0
         alone = initial and not account.available()
         presence = self._stamped(session, presence)
         session.priority = priority
@@ -128,8 +137,6 @@ class PresenceRouter:
                     session.send(other.presence.addressed(to=session.jid, from_=other.jid))
             self._probe_contacts(session, alone)
         self._hooks("out", session, account, presence)
-        if priority >= 0 and not could:
-            self._became_available(session)
 
     def repeat(self, session: Session) -> None:
         """Broadcasts the session's presence once more: what the server adds to it has changed."""
@@ -217,7 +224,7 @@ class PresenceRouter:
             if sender.bare != to.bare and not (
                 account is not None and account.blocks and account.blocks.covers(sender)
             ):
-                self._queue(presence.addressed(to=to.bare, from_=sender.bare), account)
+                self._admit(presence.addressed(to=to.bare, from_=sender.bare), account)
         elif account is None:
             return  # away: nobody is available, so that probes get silence as well
         elif account.blocks and account.blocks.covers(sender):
@@ -233,21 +240,41 @@ class PresenceRouter:
                 self._tell([session], presence, to)
             self._hooks("in", None, account, presence)
 
+    def _admit(self, presence: Presence, account: Account | None) -> None:
+        """Strangers from elsewhere wait their turn."""
+        sender, strangers = presence.from_, self._strangers
+        assert sender is not None
+        if strangers is None or sender.domain == self._domain:
+            self._queue(presence, account)
+        elif presence.type == "subscribe" and (account is None or account.roster.get(sender) is None):
+            strangers.come(presence, self._now)
+        elif not strangers.follow(presence, self._now):
+            self._queue(presence, account)
+
+    def _now(self, presence: Presence) -> None:
+        assert presence.to is not None
+        self._queue(presence, self._services.account(presence.to))
+
     def _queue(self, presence: Presence, account: Account | None) -> None:
         """Applies a subscription stanza, in the order in which those of one account came."""
-        assert presence.to is not None
-        waiting = self._waiting.get(presence.to)
-        if waiting is not None:
+        to = presence.to
+        assert to is not None
+        if to in self._waiting:
+            waiting, ticket = self._waiting[to]
             if len(waiting) < MAX_WAITING:
                 waiting.append(presence)
+                self._owe(ticket)
         elif account is not None:
             self._contacts.inbound(account, presence)
-        else:
-            self._waiting[presence.to] = deque((presence,))
-            self._services.spawn(self._apply_waiting(presence.to))
+        elif self._services.exists(to):
+            ticket = Ticket()
+            self._waiting[to] = deque((presence,)), ticket
+            self._services.spawn(self._apply_waiting(to))
+            if not ticket.settled:
+                self._owe(ticket)
 
     async def _apply_waiting(self, bare: JID) -> None:
-        waiting = self._waiting[bare]
+        waiting, ticket = self._waiting[bare]
         try:
             account = await self._services.load(bare)
             account = self._services.account(bare) or account  # it may have logged in meanwhile
@@ -258,6 +285,12 @@ class PresenceRouter:
                     self._contacts.inbound(account, presence)
         finally:
             del self._waiting[bare]
+            # What could not be applied is lost, as it is for an account that is gone: nobody may wait for it for ever.
+            latest = self._latest()
+            if latest is None:
+                ticket.settle()
+            else:
+                latest.when_settled(ticket.settle)
 
     def _probed(self, account: Account, to: JID, asker: JID) -> None:
         """§4.3.2. Who may not see the user gets silence, as from an account that does not exist."""

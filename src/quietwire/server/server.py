@@ -22,6 +22,8 @@ from quietwire.server.archive import Archive
 from quietwire.server.bound import Bound
 from quietwire.server.c2s import ClientStream
 from quietwire.server.c2s_host import Carrier
+from quietwire.server.contacts import Contacts
+from quietwire.server.invitations import Invitations
 from quietwire.server.links import Link
 from quietwire.server.login import PLAIN_UNDER, Gate
 from quietwire.server.module import Context, Module, NonzaHook, StreamFeature
@@ -74,11 +76,15 @@ class Server:
             settings.domain, self.accounts, ports.server_key, ports.randomness, ports.compute, settings.plain_login
         )
         self.router = Router(settings.domain, self.accounts, ports.timers, ports.clock, ports.randomness, ports.fault)
+        self.router.admins = settings.admins
         self.presence = PresenceRouter(
             self.router,
             ports.storage.store,
             settings.domain,
             hooks=self.router.presence_hooks,
+            timers=ports.timers,
+            latest=lambda: ports.storage.latest,
+            owe=self._owe,
             stamp=self.router.presence_stamps,
         )
         self.router.presence_in = self.presence.inbound
@@ -93,6 +99,10 @@ class Server:
             compute=ports.compute,
             changed=self._changed,
             reset=self._reset,
+            leaving=self._farewell,
+        )
+        self.invitations = Invitations(
+            settings.domain, ports.storage.store, ports.clock, ports.randomness, ports.web
         )
         self.archive = Archive(settings.domain.domain, ports.storage.store, ports.randomness, self.router.spawn)
         self.router.install(
@@ -105,6 +115,7 @@ class Server:
                 "modules": self.modules,
                 "archive": self.archive,
                 "admin": self.admin,
+                "invitations": self.invitations,
                 "web": ports.web,
                 "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
             },
@@ -135,6 +146,7 @@ class Server:
     async def open(self) -> None:
         """Reads what must be known before the first stream."""
         await self.accounts.open()
+        await self.invitations.open()
         await self.archive.open()
         await self.router.open()
 
@@ -143,6 +155,7 @@ class Server:
         self.settings = settings
         self.admin.iterations = settings.iterations
         self.gate.plain = settings.plain_login
+        self.router.admins = settings.admins
         self.router.reload(settings.modules)
 
     def federate(self, send: Callable[[Stanza], Ticket]) -> None:
@@ -361,6 +374,10 @@ class Server:
         self.count(bound)
         return True
 
+    def _owe(self, ticket: Ticket) -> None:
+        """What is being handled has an effect that waits for the store: so does its acknowledgement."""
+        self._leaving = ticket
+
     def count(self, bound: Bound) -> None:
         leaving, self._leaving = self._leaving, None
         bound.incoming.count(self.ports.storage.latest, leaving)
@@ -375,6 +392,12 @@ class Server:
         return True
 
     # -- accounts -----------------------------------------------------------------------------------------------
+
+    async def _farewell(self, bare: JID) -> None:
+        """The account is about to be deleted."""
+        account = await self.accounts.load(bare)
+        if account is not None:
+            Contacts(self.router, self.ports.storage.store).farewell(account)
 
     async def _changed(self, bare: JID) -> None:
         done: Later[None] = Later()

@@ -27,6 +27,7 @@ from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.archive import Archive
 from quietwire.server.blocks import Blocks
+from quietwire.server.invitations import Invitations
 from quietwire.server.module import Module
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
@@ -147,7 +148,12 @@ class Assembly:
             _raise,
         )
         self.presence = PresenceRouter(
-            self.router, self.store, self.domain, hooks=self.router.presence_hooks, stamp=self.router.presence_stamps
+            self.router,
+            self.store,
+            self.domain,
+            hooks=self.router.presence_hooks,
+            stamp=self.router.presence_stamps,
+            timers=self.timers,
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
@@ -161,12 +167,16 @@ class Assembly:
             lambda size: hashlib.shake_256(next(numbers).to_bytes(8, "big")).digest(size),
             self.router.spawn,
         )
+        self.invitations = Invitations(
+            self.domain, self.store, lambda: self.now, lambda size: next(numbers).to_bytes(size, "big"), web
+        )
         ports = {
             "store": self.store,
             "spool": self.storage.spool,
             "randomness": lambda size: next(numbers).to_bytes(size, "big"),
             "timers": self.timers,
             "modules": tuple(modules),
+            "invitations": self.invitations,
             "archive": self.archive,
             "pep": Publisher(self.store, self.router, self.router.node_changed),
         }

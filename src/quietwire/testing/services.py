@@ -64,7 +64,7 @@ class House(Services):
     """`Services` of one domain, with a `PresenceRouter` in it.
 
     `remote` collects what would go to other servers. `held` makes reads of accounts that are away wait for `release`.
-    `hooked` and `ready` record the router's calls of `hooks` and `became_available`.
+    `hooked` records the router's calls of `hooks`.
     """
 
     def __init__(self, domain: str = "a.example") -> None:
@@ -80,10 +80,7 @@ class House(Services):
         self.reads: deque[Later[None]] = deque()
         self.hooked: list[tuple[str, str, str]] = []
         """(direction, the account's bare JID, the presence's type)."""
-        self.ready: list[Session] = []
-        self.presence = PresenceRouter(
-            self, self.store, self.domain, hooks=self._hooks, became_available=self.ready.append
-        )
+        self.presence = PresenceRouter(self, self.store, self.domain, hooks=self._hooks)
 
     # -- set-up -----------------------------------------------------------------------------------------------------
 
@@ -154,6 +151,9 @@ class House(Services):
 
     def exists(self, bare: JID) -> bool:
         return bare in self.names
+
+    def is_admin(self, jid: JID) -> bool:
+        return False
 
     async def load(self, bare: JID) -> Account | None:
         if self.held:

@@ -34,8 +34,9 @@ async def on_get(context: Context, iq: Iq) -> Iq:
     return iq.result(build(QUERY, {"ver": version}, *(contact.item() for contact in roster.items())))
 
 
-async def on_set(context: Context, iq: Iq) -> Iq:
-    account = _owner(context, iq, "forbidden").account  # §2.3.3
+async def on_set(context: Context, iq: Iq) -> Iq | None:
+    session = _owner(context, iq, "forbidden")  # §2.3.3
+    account = session.account
     query = iq.payload
     if len(query) != 1 or query[0].tag != ITEM:
         raise StanzaError("bad-request", "one item")
@@ -43,7 +44,8 @@ async def on_set(context: Context, iq: Iq) -> Iq:
     jid = _contact(item)
     contacts = Contacts(context.services, context.ports["store"])
     if item.get("subscription") == "remove":
-        contacts.remove(account, jid)
+        contacts.remove(account, jid, lambda: session.send(iq.result()))
+        return None
     elif jid == account.jid:
         raise StanzaError("not-allowed", "one's own address")
     else:
