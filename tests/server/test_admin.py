@@ -8,7 +8,7 @@ from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later, drive
 from quietwire.seal.credentials import Credentials
 from quietwire.server.accounts import CREDENTIALS, TABLE
-from quietwire.server.admin import Admin, AdminError
+from quietwire.server.admin import AccountExists, Admin, AdminError
 from quietwire.testing.playbook import Playbook
 
 
@@ -94,3 +94,55 @@ def test_refusals_say_why(call: Any, text: str) -> None:
     assert isinstance(outcome[0], AdminError)
     assert text in str(outcome[0])
     assert "\0" not in str(outcome[0])
+
+
+class Slow:
+    """Computes when it is told to."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Later[Any], Any]] = []
+
+    def __call__(self, work: Any) -> Later[Any]:
+        later: Later[Any] = Later()
+        self.waiting.append((later, work))
+        return later
+
+    def go_on(self) -> None:
+        later, work = self.waiting.pop(0)
+        later.resolve(work())
+
+
+def test_of_two_who_make_an_account_at_once_the_second_is_refused() -> None:
+    office = Office()
+    slow = office.admin.compute = Slow()
+    outcomes: list[Any] = []
+    drive(office.admin.add("alice", "first"), lambda jid, error: outcomes.append(jid or error))
+    drive(office.admin.add("Alice", "second"), lambda jid, error: outcomes.append(jid or error))
+    assert isinstance(outcomes[0], AccountExists)
+    drive(office.admin.delete("alice"), lambda jid, error: outcomes.append(jid or error))
+    assert isinstance(outcomes[1], AdminError)
+    slow.go_on()
+    assert outcomes[2] == parse_jid("alice@a.example")
+    assert not slow.waiting
+    with pytest.raises(AccountExists):
+        office.do(office.admin.add("alice", "third"))
+
+
+def test_an_account_that_leaves_says_so_first_and_leaves_nothing() -> None:
+    office = Office()
+    office.do(office.admin.add("alice", "pass"))
+    said: list[str] = []
+    store = office.storage.store
+
+    async def leaving(bare: JID) -> None:
+        said.append("leaving")
+        assert store.get(TABLE, b"alice@a.example", CREDENTIALS).result() is not None
+
+    async def changed(bare: JID) -> None:
+        said.append("changed")
+        store.put("roster", b"alice@a.example", b"x", b"left by a session that ended")
+
+    office.admin.leaving, office.admin.changed = leaving, changed
+    office.do(office.admin.delete("alice", lambda: said.append("gone")))
+    assert said == ["leaving", "gone", "changed"]
+    assert store.scan("roster", b"alice@a.example").result() == []

@@ -131,6 +131,23 @@ class WebTable(_Table):
         return value.rstrip("/")
 
 
+class AdminTable(_Table):
+    """Who may give administrators' commands (XEP-0050) with a client."""
+
+    jids: tuple[str, ...] = ()
+
+    @field_validator("jids")
+    @classmethod
+    def _jids(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            found = [JID.parse(value) for value in values]
+        except JIDError:
+            raise ValueError("addresses of accounts, for instance me@example.org") from None
+        if not all(jid.local and not jid.resource for jid in found):
+            raise ValueError("addresses of accounts, for instance me@example.org")
+        return tuple(jid.text for jid in found)
+
+
 class Log(_Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -149,6 +166,7 @@ class Config(_Table):
     login: Login = Login()
     federation: FederationTable = FederationTable()
     web: WebTable = WebTable()
+    admin: AdminTable = AdminTable()
     log: Log = Log()
     modules: dict[str, dict[str, bool | int | float | str]] = {}
 
@@ -189,6 +207,7 @@ class Config(_Table):
             plain_login=self.login.plain,
             modules=self.modules,
             federation=self.federation.enabled,
+            admins=frozenset(JID.parse(jid) for jid in self.admin.jids),
         )
 
 

@@ -63,6 +63,10 @@ class Services(Protocol):
         """Whether that local account exists. What is told to strangers must not depend on it."""
         ...
 
+    def is_admin(self, jid: JID) -> bool:
+        """Whether that account may give administrators' commands."""
+        ...
+
     async def load(self, bare: JID) -> Account | None:
         """The account, read from the store if it is away; None if there is none. Kept only until the turn's end,
         so use it before the next await."""
@@ -102,7 +106,8 @@ class Context:
     """The ports that the module named in `needs`: "store", "spool", "archive" (`server.archive.Archive`),
     "randomness" (n -> n bytes), "timers", "modules"
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
-    (`server.publishing.Publisher`), "web" (URL of the web port, no slash at its end; '' where there is none)."""
+    (`server.publishing.Publisher`), "invitations" (`server.invitations.Invitations`), "web" (URL of the web port,
+    no slash at its end; '' where there is none)."""
     memory: dict[str, Any] | None = None
     """For `PreauthIq`: what a module holds for the stream, under the module's name. None elsewhere."""
 
@@ -244,6 +249,26 @@ class NonzaHook:
 
     tag: str
     hook: Callable[[Context, Nonza], None]
+    inline: str = ""
+    """The feature under which Bind 2 takes it along with binding (XEP-0386 §3.1), '' where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class BindInline:
+    """What a client may switch on as its resource is bound (XEP-0386): `hook` gets the element `tag` that stood inside
+    ``<bind/>``, and may answer with one for ``<bound/>``. `context.session` is new, nothing was sent to it yet."""
+
+    feature: str
+    tag: str
+    hook: Callable[[Context, Element], Element | None]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMetadata:
+    """Awaited for each session bound by Bind 2: what its ``<bound/>`` tells about the account, for instance the ends
+    of its archive (XEP-0386 §3.2), or None."""
+
+    make: Callable[[Context], Awaitable[Element | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +319,8 @@ Handler = (
     | Hosted
     | HttpRoute
     | NonzaHook
+    | BindInline
+    | BoundMetadata
     | StreamFeature
     | Every
     | Reload

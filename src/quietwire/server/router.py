@@ -8,13 +8,15 @@ from typing import Any
 from quietwire.core.errors import QuietwireError, StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.later import drive
-from quietwire.core.stanza import Iq, Message, Presence, Stanza
-from quietwire.core.xml import escape
+from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza
+from quietwire.core.xml import Element, escape, namespace, serialise
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.blocks import blocked
 from quietwire.server.module import (
     AccountHook,
+    BindInline,
+    BoundMetadata,
     Context,
     Every,
     Hosted,
@@ -26,6 +28,7 @@ from quietwire.server.module import (
     MessageHook,
     Module,
     NodeHook,
+    NonzaHook,
     Opening,
     PreauthIq,
     PresenceHook,
@@ -68,6 +71,8 @@ class Router:
         self._faults = faults
         self.remote: Callable[[Stanza], None] | None = None
         self.presence_in: Callable[[Presence, JID, Account | None], None] = lambda presence, to, account: None
+        self.admins: frozenset[JID] = frozenset()
+        """Bare JIDs."""
         self.presence_again: Callable[[Session], None] = lambda session: None
         self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
         self._local: Hooks = ()
@@ -85,6 +90,9 @@ class Router:
         self._nodes: dict[str, list[tuple[Callable[[Context], None], Context]]] = {}
         self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
+        self.nonzas: dict[str, tuple[NonzaHook, Context]] = {}
+        self.inline: dict[str, tuple[BindInline, Context]] = {}
+        self._metadata: list[tuple[BoundMetadata, Context]] = []
         self._preauth: dict[tuple[str, str], tuple[IqHandler, Context]] = {}
         self.ending: Callable[[Session, str], None] = lambda session, condition: None
         """Ends a session with that stream error."""
@@ -112,6 +120,12 @@ class Router:
                         self._iq["set", tag] = serve, absent, context
                     case PreauthIq(kind, tag, serve):
                         self._preauth[kind, tag] = serve, context
+                    case NonzaHook(tag):
+                        self.nonzas[tag] = handler, context
+                    case BindInline(_, tag):
+                        self.inline[tag] = handler, context
+                    case BoundMetadata():
+                        self._metadata.append((handler, context))
                     case MessageHook(stage, hook):
                         staged.append((stage, hook, context))
                     case PresenceHook(direction, presence_hook):
@@ -223,6 +237,9 @@ class Router:
 
     def exists(self, bare: JID) -> bool:
         return self.accounts.exists(bare)
+
+    def is_admin(self, jid: JID) -> bool:
+        return jid.bare in self.admins
 
     async def load(self, bare: JID) -> Account | None:
         return await self.accounts.load(bare)
@@ -373,6 +390,42 @@ class Router:
     def session_hooks(self, event: str, session: Session) -> None:
         for hook, base in self._session[event]:
             hook(self.context(base, session.account, session))
+
+    # -- binding --------------------------------------------------------------------------------------------------
+
+    def inline_features(self) -> tuple[str, ...]:
+        """What Bind 2 switches on, the modules' share."""
+        nonzas = {hook.inline for hook, _ in self.nonzas.values() if hook.inline}
+        return tuple(sorted(nonzas | {hook.feature for hook, _ in self.inline.values()}))
+
+    def switch_on(self, session: Session, wish: Element) -> Element | None:
+        """One element inside ``<bind/>`` of Bind 2."""
+        if wish.tag in self.inline:
+            inline, base = self.inline[wish.tag]
+            return inline.hook(self.context(base, session.account, session), wish)
+        found = self.nonzas.get(wish.tag)
+        if found is not None and found[0].inline:
+            inner = b"".join(serialise(child, namespace(wish.tag)) for child in wish)
+            nonza = Nonza(wish.tag, dict(wish.attrib), inner, tuple(child.tag for child in wish))
+            found[0].hook(self.context(found[1], session.account, session), nonza)
+        return None
+
+    async def metadata(self, session: Session) -> list[Element]:
+        """What modules tell at binding."""
+        told = []
+        for metadata, base in self._metadata:
+            about = await metadata.make(self.context(base, session.account, session))
+            if about is not None:
+                told.append(about)
+        return told
+
+    def nonza(self, session: Session, nonza: Nonza) -> bool:
+        """False if no module knows it."""
+        found = self.nonzas.get(nonza.kind)
+        if found is None:
+            return False
+        found[0].hook(self.context(found[1], session.account, session), nonza)
+        return True
 
     # -- before login ---------------------------------------------------------------------------------------------
 

@@ -101,9 +101,7 @@ class Server:
             reset=self._reset,
             leaving=self._farewell,
         )
-        self.invitations = Invitations(
-            settings.domain, ports.storage.store, ports.clock, ports.randomness, ports.web
-        )
+        self.invitations = Invitations(settings.domain, ports.storage.store, ports.clock, ports.randomness, ports.web)
         self.archive = Archive(settings.domain.domain, ports.storage.store, ports.randomness, self.router.spawn)
         self.router.install(
             modules,

@@ -36,8 +36,12 @@ class Settings:
     spool_stanzas: int = 2_000
     """Offline messages of one account."""
     spool_bytes: int = 16 << 20
+    token_seconds: float = 86_400.0
+    """How long a client may log in with a token instead of the password (XEP-0484); 0: never."""
     plain_login: bool = True
     """Offer PLAIN, on TLS only."""
     modules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """`[modules.NAME]` tables."""
     federation: bool = True
+    admins: frozenset[JID] = frozenset()
+    """Accounts, bare JIDs of this domain, that may give administrators' commands."""

@@ -168,7 +168,7 @@ class Assembly:
             self.router.spawn,
         )
         self.invitations = Invitations(
-            self.domain, self.store, lambda: self.now, lambda size: next(numbers).to_bytes(size, "big"), web
+            self.domain, self.store, lambda: self.now, lambda size: next(numbers).to_bytes(size, "big")
         )
         ports = {
             "store": self.store,
