@@ -1,0 +1,60 @@
+"""poezio, a terminal client on Debian's slixmpp, in tmux."""
+
+from __future__ import annotations
+
+import contextlib
+
+from stage import DOMAIN, PASSWORD, ROOM, Stage, play
+from terminal import Terminal
+
+PACKAGE = "poezio"
+NEEDS = ("poezio", "tmux")
+CONFIG = """[Poezio]
+jid = bob@{domain}/poezio
+password = {password}
+ca_cert_path = {authority}
+plugins_autoload =
+rooms =
+auto_reconnect = false
+enable_avatars = false
+"""
+
+
+async def course(stage: Stage) -> None:
+    alice, record = stage.alice, stage.record
+    friend = alice.boundjid.bare
+    folder = stage.home / ".config" / "poezio"
+    folder.mkdir(parents=True)
+    (folder / "poezio.cfg").write_text(CONFIG.format(domain=DOMAIN, password=PASSWORD, authority=stage.authority))
+    with contextlib.ExitStack() as stack:
+        terminal = Terminal("poezio", stage.environment())
+        stack.callback(terminal.close)
+        async with record.step("login"):
+            await terminal.shows("Authentication success")
+        async with record.step("contact"):
+            terminal.type(f"/add {friend}")
+            await alice.until(lambda: f"bob@{DOMAIN}" in alice.seen, "no presence came")
+        async with record.step("chat"):
+            terminal.type(f"/message {friend} from poezio")
+            await alice.hears("from poezio")
+            alice.says(f"bob@{DOMAIN}", "to poezio")
+            await terminal.shows("to poezio")
+        async with record.step("room"):
+            await alice.opens_room(f"bob@{DOMAIN}")
+            terminal.type(f"/join {ROOM}/bob")
+            await terminal.shows("garden")
+            terminal.type("from poezio's room")
+            await alice.hears("from poezio's room")
+            alice.says(ROOM, "welcome, poezio", "groupchat")
+            await terminal.shows("welcome, poezio")
+        async with record.step("file"):
+            note = stage.home / "note.txt"
+            note.write_text("a file\n")
+            terminal.type("/load upload")
+            terminal.type(f"/upload {note}")
+            await alice.hears("https://")
+        record.skip("omemo", "its plugin is not in Debian")
+
+
+if __name__ == "__main__":
+    play(course)

@@ -1,0 +1,43 @@
+"""A terminal program in a tmux of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import uuid
+from collections.abc import Mapping
+
+from stage import WAIT, Missed
+
+
+class Terminal:
+    def __init__(self, command: str, environment: Mapping[str, str]) -> None:
+        self._tmux = ["tmux", "-L", f"quietwire-{uuid.uuid4().hex[:12]}", "-f", "/dev/null"]
+        self._environment = {**environment, "TERM": "xterm-256color"}
+        self._run("new-session", "-d", "-x", "160", "-y", "50", command)
+
+    def _run(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self._tmux, *arguments], env=self._environment, capture_output=True, text=True, timeout=WAIT, check=True
+        )
+        return done.stdout
+
+    @property
+    def screen(self) -> str:
+        return self._run("capture-pane", "-p", "-J")
+
+    def type(self, text: str) -> None:
+        self._run("send-keys", "-l", text)
+        self._run("send-keys", "Enter")
+
+    async def shows(self, text: str) -> None:
+        """Raises Missed."""
+        try:
+            async with asyncio.timeout(WAIT):
+                while text not in self.screen:
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise Missed(f"{text!r} was not shown") from None
+
+    def close(self) -> None:
+        self._run("kill-server")
