@@ -17,7 +17,8 @@ from quietwire.core.websocket import CLOSE, NS
 from quietwire.net import http, websocket
 from quietwire.net.http import Web
 from quietwire.net.shell import Shell
-from quietwire.net.websocket import PATH, SPARE_BYTES, Sockets
+from quietwire.net.websocket import SPARE_BYTES, Sockets
+from quietwire.server.http import WEBSOCKET_PATH as PATH
 from quietwire.server.links import Link
 from quietwire.shaping.bucket import Rates
 

@@ -22,8 +22,9 @@ from quietwire.net.resolver import Override, Resolver
 from quietwire.net.shell import Shell, driven
 from quietwire.net.stream import Accept
 from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context, web_context
-from quietwire.net.websocket import PATH, Sockets
+from quietwire.net.websocket import Sockets
 from quietwire.server.federation import Federation
+from quietwire.server.http import WEBSOCKET_PATH
 from quietwire.server.module import Context, HttpRoute
 from quietwire.server.modules import discover
 from quietwire.server.s2s_in import Incoming
@@ -221,7 +222,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         certificate=tls.certificate,
         rates=config.rates.clients(),
     )
-    web.mount(PATH, sockets.serve)
+    web.mount(WEBSOCKET_PATH, sockets.serve)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))
     if listen.https:

@@ -126,7 +126,7 @@ class WebTable(_Table):
     @field_validator("url")
     @classmethod
     def _url(cls, value: str) -> str:
-        if value and not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", value):
+        if value and not re.fullmatch(r"https://[^/?#\s]+(/[^?#\s]*)?", value):
             raise ValueError("a URL, for instance https://chat.example")
         return value.rstrip("/")
 
@@ -191,7 +191,7 @@ class Config(_Table):
 
     def web_origins(self) -> list[str]:
         """Of the pages that may open a WebSocket: our own may always."""
-        own = re.match(r"https?://[^/]+", self.web_url())
+        own = re.match(r"https://[^/]+", self.web_url())
         return [*self.web.origins, own[0]] if own else self.web.origins
 
     def settings(self) -> Settings:

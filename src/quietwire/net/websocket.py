@@ -23,7 +23,6 @@ from quietwire.net.tls import channel_bindings
 from quietwire.server.links import Link, Stream
 from quietwire.shaping.bucket import Meter, Rates
 
-PATH = "/xmpp-websocket"
 SUBPROTOCOL = "xmpp"
 SPARE_BYTES = 16_384
 """A frame that is longer than a stanza by less is answered by the stream, a longer one by close code 1009."""
@@ -53,8 +52,8 @@ class Sockets:
         certificate: bytes = b"",
         rates: Rates = Rates(),  # noqa: B008 - frozen
     ) -> None:
-        """`origins`: of the pages that may connect, "*" for all; programs that are no browser name none. `certificate`: our own,
-        DER, for channel bindings."""
+        """`origins`: of the pages that may connect, "*" for all; programs that are no browser name none. `certificate`:
+        our own, DER, for channel bindings."""
         self._shell = shell
         self._accept = accept
         self._frame_bytes = stanza_bytes + SPARE_BYTES

@@ -4,6 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Final
+
+WEBSOCKET_PATH: Final = "/xmpp-websocket"
+CORS: Final[Mapping[str, str]] = MappingProxyType({"Access-Control-Allow-Origin": "*"})
+"""For what any page may read, without its visitor's credentials."""
+
+
+def websocket_url(web: str) -> str:
+    """Where the WebSocket is; `web` is the port of that name (`module.Context`)."""
+    return "ws" + web.removeprefix("http") + WEBSOCKET_PATH
 
 
 @dataclass(frozen=True, slots=True)
