@@ -12,10 +12,10 @@ from typing import Any
 from quietwire.core import ns, xml
 from quietwire.core.errors import QuietwireError, StanzaError, StreamError
 from quietwire.core.jid import JID, JIDError
-from quietwire.core.later import Later, Ticket, drive
+from quietwire.core.later import Later, Ticket, all_of, drive
 from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza, from_tree
 from quietwire.seal.credentials import Credentials
-from quietwire.server.account import Session
+from quietwire.server.account import Client, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.admin import Admin
 from quietwire.server.archive import Archive
@@ -26,15 +26,21 @@ from quietwire.server.contacts import Contacts
 from quietwire.server.invitations import Invitations
 from quietwire.server.links import Link
 from quietwire.server.login import PLAIN_UNDER, Gate
-from quietwire.server.module import Context, Module, NonzaHook, StreamFeature
+from quietwire.server.module import Module, StreamFeature
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
+from quietwire.server.resting import rest, wake
 from quietwire.server.router import Router
 from quietwire.server.settings import Settings
 from quietwire.server.sm import Incoming, Outgoing
 from quietwire.server.timers import Timers
+from quietwire.server.tokens import Tokens
 from quietwire.store.ports import Entry, Storage
 
+_REMEMBERED = 10_000
+"""Sessions that are over, about 250 bytes each: their clients are told what arrived (XEP-0198 §5)."""
+_SWEEP_SECONDS = 600.0
+"""Between two looks for tokens that have ended."""
 _COMMIT_SECONDS = 2.0
 """For the last commit at shutdown: a disk that refuses must not keep the streams from being closed."""
 
@@ -75,6 +81,8 @@ class Server:
         self.gate = Gate(
             settings.domain, self.accounts, ports.server_key, ports.randomness, ports.compute, settings.plain_login
         )
+        self.tokens = Tokens(ports.clock, ports.randomness, settings.token_seconds)
+        ports.timers.every(_SWEEP_SECONDS, self.tokens.sweep)
         self.router = Router(settings.domain, self.accounts, ports.timers, ports.clock, ports.randomness, ports.fault)
         self.router.admins = settings.admins
         self.presence = PresenceRouter(
@@ -86,6 +94,7 @@ class Server:
             latest=lambda: ports.storage.latest,
             owe=self._owe,
             stamp=self.router.presence_stamps,
+            requested=self.router.request_hooks,
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
@@ -113,6 +122,7 @@ class Server:
                 "modules": self.modules,
                 "archive": self.archive,
                 "admin": self.admin,
+                "tokens": self.tokens,
                 "invitations": self.invitations,
                 "web": ports.web,
                 "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
@@ -128,17 +138,14 @@ class Server:
             )
             for before_login in (False, True)
         }
-        self._nonzas = {
-            handler.tag: handler.hook
-            for module in modules
-            for handler in module.handlers
-            if isinstance(handler, NonzaHook)
-        }
         self._streams: set[Carrier] = set()
         self._carriers: dict[int, Carrier] = {}
         self._resumable: dict[str, Bound] = {}
+        self._over: dict[str, tuple[JID, int]] = {}
+        """By the id of sessions that nobody resumed in time: whose, and how many stanzas were taken."""
         self._bounds: dict[Session, Bound] = {}
-        self._leaving: Ticket | None = None
+        self._leaving: dict[Ticket, None] = {}
+        """Of what the present stanza caused to be sent to other servers: of one to a room that is many."""
         self.stopping = False
 
     async def open(self) -> None:
@@ -160,7 +167,7 @@ class Server:
         """Gives the router its way to other servers."""
 
         def leave(stanza: Stanza) -> None:
-            self._leaving = send(stanza)
+            self._leaving[send(stanza)] = None
 
         self.router.remote = leave
 
@@ -184,14 +191,25 @@ class Server:
     def note(self, event: str, **facts: str) -> None:
         self.ports.note(event, **facts)
 
-    def from_remote(self, stanza: Stanza) -> None:
-        """A stanza that another server sent, its `from_` authenticated by its stream, its `to` ours."""
+    def from_remote(self, stanza: Stanza, finished: Callable[[], None] | None = None) -> bool:
+        """A stanza that another server sent, its `from_` authenticated by its stream, its `to` ours. False if its
+        handler is suspended: then `finished` is called later."""
+        self._leaving.clear()
+        if isinstance(stanza, Iq):
+            return self.router.iq(None, stanza, finished)
         if isinstance(stanza, Message):
             self.router.message(None, stanza)
         elif isinstance(stanza, Presence):
             self.router.presence(stanza)
-        elif isinstance(stanza, Iq):
-            self.router.iq(None, stanza)
+        return True
+
+    def caused(self) -> tuple[Ticket | None, Ticket | None]:
+        """What the last stanza must wait for before it may be acknowledged: (durable, left for other servers)."""
+        leaving = None
+        if self._leaving:
+            leaving = all_of(self._leaving)
+            self._leaving.clear()
+        return self.ports.storage.latest, leaving
 
     def shut_down(self) -> None:
         """Takes in nothing more, makes durable what was accepted, then closes every stream."""
@@ -232,7 +250,9 @@ class Server:
 
     # -- sessions -------------------------------------------------------------------------------------------------
 
-    async def bind(self, account: JID, resource: str, stream: Carrier, link: Link) -> Bound:
+    async def bind(
+        self, account: JID, resource: str, stream: Carrier, link: Link | None, client: Client | None
+    ) -> Bound:
         try:
             jid = account.with_resource(resource or self.randomness(8).hex())
         except JIDError:
@@ -243,19 +263,21 @@ class Server:
         if account not in self.accounts.loaded:
             await self.router.loading(loaded)
         holder = self.accounts.hold(loaded)
-        former = holder.sessions.get(jid.resource)
-        if former is not None:
-            # RFC 6120 §7.7.2.2: the newer one is the client that is really there.
-            old = self._bounds[former]
-            self._evict(old)
-            self.end(old)
-            self.accounts.hold(holder)
-        elif len(holder.sessions) >= self.settings.sessions_per_account:
+        for former in list(holder.sessions.values()):
+            # RFC 6120 §7.7.2.2 and XEP-0386 §3.2: the newer one is the client that is really there.
+            same = client is not None and former.client is not None and former.client.id == client.id
+            if same or former.jid == jid:
+                old = self._bounds[former]
+                self._evict(old)
+                self.end(old)
+        self.accounts.hold(holder)
+        if len(holder.sessions) >= self.settings.sessions_per_account:
             raise StanzaError("resource-constraint")
         spool = self.ports.storage.spool
         bound: Bound
         outgoing = Outgoing(link, spool.confirm, lambda: self._overrun(bound))
         session = Session(jid, holder, outgoing)
+        session.client = client
         bound = Bound(session, outgoing, Incoming(self.timers, lambda h: None))
         bound.incoming.answer = bound.acknowledge
         holder.sessions[jid.resource] = session
@@ -275,12 +297,26 @@ class Server:
             return None
         return bound
 
+    def handled(self, resume_id: str, account: JID) -> int | None:
+        owner, count = self._over.get(resume_id, (None, 0))
+        return count if owner == account else None
+
+    def inline_features(self) -> tuple[str, ...]:
+        return tuple(sorted((*self.router.inline_features(), ns.SM)))
+
+    def inline(self, bound: Bound, wish: xml.Element) -> xml.Element | None:
+        return self.router.switch_on(bound.session, wish)
+
+    async def metadata(self, bound: Bound) -> list[xml.Element]:
+        return await self.router.metadata(bound.session)
+
     def adopt(self, bound: Bound, stream: Carrier) -> None:
         self._evict(bound)
         if bound.waiting is not None:
             bound.waiting.cancel()
             bound.waiting = None
         self._carriers[id(bound)] = stream
+        wake(bound.session)  # into the queue that is sent again in a moment; a resumed stream is active (XEP-0352 §6.2)
         self.router.session_hooks("resumed", bound.session)
 
     def _evict(self, bound: Bound) -> None:
@@ -294,6 +330,7 @@ class Server:
         if self.stopping or bound.resume_id not in self._resumable:
             self.end(bound)
             return
+        rest(bound.session)
         bound.waiting = self.timers.after(self.settings.resume_seconds, lambda: self.end(bound))
 
     def _overrun(self, bound: Bound) -> None:
@@ -312,7 +349,10 @@ class Server:
         if self._bounds.pop(session, None) is None:
             return
         account = session.account
-        self._resumable.pop(bound.registered, None)
+        if self._resumable.pop(bound.registered, None) is not None and bound.resume_id:
+            self._over[bound.registered] = account.jid, bound.incoming.safe()
+            if len(self._over) > _REMEMBERED:
+                del self._over[next(iter(self._over))]
         if bound.waiting is not None:
             bound.waiting.cancel()
         self._carriers.pop(id(bound), None)
@@ -337,6 +377,7 @@ class Server:
 
     def _reset(self, bare: JID, keep: JID | None) -> None:
         """The account has other credentials: what was opened with the former ones ends."""
+        self.tokens.forget(bare)
         self.router.end_sessions(bare, keep=keep)
 
     def _return(self, session: Session, data: bytes, entry: Entry | None) -> None:
@@ -357,7 +398,7 @@ class Server:
 
     def stanza(self, bound: Bound, stanza: Stanza, finished: Callable[[], None]) -> bool:
         session = bound.session
-        self._leaving = None  # what others have sent since does not hold back this stanza's acknowledgement
+        self._leaving.clear()  # what others have sent since does not hold back this stanza's acknowledgement
         if isinstance(stanza, Message):
             self.router.message(session, stanza)
         elif isinstance(stanza, Presence):
@@ -374,20 +415,13 @@ class Server:
 
     def _owe(self, ticket: Ticket) -> None:
         """What is being handled has an effect that waits for the store: so does its acknowledgement."""
-        self._leaving = ticket
+        self._leaving[ticket] = None
 
     def count(self, bound: Bound) -> None:
-        leaving, self._leaving = self._leaving, None
-        bound.incoming.count(self.ports.storage.latest, leaving)
+        bound.incoming.count(*self.caused())
 
     def nonza(self, bound: Bound, nonza: Nonza) -> bool:
-        hook = self._nonzas.get(nonza.kind)
-        if hook is None:
-            return False
-        session = bound.session
-        base = Context(self.settings.domain, None, None, None, 0.0, self.router, {})
-        hook(self.router.context(base, session.account, session), nonza)
-        return True
+        return self.router.nonza(bound.session, nonza)
 
     # -- accounts -----------------------------------------------------------------------------------------------
 
@@ -408,6 +442,7 @@ class Server:
         async def work() -> None:
             await self.accounts.changed(bare)
             if not self.accounts.exists(bare):
+                self.tokens.forget(bare)
                 self.router.end_sessions(bare, condition="not-authorized")
                 self.router.erased(bare)
 
