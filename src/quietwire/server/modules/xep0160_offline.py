@@ -7,6 +7,7 @@ again. What nobody confirmed is delivered when a session becomes available.
 from __future__ import annotations
 
 import datetime
+import re
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from quietwire.core.later import Later
 from quietwire.core.stanza import Message, Presence
 from quietwire.core.xml import escape, parse
 from quietwire.server.account import Account, Session
+from quietwire.server.archive import FETCHED
 from quietwire.server.module import Context, Keeps, MessageHook, Module, PresenceHook, Reload, Setting, Stage, Xep
 from quietwire.server.pipeline import Passage
 from quietwire.server.timers import Timers
@@ -38,6 +40,9 @@ _STORE = "{urn:xmpp:hints}store"
 _BODY = f"{{{ns.CLIENT}}}body"
 _THREAD = f"{{{ns.CLIENT}}}thread"
 _STAMP = 8
+_STANZA_ID = re.compile(rb"<stanza-id xmlns='urn:xmpp:sid:0' by='[^']*' id='([0-9a-f]{32})'/></message\s*>\Z")
+_TAIL = 8_192
+"""Bytes at the end of a message that the id stands in: an address has at most 3,071, escaped up to twice as many."""
 _FLUSH = "offline"
 """Key in an account's memory while its kept messages are on their way: the entries that came meanwhile, in order."""
 _PORTION = 1 << 20
@@ -138,6 +143,7 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
     waiting = [entry for entry in entries if id(entry) not in seen]
     waiting.sort(key=lambda entry: entry.value[:_STAMP])
     old = deque(waiting)
+    fetched: set[str] = session.memory.pop(FETCHED, set())
     position = size = 0
     sent: list[Entry] = []
     while old or position < len(later):
@@ -157,6 +163,9 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
             if account.blocks and _shut(account, entry):
                 context.ports["spool"].confirm(entry)  # came while the account was away and its list unread
                 continue
+            if fetched and _archived_as(entry) in fetched:
+                context.ports["spool"].confirm(entry)  # the session has it from the archive (XEP-0313 §6.1.1)
+                continue
             data = _delayed(entry.value, context.domain.text)
             # Who asked may be gone again; another one that came meanwhile takes its place.
             receivers = [session if session in receivers else receivers[0]]
@@ -170,6 +179,12 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
             receiver.outlet.put(data, entry)
         size += len(data)
         sent.append(entry)
+
+
+def _archived_as(entry: Entry) -> str:
+    """The archive's id of the message, '' if it is in none: the last child, see `Passage.added`."""
+    found = _STANZA_ID.search(entry.value, max(0, len(entry.value) - _TAIL))
+    return found[1].decode() if found is not None else ""
 
 
 def _shut(account: Account, entry: Entry) -> bool:
