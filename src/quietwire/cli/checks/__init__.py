@@ -1,0 +1,1 @@
+"""What `quietwire check` looks at, one file an area. Each gives findings; none changes anything."""

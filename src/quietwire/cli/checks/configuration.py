@@ -1,0 +1,99 @@
+"""Settings that weaken the server, or that contradict each other. Unknown keys and wrong types are refused by
+`config.load` before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from quietwire.cli.checks.finding import Finding, Severity
+from quietwire.cli.config import Config
+
+ITERATIONS = 10_000
+"""RFC 7677 §4 says 4,096 at least, of 2015; a thief tries that many times more slowly."""
+STANZA_BYTES = 1 << 20
+WAIT_SECONDS = 120.0
+RESUME_SECONDS = 3_600.0
+
+_note = partial(Finding, Severity.NOTE, "configuration")
+_warning = partial(Finding, Severity.WARNING, "configuration")
+_error = partial(Finding, Severity.ERROR, "configuration")
+
+
+def configuration(config: Config) -> list[Finding]:
+    """Everything that can be said of the file alone."""
+    found = [*_login(config), *_limits(config), *_ports(config), *_others(config)]
+    return found or [Finding(Severity.OK, "configuration", "quietwire.toml", "no weak settings")]
+
+
+def _login(config: Config) -> Iterator[Finding]:
+    login = config.login
+    if login.iterations < ITERATIONS:
+        yield _warning(
+            "login.iterations",
+            f"{login.iterations} iterations make stolen verifiers cheap to guess",
+            "100000, then `quietwire account passwd` for each account: existing passwords keep theirs",
+        )
+    if login.plain:
+        yield _note(
+            "login.plain",
+            "PLAIN shows passwords to whoever has broken into the running server",
+            "false, if all your clients can do SCRAM; those that people use can",
+        )
+
+
+def _limits(config: Config) -> Iterator[Finding]:
+    limits, rates = config.limits, config.rates
+    for key in ("client_bytes", "client_stanzas", "server_bytes", "server_stanzas"):
+        if not getattr(rates, key):
+            yield _warning(f"rates.{key}", "no limit: one stream may take the whole server", "remove the key")
+    if limits.stanza_bytes > STANZA_BYTES:
+        yield _warning(
+            "limits.stanza_bytes",
+            f"{limits.stanza_bytes} bytes of one stanza are held in memory, for each stream",
+            "262144; files have a place of their own (XEP-0363)",
+        )
+    if limits.unauthenticated_seconds > WAIT_SECONDS:
+        yield _warning(
+            "limits.unauthenticated_seconds",
+            f"a stranger may hold a connection for {limits.unauthenticated_seconds:.0f} s",
+            "30.0",
+        )
+    if limits.strangers_per_network > limits.strangers // 2:
+        yield _warning(
+            "limits.strangers_per_network",
+            "one network alone can take most of the places of those who log in",
+            f"at most a tenth of limits.strangers, {limits.strangers // 10}",
+        )
+    if limits.resume_seconds > RESUME_SECONDS:
+        yield _note("limits.resume_seconds", "contacts see a user who has lost the network as online for that long")
+
+
+def _ports(config: Config) -> Iterator[Finding]:
+    listen = config.listen
+    if not (listen.c2s or listen.c2s_tls or listen.https or listen.http):
+        yield _error("listen", "no port for clients", "c2s = 5222 and c2s_tls = 5223")
+    elif not listen.c2s_tls:
+        yield _note("listen.c2s_tls", "no port with TLS from the first byte: some networks let nothing else through")
+    taken: dict[int, str] = {}
+    for key in ("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http"):
+        port = getattr(listen, key)
+        if port and port in taken:
+            yield _error(f"listen.{key}", f"port {port} is listen.{taken[port]}, too", "another number, or 0")
+        elif port:
+            taken[port] = key
+    if config.federation.enabled and not (listen.s2s or listen.s2s_tls):
+        yield _warning("listen.s2s", "other servers cannot reach this one", "s2s = 5269, or federation.enabled = false")
+
+
+def _others(config: Config) -> Iterator[Finding]:
+    if config.links.profile == "off":
+        yield _note("links.profile", "record sizes show the network what users do", '"padded"')
+    if not config.federation.enabled:
+        yield _note("federation.enabled", "users reach nobody on other servers")
+    elif config.tls.authority is not None:
+        yield _note("tls.authority", "only servers whose certificate this authority has signed are let in")
+    for domain in config.federation.override:
+        yield _note(f'federation.override."{domain}"', "found by the configuration, whatever DNS says")
+    if config.log.level == "debug":
+        yield _note("log.level", "debug: many lines, though nobody's name")

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+import pytest
+
+from quietwire.cli.checks.configuration import configuration
+from quietwire.cli.checks.finding import Severity
+from quietwire.cli.config import Config
+
+STRONG = '[login]\nplain = false\n[links]\nprofile = "padded"\n'
+
+
+def found(text: str) -> dict[str, Severity]:
+    config = Config.model_validate({"domain": "a.example", **tomllib.loads(text)})
+    return {one.subject: one.severity for one in configuration(config)}
+
+
+def test_nothing_to_say() -> None:
+    assert found(STRONG) == {"quietwire.toml": Severity.OK}
+
+
+@pytest.mark.parametrize(
+    ("text", "subject", "severity"),
+    [
+        ("[login]\niterations = 4096", "login.iterations", Severity.WARNING),
+        ("[login]\nplain = true", "login.plain", Severity.NOTE),
+        ("[rates]\nclient_bytes = 0", "rates.client_bytes", Severity.WARNING),
+        ("[rates]\nserver_stanzas = 0", "rates.server_stanzas", Severity.WARNING),
+        ("[limits]\nstanza_bytes = 4000000", "limits.stanza_bytes", Severity.WARNING),
+        ("[limits]\nunauthenticated_seconds = 600.0", "limits.unauthenticated_seconds", Severity.WARNING),
+        ("[limits]\nstrangers_per_network = 900", "limits.strangers_per_network", Severity.WARNING),
+        ("[limits]\nresume_seconds = 86400.0", "limits.resume_seconds", Severity.NOTE),
+        ("[listen]\nc2s = 0\nc2s_tls = 0\nhttps = 0", "listen", Severity.ERROR),
+        ("[listen]\nc2s_tls = 0", "listen.c2s_tls", Severity.NOTE),
+        ("[listen]\nc2s_tls = 5222", "listen.c2s_tls", Severity.ERROR),
+        ("[listen]\ns2s = 0\ns2s_tls = 0", "listen.s2s", Severity.WARNING),
+        ("[federation]\nenabled = false", "federation.enabled", Severity.NOTE),
+        ('[federation.override."b.example"]\nhost = "x"', 'federation.override."b.example"', Severity.NOTE),
+        ('[tls]\nauthority = "ca.pem"', "tls.authority", Severity.NOTE),
+        ('[log]\nlevel = "debug"', "log.level", Severity.NOTE),
+    ],
+)
+def test_each_weakness_has_its_finding(text: str, subject: str, severity: Severity) -> None:
+    assert found(text)[subject] == severity
+
+
+def test_whatever_does_not_work_has_a_remedy() -> None:
+    text = "[listen]\nc2s = 0\nc2s_tls = 0\nhttps = 0\ns2s = 0\ns2s_tls = 0\n[login]\niterations = 4096\n"
+    values: dict[str, Any] = {"domain": "a.example", **tomllib.loads(text)}
+    for one in configuration(Config.model_validate(values)):
+        assert one.remedy or one.severity < Severity.WARNING
+        assert "\n" not in one.cause + one.remedy
