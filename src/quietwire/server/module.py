@@ -192,6 +192,14 @@ class NodeHook:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestHook:
+    """A request for subscription (a presence of type subscribe) has reached context.account, and is about to be applied
+    to its roster. The account may be one that is away: then it is read for this, and a change must be stored."""
+
+    hook: Callable[[Context, Presence], None]
+
+
+@dataclass(frozen=True, slots=True)
 class PresenceStamp:
     """Changes available presence of a local session (context.session) before it goes anywhere. `presence.to` is None
     for what all contacts get. Returns the presence itself where there is nothing to add."""
@@ -315,6 +323,7 @@ Handler = (
     | Loading
     | NodeHook
     | PresenceStamp
+    | RequestHook
     | Opening
     | Hosted
     | HttpRoute

@@ -57,6 +57,7 @@ class PresenceRouter:
         domain: JID,
         *,
         hooks: Hooks = _nothing,
+        requested: Callable[[Account, Presence], None] = _nothing,
         stamp: Callable[[Session, Presence], Presence] = lambda session, presence: presence,
         timers: Timers | None = None,
         latest: Callable[[], Ticket | None] = lambda: None,
@@ -67,6 +68,7 @@ class PresenceRouter:
         self._domain = domain.domain
         self._hooks = hooks
         self._stamp = stamp
+        self._requested = requested
         self._strangers = Strangers(timers) if timers is not None else None
         self._latest = latest
         self._owe = owe
@@ -265,13 +267,18 @@ class PresenceRouter:
                 waiting.append(presence)
                 self._owe(ticket)
         elif account is not None:
-            self._contacts.inbound(account, presence)
+            self._apply(account, presence)
         elif self._services.exists(to):
             ticket = Ticket()
             self._waiting[to] = deque((presence,)), ticket
             self._services.spawn(self._apply_waiting(to))
             if not ticket.settled:
                 self._owe(ticket)
+
+    def _apply(self, account: Account, presence: Presence) -> None:
+        if presence.type == "subscribe":
+            self._requested(account, presence)
+        self._contacts.inbound(account, presence)
 
     async def _apply_waiting(self, bare: JID) -> None:
         waiting, ticket = self._waiting[bare]
@@ -282,7 +289,7 @@ class PresenceRouter:
                 presence = waiting.popleft()
                 assert presence.from_ is not None
                 if not (account.blocks and account.blocks.covers(presence.from_)):
-                    self._contacts.inbound(account, presence)
+                    self._apply(account, presence)
         finally:
             del self._waiting[bare]
             # What could not be applied is lost, as it is for an account that is gone: nobody may wait for it for ever.

@@ -34,6 +34,7 @@ from quietwire.server.module import (
     PresenceHook,
     PresenceStamp,
     Reload,
+    RequestHook,
     SessionHook,
     Stage,
 )
@@ -88,6 +89,7 @@ class Router:
         """Domains below ours, by their whole name."""
         self.http: list[tuple[HttpRoute, Context]] = []
         self._nodes: dict[str, list[tuple[Callable[[Context], None], Context]]] = {}
+        self._requests: list[tuple[Callable[[Context, Presence], None], Context]] = []
         self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
         self.nonzas: dict[str, tuple[NonzaHook, Context]] = {}
@@ -136,6 +138,8 @@ class Router:
                         self._erased.append((erased_hook, context))
                     case NodeHook(node, node_hook):
                         self._nodes.setdefault(node, []).append((node_hook, context))
+                    case RequestHook(request_hook):
+                        self._requests.append((request_hook, context))
                     case PresenceStamp(stamp):
                         self._stamps.append((stamp, context))
                     case Loading(loading_hook):
@@ -370,6 +374,11 @@ class Router:
     def presence_hooks(self, direction: str, session: Session | None, account: Account, presence: Presence) -> None:
         for hook, base in self._presence[direction]:
             hook(self.context(base, account, session), presence)
+
+    def request_hooks(self, account: Account, presence: Presence) -> None:
+        """A request for subscription is about to be applied."""
+        for hook, base in self._requests:
+            hook(self.context(base, account, None), presence)
 
     def presence_stamps(self, session: Session, presence: Presence) -> Presence:
         """Available presence as it goes out."""

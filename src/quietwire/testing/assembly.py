@@ -153,6 +153,7 @@ class Assembly:
             self.domain,
             hooks=self.router.presence_hooks,
             stamp=self.router.presence_stamps,
+            requested=self.router.request_hooks,
             timers=self.timers,
         )
         self.router.presence_in = self.presence.inbound
