@@ -27,7 +27,7 @@ def test_nothing_to_say() -> None:
         ("[login]\niterations = 4096", "login.iterations", Severity.WARNING),
         ("[login]\nplain = true", "login.plain", Severity.NOTE),
         ("[rates]\nclient_bytes = 0", "rates.client_bytes", Severity.WARNING),
-        ("[rates]\nserver_stanzas = 0", "rates.server_stanzas", Severity.WARNING),
+        ("[rates]\nclient_stanzas = 0", "rates.client_stanzas", Severity.WARNING),
         ("[limits]\nstanza_bytes = 4000000", "limits.stanza_bytes", Severity.WARNING),
         ("[limits]\nunauthenticated_seconds = 600.0", "limits.unauthenticated_seconds", Severity.WARNING),
         ("[limits]\nstrangers_per_network = 900", "limits.strangers_per_network", Severity.WARNING),

@@ -43,9 +43,9 @@ def _login(config: Config) -> Iterator[Finding]:
 
 
 def _limits(config: Config) -> Iterator[Finding]:
-    limits, rates = config.limits, config.rates
-    for key in ("client_bytes", "client_stanzas", "server_bytes", "server_stanzas"):
-        if not getattr(rates, key):
+    limits = config.limits
+    for key in ("client_bytes", "client_stanzas"):
+        if not getattr(config.rates, key):
             yield _warning(f"rates.{key}", "no limit: one stream may take the whole server", "remove the key")
     if limits.stanza_bytes > STANZA_BYTES:
         yield _warning(
