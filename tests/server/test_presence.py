@@ -543,3 +543,10 @@ def test_a_local_user_who_asks_everybody_is_told() -> None:
     with pytest.raises(StanzaError) as refused:
         phone.presence("one.more@b.example", "subscribe")
     assert refused.value.condition == "resource-constraint"
+
+
+def test_a_hosted_domain_may_be_probed() -> None:
+    house = a_house()
+    house.presence = PresenceRouter(house, house.store, house.domain, hosted=("rooms.a.example",))
+    house.log_in("alice@a.example/phone").presence("den@rooms.a.example/bob", "probe")
+    assert house.take_remote() == [p("alice@a.example/phone", "den@rooms.a.example/bob", "probe")]

@@ -95,6 +95,7 @@ class Server:
             owe=self._owe,
             stamp=self.router.presence_stamps,
             requested=self.router.request_hooks,
+            hosted=self.router.hosted,
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
@@ -330,7 +331,7 @@ class Server:
         if self.stopping or bound.resume_id not in self._resumable:
             self.end(bound)
             return
-        rest(bound.session)
+        rest(bound.session, connected=False)
         bound.waiting = self.timers.after(self.settings.resume_seconds, lambda: self.end(bound))
 
     def _overrun(self, bound: Bound) -> None:

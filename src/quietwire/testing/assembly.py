@@ -154,6 +154,7 @@ class Assembly:
             hooks=self.router.presence_hooks,
             stamp=self.router.presence_stamps,
             requested=self.router.request_hooks,
+            hosted=self.router.hosted,
             timers=self.timers,
         )
         self.router.presence_in = self.presence.inbound
