@@ -197,6 +197,9 @@ class LoopbackStage:
     def send(self, name: str, text: str) -> None:
         self._run(self._send(self.clients[name], self._ours(text)))
 
+    def user(self, account: str) -> str:
+        return account + self.suffix
+
     async def _send(self, client: Foreign, text: str) -> None:
         if "<enable xmlns='urn:xmpp:sm:3'" in text:
             client.acknowledging = True

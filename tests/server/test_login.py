@@ -82,7 +82,7 @@ def test_a_stable_challenge_for_unknown_names() -> None:
         assert not isinstance(challenge, type(closed))
         text = base64.b64decode(challenge.text or "").decode()
         salts.add(text.split(",")[1])
-        assert text.endswith(",i=1")
+        assert ",i=1," in text
     assert len(salts) == 1
 
 

@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from quietwire.net.channel import bindings_of, version_of
 from quietwire.net.doors import Visitor
 from quietwire.net.shell import Shell
 from quietwire.net.tls import channel_bindings, peer_domains
@@ -36,8 +37,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_heard", "_held",
-        "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_slice", "_stream",
-        "_tls_pending", "_transport", "_unwritten", "_visitor", "secure",
+        "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_shown", "_slice", "_stream",
+        "_tls_pending", "_transport", "_unwritten", "_visitor", "secure", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._bindings: Mapping[str, bytes] = EMPTY
         self.secure = False
 
+        self.tls = ""
     # -- asyncio.Protocol -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,10 +94,12 @@ class Connection(asyncio.Protocol):
     def _secured(self) -> None:
         self.secure = True
         assert self._transport is not None
-        self._outbox = self._shell.outbox(self._transport.get_extra_info("ssl_object").version())
+        connection = self._transport.get_extra_info("ssl_object")
+        self._outbox = self._shell.outbox(connection.version())
         self._out = self._outbox.parts
         if self._server_side:
-            self._bindings = channel_bindings(self._certificate)
+        self.tls = version_of(connection)
+            self._bindings = bindings_of(connection, self._certificate)
 
     def data_received(self, data: bytes) -> None:
         if not self._tls_pending and self._stream is not None:

@@ -16,10 +16,10 @@ from aiohttp import WSMsgType, web
 
 from quietwire.core.errors import StreamError
 from quietwire.core.websocket import from_frame, to_frames
+from quietwire.net.channel import bindings_of, version_of
 from quietwire.net.http import plain, release
 from quietwire.net.shell import Shell
 from quietwire.net.stream import CLOSE_SECONDS, EMPTY, OUTBOX_BYTES, PAUSE_SECONDS
-from quietwire.net.tls import channel_bindings
 from quietwire.server.links import Link, Stream
 from quietwire.shaping.bucket import Meter, Rates
 
@@ -83,9 +83,10 @@ class Sockets:
         transport = request.transport
         if transport is None:
             return socket
-        secured = request.get_extra_info("ssl_object") is not None
-        bindings = channel_bindings(self.certificate) if secured else EMPTY
+        connection = request.get_extra_info("ssl_object")
+        bindings = bindings_of(connection, self.certificate) if connection is not None else EMPTY
         link = SocketLink(self._shell, socket, transport, bindings, self.rates, lambda: release(request))
+        link.tls = version_of(connection) if connection is not None else ""
         await link.run(self._accept)
         return socket
 
@@ -95,11 +96,12 @@ class SocketLink:
 
     __slots__ = (
         "_bindings", "_closing", "_deadline", "_flushing", "_frames", "_gone", "_heard", "_known", "_may_read",
-        "_meter", "_shell", "_socket", "_stream", "_transport", "_waiting", "_wake",
+        "_meter", "_shell", "_socket", "_stream", "_transport", "_waiting", "_wake", "tls",
     )  # fmt: skip
 
     secure = True
     peer_domains: frozenset[str] = frozenset()
+    peer_fault: str = "missing"
 
     def __init__(
         self,
@@ -116,6 +118,7 @@ class SocketLink:
         self._transport = transport
         self._known = known
         self._bindings = bindings
+        self.tls = ""
         self._meter = None if rates.unlimited else Meter(rates, shell.loop.time)
         self._heard = 0
         self._stream: ClientStream | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from quietwire.core.jid import JID
@@ -19,11 +20,23 @@ class Outlet(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """An installation of a program, as it presents itself at login (XEP-0388 §2.3). Told to nobody but its account."""
+
+    id: str
+    """Ours, made of its own secret one and the account."""
+    software: str = field(repr=False)
+    device: str = field(repr=False)
+    by_token: bool
+    """It logged in with a token (XEP-0484), not with the password."""
+
+
 class Session:
     """A bound resource. It may have no connection for a while: then it waits for resumption (XEP-0198 §5)."""
 
     __slots__ = (
-        "account", "carbons", "directed", "interested", "jid", "memory", "outlet", "presence", "priority",
+        "account", "carbons", "client", "directed", "interested", "jid", "memory", "outlet", "presence", "priority",
     )  # fmt: skip
 
     def __init__(self, jid: JID, account: Account, outlet: Outlet) -> None:
@@ -37,6 +50,7 @@ class Session:
         self.interested = False
         """It has asked for the roster and gets pushes (RFC 6121 §2.1.6)."""
         self.carbons = False
+        self.client: Client | None = None
         self.directed: set[JID] = set()
         """Who got directed available presence and must be told of the end (RFC 6121 §4.6)."""
         self.memory: dict[str, Any] = {}

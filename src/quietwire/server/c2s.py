@@ -11,7 +11,7 @@ from quietwire.core.jid import JID, JIDError
 from quietwire.core.stanza import Child, Nonza, Stanza
 from quietwire.core.xml import escape
 from quietwire.server import c2s_sm
-from quietwire.server.account import Session
+from quietwire.server.account import Client, Session
 from quietwire.server.bound import Bound
 from quietwire.server.c2s_host import Host
 from quietwire.server.links import Link
@@ -26,8 +26,8 @@ class ClientStream:
     """Implements `links.Stream` and `c2s_host.Carrier`."""
 
     __slots__ = (
-        "_busy", "_closing", "_gone", "_host", "_inbox", "_negotiation", "_parser", "_securing", "_timer",
-        "account", "bound", "heard", "link", "open",
+        "_busy", "_closing", "_failures", "_gone", "_host", "_inbox", "_negotiation", "_parser", "_securing", "_timer",
+        "account", "bound", "client", "heard", "link", "open",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
@@ -36,6 +36,8 @@ class ClientStream:
         self._parser = StreamParser(host.settings.limits)
         self.open = False
         self.account: JID | None = None
+        self.client: Client | None = None
+        self._failures = 0
         self.heard = 0
         """First-level children so far: what the rate of a stream is measured by."""
         self._closing = False
@@ -232,6 +234,11 @@ class ClientStream:
         self.restart()
         self._securing = True
         self.link.start_tls()
+
+    def refused(self) -> None:
+        self._failures += 1
+        if self._failures >= self._host.settings.login_attempts:
+            self.fail(StreamError("policy-violation", "too many attempts"))
 
     def extend(self, seconds: float) -> None:
         self._cancel_timer()

@@ -9,11 +9,14 @@ from typing import Any, Protocol
 from quietwire.core.errors import StreamError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Nonza, Stanza
+from quietwire.core.xml import Element
+from quietwire.server.account import Client
 from quietwire.server.bound import Bound
 from quietwire.server.links import Link
 from quietwire.server.login import Gate
 from quietwire.server.settings import Settings
 from quietwire.server.timers import Timers
+from quietwire.server.tokens import Tokens
 
 
 class Carrier(Protocol):
@@ -22,6 +25,8 @@ class Carrier(Protocol):
     link: Link
     account: JID | None
     """Who has logged in on it."""
+    client: Client | None
+    """With which client, where it has said so (XEP-0388 §2.3)."""
     bound: Bound | None
 
     @property
@@ -67,6 +72,10 @@ class Carrier(Protocol):
 
     def close(self) -> None: ...
 
+    def refused(self) -> None:
+        """A login has failed; too many of them end the stream."""
+        ...
+
     def evict(self) -> None:
         """Another stream took the resource or resumed the session."""
         ...
@@ -85,6 +94,7 @@ class Host(Protocol):
 
     settings: Settings
     gate: Gate
+    tokens: Tokens
     timers: Timers
     randomness: Callable[[int], bytes]
 
@@ -96,12 +106,31 @@ class Host(Protocol):
         """The answer to a request before login; None if no module has one."""
         ...
 
-    async def bind(self, account: JID, resource: str, stream: Carrier, link: Link) -> Bound:
-        """Raises StanzaError."""
+    async def bind(
+        self, account: JID, resource: str, stream: Carrier, link: Link | None, client: Client | None
+    ) -> Bound:
+        """`link` None: nothing is written before `bound.outgoing.begin`. An earlier session of the same client ends.
+        Raises StanzaError."""
+        ...
+
+    def inline_features(self) -> tuple[str, ...]:
+        """What can be switched on along with binding (XEP-0386 §3.1)."""
+        ...
+
+    def inline(self, bound: Bound, wish: Element) -> Element | None:
+        """Switches one of these on; nothing where no module knows it. -> what ``<bound/>`` says about it."""
+        ...
+
+    async def metadata(self, bound: Bound) -> list[Element]:
+        """What ``<bound/>`` tells about the account."""
         ...
 
     def resumable(self, resume_id: str, account: JID) -> Bound | None:
         """The session of that account which may be resumed under that id."""
+        ...
+
+    def handled(self, resume_id: str, account: JID) -> int | None:
+        """How many stanzas were taken of a session of that account which is over, if that is still known."""
         ...
 
     def adopt(self, bound: Bound, stream: Carrier) -> None:

@@ -1,9 +1,12 @@
-"""A client's login as RFC 6120 §6 writes it: ``<auth/>``, ``<challenge/>``, ``<response/>``, ``<success/>``."""
+"""A client's login, in both its forms: the attempts on one stream, and RFC 6120 §6 (``<auth/>`` … ``<success/>``).
+
+The other form, SASL2, is `c2s_sasl2.py`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from quietwire.core import ns
 from quietwire.core.errors import QuietwireError, StreamError
@@ -13,27 +16,20 @@ from quietwire.core.stanza import Child
 from quietwire.server.c2s_host import Carrier, Host
 from quietwire.server.login import Accepted, Challenge, Exchange
 
+T = TypeVar("T")
+
 SASL: Final = f"{{{ns.SASL}}}"
-_BINDINGS = "urn:xmpp:sasl-cb:0"
-
-
-def offer(host: Host, bindings: Mapping[str, bytes]) -> str:
-    """The stream features of a login, with the kinds of channel binding (XEP-0440)."""
-    mechanisms = "".join(f"<mechanism>{name}</mechanism>" for name in host.gate.mechanisms(True, bindings))
-    types = "".join(f"<channel-binding type='{name}'/>" for name in bindings)
-    listed = f"<sasl-channel-binding xmlns='{_BINDINGS}'>{types}</sasl-channel-binding>" if types else ""
-    return f"<mechanisms xmlns='{ns.SASL}'>{mechanisms}</mechanisms>{listed}"
 
 
 class Login:
-    """The attempts on one stream. Success sets `stream.account`."""
+    """RFC 6120 §6. Success sets `stream.account` and starts the stream anew."""
 
-    __slots__ = ("_attempts", "_exchange", "_host", "_stream")
+    __slots__ = ("_exchange", "_host", "_stream")
+    NS = ns.SASL
 
     def __init__(self, host: Host, stream: Carrier) -> None:
         self._host = host
         self._stream = stream
-        self._attempts = 0
         self._exchange: Exchange | None = None
 
     @property
@@ -42,54 +38,57 @@ class Login:
         return self._exchange is not None
 
     def hear(self, child: Child) -> None:
-        """One element before login. Raises StreamError."""
+        """One element before login, of this form. Raises StreamError."""
         link = self._stream.link
-        if child.kind == f"{SASL}auth" and self._exchange is None:
-            mechanism = child.attributes.get("mechanism", "")
-            try:
-                exchange = self._exchange = Exchange(self._host.gate, mechanism, link.bindings)
-                text = _text(child)
+        try:
+            if child.kind == f"{SASL}auth" and self._exchange is None:
+                exchange = self._begin(child.attributes.get("mechanism", ""))
+                text = content(child)
                 message = decode_payload(text)
-            except SaslFailure as failure:
-                self._refuse(failure)
-                return
-            if text:
-                self._run(exchange.first(message))
+                if text:
+                    self._run(exchange.first(message), self._proceed)
+                else:
+                    # No initial response, not even an empty one ('='): asked for (RFC 6120 §6.4.2).
+                    link.put(f"<challenge xmlns='{ns.SASL}'/>".encode())
+            elif child.kind == f"{SASL}response" and self._exchange is not None:
+                self._respond(self._exchange, decode_payload(content(child)))
+            elif child.kind == f"{SASL}abort" and self._exchange is not None:
+                raise SaslFailure("aborted")
             else:
-                # No initial response, not even an empty one ('='): asked for (RFC 6120 §6.4.2).
-                link.put(f"<challenge xmlns='{ns.SASL}'/>".encode())
-        elif child.kind == f"{SASL}response" and self._exchange is not None:
-            try:
-                if not self._exchange.begun:
-                    self._run(self._exchange.first(decode_payload(_text(child))))
-                    return
-                accepted = self._exchange.second(decode_payload(_text(child)))
-            except SaslFailure as failure:
-                self._refuse(failure)
-                return
-            self._proceed(accepted)
-        elif child.kind == f"{SASL}abort" and self._exchange is not None:
-            self._refuse(SaslFailure("aborted"))
-        elif child.kind.startswith(SASL):
-            self._refuse(SaslFailure("malformed-request"))
-        else:
-            raise StreamError("not-authorized")
+                raise SaslFailure("malformed-request")
+        except SaslFailure as failure:
+            self._refuse(failure)
 
-    def _run(self, step: Coroutine[Any, Any, Challenge | Accepted]) -> None:
+    def _begin(self, mechanism: str) -> Exchange:
+        """Raises SaslFailure."""
+        link = self._stream.link
+        self._exchange = Exchange(self._host.gate, mechanism, link.bindings, link.tls)
+        return self._exchange
+
+    def _respond(self, exchange: Exchange, message: bytes) -> None:
+        """Raises SaslFailure."""
+        if exchange.begun:
+            self._proceed(exchange.second(message))
+        else:
+            self._run(exchange.first(message), self._proceed)
+
+    def _run(self, step: Coroutine[Any, Any, T], proceed: Callable[[T], None]) -> None:
         """Drives a step of the login; the stream waits while it is suspended."""
         suspended = False
 
-        def done(outcome: Challenge | Accepted | None, error: BaseException | None) -> None:
+        def done(outcome: T | None, error: BaseException | None) -> None:
             if self._stream.closing:
                 return
             if isinstance(error, SaslFailure):
                 self._refuse(error)
+            elif isinstance(error, StreamError):
+                self._stream.fail(error)
             elif error is not None:
                 if not isinstance(error, QuietwireError):
                     self._host.fault(error)
                 self._refuse(SaslFailure("temporary-auth-failure"))
-            elif outcome is not None:
-                self._proceed(outcome)
+            else:
+                proceed(outcome)  # type: ignore[arg-type]
             if suspended:
                 self._stream.go_on()
 
@@ -98,25 +97,26 @@ class Login:
             self._stream.suspend()
 
     def _proceed(self, outcome: Challenge | Accepted) -> None:
-        link = self._stream.link
         if isinstance(outcome, Accepted):
             self._exchange = None
-            payload = encode_payload(outcome.data) if outcome.data else ""
-            link.put(f"<success xmlns='{ns.SASL}'>{payload}</success>".encode())
-            self._stream.account = outcome.account
-            self._stream.restart()
+            self._succeed(outcome)
         else:
             payload = encode_payload(outcome.data)
-            link.put(f"<challenge xmlns='{ns.SASL}'>{payload}</challenge>".encode())
+            self._stream.link.put(f"<challenge xmlns='{self.NS}'>{payload}</challenge>".encode())
+
+    def _succeed(self, accepted: Accepted) -> None:
+        payload = encode_payload(accepted.data) if accepted.data else ""
+        self._stream.link.put(f"<success xmlns='{ns.SASL}'>{payload}</success>".encode())
+        self._stream.account = accepted.account
+        self._stream.restart()
 
     def _refuse(self, failure: SaslFailure) -> None:
         self._exchange = None
-        self._attempts += 1
         self._host.note("login-refused", condition=failure.condition)
-        self._stream.link.put(f"<failure xmlns='{ns.SASL}'><{failure.condition}/></failure>".encode())
-        if self._attempts >= self._host.settings.login_attempts:
-            self._stream.fail(StreamError("policy-violation", "too many attempts"))
+        condition = f"<{failure.condition}/>" if self.NS == ns.SASL else f"<{failure.condition} xmlns='{ns.SASL}'/>"
+        self._stream.link.put(f"<failure xmlns='{self.NS}'>{condition}</failure>".encode())
+        self._stream.refused()
 
 
-def _text(child: Child) -> str:
+def content(child: Child) -> str:
     return (child.tree.text or "").strip()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.jid import JID
@@ -28,13 +30,14 @@ def hear(host: Host, link: Link, bound: Bound, child: Child) -> bool:
         else:
             link.put(failed("unexpected-request"))
     elif kind == ANSWER:
-        h = _number(child)
+        h = _number(child.attributes)
         if h is None:
             raise StreamError("policy-violation", "h is a number")
         if not bound.outgoing.acknowledged_by_peer(h):
             raise _overclaimed(h, bound)
     elif kind == ENABLE:
-        link.put(failed("unexpected-request") if bound.outgoing.enabled else enable(host, bound, child))
+        resumable = child.attributes.get("resume") in ("true", "1")
+        link.put(failed("unexpected-request") if bound.outgoing.enabled else enable(host, bound, resumable=resumable))
     elif kind == RESUME:
         link.put(failed("unexpected-request"))
     else:
@@ -42,26 +45,27 @@ def hear(host: Host, link: Link, bound: Bound, child: Child) -> bool:
     return True
 
 
-def enable(host: Host, bound: Bound, child: Child) -> bytes:
+def enable(host: Host, bound: Bound, *, resumable: bool) -> bytes:
     """Switches stream management on; -> ``<enabled/>``."""
     bound.outgoing.enabled = True
     bound.incoming.start()
     extra = ""
-    if child.attributes.get("resume") in ("true", "1"):
+    if resumable:
         resume_id, seconds = host.make_resumable(bound)
         extra = f" id='{resume_id}' resume='true' max='{seconds}'"
     return f"<enabled xmlns='{ns.SM}'{extra}/>".encode()
 
 
-def resume(host: Host, stream: Carrier, account: JID, child: Child) -> tuple[Bound | None, bytes]:
-    """Gives the session that ``<resume/>`` names to `stream`; -> it and ``<resumed/>``, or None and ``<failed/>``.
+def resume(host: Host, stream: Carrier, account: JID, wish: Mapping[str, str]) -> tuple[Bound | None, bytes]:
+    """Gives the session that ``<resume/>``, by its attributes, asks for to `stream`; -> it and ``<resumed/>``, or None
+    and ``<failed/>``.
 
     The caller then writes the element and calls `bound.outgoing.resume`. Raises StreamError."""
-    previd = child.attributes.get("previd", "")
-    h = _number(child)
+    previd = wish.get("previd", "")
+    h = _number(wish)
     bound = host.resumable(previd, account)
     if bound is None or h is None:
-        return None, failed("item-not-found")
+        return None, failed("item-not-found", host.handled(previd, account))
     if not bound.outgoing.confirm(h):
         raise _overclaimed(h, bound)
     host.adopt(bound, stream)
@@ -69,12 +73,14 @@ def resume(host: Host, stream: Carrier, account: JID, child: Child) -> tuple[Bou
     return bound, f"<resumed xmlns='{ns.SM}' previd='{escape(previd)}' h='{handled}'/>".encode()
 
 
-def failed(condition: str) -> bytes:
-    return f"<failed xmlns='{ns.SM}'><{condition} xmlns='{ns.STANZAS}'/></failed>".encode()
+def failed(condition: str, handled: int | None = None) -> bytes:
+    """`handled`: what the server took of a session that is over (XEP-0198 §5)."""
+    h = f" h='{handled % MODULO}'" if handled is not None else ""
+    return f"<failed xmlns='{ns.SM}'{h}><{condition} xmlns='{ns.STANZAS}'/></failed>".encode()
 
 
-def _number(child: Child) -> int | None:
-    h = child.attributes.get("h", "")
+def _number(attributes: Mapping[str, str]) -> int | None:
+    h = attributes.get("h", "")
     return int(h) if h.isascii() and h.isdecimal() and len(h) <= 10 else None
 
 

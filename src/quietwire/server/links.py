@@ -20,6 +20,12 @@ class Link(Protocol):
         ...
 
     @property
+    def tls(self) -> str:
+        """The version of TLS in four hexadecimal digits, '0304' for 1.3 (XEP-0515); '' without TLS or where another
+        program ends it."""
+        ...
+
+    @property
     def peer_domains(self) -> frozenset[str]:
         """Domains that the peer's certificate, valid under our authorities, stands for (RFC 6125, RFC 6120 §13.7.1.2:
         dNSName with wildcards as ``*.example``, XmppAddr, SRVName); empty without one."""

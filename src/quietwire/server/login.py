@@ -5,6 +5,8 @@ An unknown user costs what a wrong password costs: the same look-up, the same co
 
 from __future__ import annotations
 
+import base64
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +17,7 @@ from quietwire.core.sasl import (
     SaslFailure,
     Scram,
     Verifier,
+    attributes,
     check_authzid,
     check_plain,
     decoy,
@@ -39,6 +42,8 @@ class Accepted:
     account: JID
     data: bytes
     """Additional data with success: SCRAM's server-final-message."""
+    authzid: str = ""
+    """Whom the client asked to be, '' where it did not say: it is `account`."""
 
 
 class Gate:
@@ -69,6 +74,19 @@ class Gate:
         plus = tuple(f"{name}-PLUS" for name in SCRAM) if bindings else ()
         return (*plus, *SCRAM, *(("PLAIN",) if self.plain else ()))
 
+    def account(self, username: str) -> JID | None:
+        """The account of that name, if there is one."""
+        try:
+            bare = JID.of(username, self.domain.domain)
+        except JIDError:
+            return None
+        return bare if self.accounts.exists(bare) else None
+
+    def client(self, account: JID, agent: str) -> str:
+        """What stands for a client of an account from now on: says nothing to whoever does not know its id."""
+        text = f"quietwire client 1\0{account.bare.text}\0{agent}".encode("utf-8", "surrogatepass")
+        return base64.urlsafe_b64encode(hmac.digest(self._server_key, text, "sha256")[:15]).decode()
+
     async def verifier(self, username: str, mechanism: str) -> tuple[JID | None, Verifier]:
         """The account and its verifier, or None and a decoy. Both are made for either: time tells, too."""
         try:
@@ -84,8 +102,10 @@ class Gate:
 class Exchange:
     """One attempt to log in on one stream."""
 
-    def __init__(self, gate: Gate, mechanism: str, bindings: Mapping[str, bytes]) -> None:
-        if mechanism not in gate.mechanisms(True, bindings):
+    def __init__(self, gate: Gate, mechanism: str, bindings: Mapping[str, bytes], tls: str = "") -> None:
+        """`tls`: as `links.Link.tls`. Raises SaslFailure."""
+        offered = gate.mechanisms(True, bindings)
+        if mechanism not in offered:
             raise SaslFailure("invalid-mechanism")
         self._gate = gate
         self._mechanism = mechanism
@@ -95,7 +115,8 @@ class Exchange:
         self.begun = False
         """The first message has come."""
         if mechanism != "PLAIN":
-            self._scram = Scram(mechanism, bindings, make_nonce(gate.randomness), bool(bindings))
+            told = attributes(mechanism, offered, bindings, tls)
+            self._scram = Scram(mechanism, bindings, make_nonce(gate.randomness), bool(bindings), told)
 
     async def first(self, message: bytes) -> Challenge | Accepted:
         """Raises SaslFailure, SealError for a damaged record."""
@@ -124,4 +145,4 @@ class Exchange:
         if account is None or not self._gate.accounts.exists(account):
             raise SaslFailure("not-authorized")
         check_authzid(self._authzid, account)
-        return Accepted(account, data)
+        return Accepted(account, data, self._authzid)

@@ -12,10 +12,13 @@ from quietwire.core.jid import JID, JIDError
 from quietwire.core.later import drive
 from quietwire.core.stanza import Child, Iq, Stanza
 from quietwire.core.xml import build
-from quietwire.server import c2s_sasl, c2s_sm
+from quietwire.server import c2s_sm
 from quietwire.server.bound import Bound
 from quietwire.server.c2s_host import Carrier, Host
+from quietwire.server.c2s_sasl import SASL, Login
+from quietwire.server.c2s_sasl2 import SASL2, Login2
 from quietwire.server.c2s_sm import failed
+from quietwire.server.features import after_login, before_login
 
 T = TypeVar("T")
 
@@ -27,12 +30,13 @@ _BIND = f"{{{ns.BIND}}}bind"
 class Negotiation:
     """Let go of once the stream carries a session."""
 
-    __slots__ = ("_answered", "_host", "_login", "_memory", "_patient", "_received", "_stream")
+    __slots__ = ("_answered", "_host", "_login", "_login2", "_memory", "_patient", "_received", "_stream")
 
     def __init__(self, host: Host, stream: Carrier) -> None:
         self._host = host
         self._stream = stream
-        self._login = c2s_sasl.Login(host, stream)
+        self._login = Login(host, stream)
+        self._login2 = Login2(host, stream)
         self._received = 0
         self._answered = 0
         """Requests before login."""
@@ -54,6 +58,7 @@ class Negotiation:
         to = header.attributes.get("to", "")
         if to and not self._is_ours(to):
             raise StreamError("host-unknown")
+        self._login2.claim(header.attributes.get("from", ""))
         if not _version_known(header.attributes.get("version", "")):
             raise StreamError("unsupported-version")
         return to
@@ -65,14 +70,9 @@ class Negotiation:
             return False
 
     def features(self) -> bytes:
-        link = self._stream.link
-        if not link.secure:
-            offered = f"<starttls xmlns='{ns.TLS}'><required/></starttls>".encode()
-        elif self._stream.account is None:
-            offered = c2s_sasl.offer(self._host, link.bindings).encode() + self._host.features(before_login=True)
-        else:
-            offered = f"<bind xmlns='{ns.BIND}'/><sm xmlns='{ns.SM}'/>".encode() + self._host.features()
-        return b"<stream:features>" + offered + b"</stream:features>"
+        if self._stream.account is None:
+            return before_login(self._host, self._stream.link)
+        return after_login(self._host, bound=False)
 
     def hear(self, child: Child) -> None:
         """One first-level child. Raises StreamError."""
@@ -91,10 +91,14 @@ class Negotiation:
             raise StreamError("bad-format", "a stream header first")
         elif stream.account is not None:
             self._bind_or_resume(stream.account, child)
+        elif self._login2.under_way or (child.kind.startswith(SASL2) and not self._login.under_way):
+            self._login2.hear(child)
+        elif child.kind.startswith(SASL):
+            self._login.hear(child)
         elif isinstance(child, Iq) and child.type in ("get", "set") and not self._login.under_way:
             self._answer(child)
         else:
-            self._login.hear(child)
+            raise StreamError("not-authorized")
 
     # -- before login -----------------------------------------------------------------------------------------------
 
@@ -163,11 +167,11 @@ class Negotiation:
             jid = build(f"{{{ns.BIND}}}jid", text=bound.session.jid.text)
             stream.link.put(iq.result(build(_BIND, None, jid)).to_bytes())
 
-        self._serve(iq, host.bind(account, resource, stream, stream.link), done)
+        self._serve(iq, host.bind(account, resource, stream, stream.link, stream.client), done)
 
     def _resume(self, account: JID, child: Child) -> None:
         stream = self._stream
-        bound, answer = c2s_sm.resume(self._host, stream, account, child)
+        bound, answer = c2s_sm.resume(self._host, stream, account, child.attributes)
         if bound is not None:
             stream.begin(bound)
         stream.link.put(answer)

@@ -65,6 +65,13 @@ class Incoming:
             owed.popleft()
         return owed[0][0] - 1 if owed else self.handled
 
+    def when_safe(self, then: Callable[[], None]) -> None:
+        """Calls `then` as soon as everything counted so far is safe."""
+        if self.safe() == self.handled:
+            then()
+        else:
+            self._owed[-1][1].when_settled(lambda: self.when_safe(then))
+
     def requested(self) -> None:
         """The peer sent ``<r/>``."""
         if self.safe() == self.handled:
@@ -180,6 +187,18 @@ class Outgoing:
             self._asked = True
             self.link.put(REQUEST)
         return True
+
+    def begin(self, link: Link) -> None:
+        """The client can be written to: sends what came since its session was made (XEP-0386)."""
+        if self.enabled:
+            self.resume(link)
+            return
+        self.link = link
+        queue, self._queue, self._bytes = self._queue, deque(), 0
+        for data, entry in queue:
+            link.put(data)
+            if entry is not None:
+                self._unwritten.append(entry)
 
     def resume(self, link: Link) -> None:
         """Sends again what was not confirmed, on the new connection."""

@@ -9,7 +9,8 @@
 
 A line is a step; lines that begin with white space go on with the step before. Steps:
 `NAME = ACCOUNT/RESOURCE [available [PRIORITY]] [roster] [carbons]` logs in; `NAME connects` opens a connection with TLS
-and says nothing; `NAME connects as ACCOUNT` logs in and binds nothing; `NAME >> XML`; `NAME << XML`, `<< nothing` or
+and says nothing; `NAME connects as ACCOUNT` logs in and binds nothing; `NAME signs in as ACCOUNT [XML]` logs in by
+SASL2 and asks for that along with it, the answers are expected as what follows; `NAME >> XML`; `NAME << XML`, `<< nothing` or
 `<< closed`; `NAME cut` breaks the connection; `quiet` drops what has come to anybody; `server stops`; `wait SECONDS`
 (in memory only, as is a dialogue with the line `only memory`). `{9 x}` is ``xxxxxxxxx``.
 """
@@ -22,13 +23,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from quietwire.core import ns
 from quietwire.core.xml import Element
 from quietwire.testing.canonical import difference, show
-from quietwire.testing.playbook import Client, Mark, Playbook, closed, nothing
+from quietwire.testing.playbook import Client, Mark, Playbook, authenticate, closed, nothing
 
 ACCOUNTS = ("alice", "bob", "carol")
 """Exist in every dialogue."""
 DOMAIN = "a.example"
+HEADER = f"<stream:stream xmlns='jabber:client' xmlns:stream='{ns.STREAMS}' to='{DOMAIN}' version='1.0'>"
 _REPEAT = re.compile(r"\{(\d+) ([^}]+)\}")
 _NAMED = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _COUNT = re.compile(r"\bh='(\d+)'")
@@ -52,6 +55,10 @@ class Stage(Protocol):
     def log_in(self, name: str, account: str, resource: str) -> None: ...
     def connect(self, name: str, account: str = "") -> None: ...
     def send(self, name: str, text: str) -> None: ...
+
+    def user(self, account: str) -> str:
+        """The name under which that account logs in here."""
+        ...
 
     def receive(self, name: str) -> Element | Mark:
         """The next that comes; `nothing` if nothing does."""
@@ -114,6 +121,14 @@ def _step(words: str, stage: Stage, known: MutableMapping[str, str], names: list
             if name not in names:
                 names.append(name)
             stage.connect(name, rest[0].removeprefix("as").strip() if rest else "")
+        case [name, "signs", text]:
+            account, *along = text.removeprefix("in as").split(maxsplit=1)
+            if name not in names:
+                names.append(name)
+            stage.connect(name)
+            stage.send(name, HEADER)
+            _expect(name, "<stream:features _='...'/>", stage, known)
+            stage.send(name, authenticate(stage.user(account), _fill("".join(along), known)))
         case [name, "cut"]:
             stage.cut(name)
         case ["quiet"]:
@@ -188,6 +203,9 @@ class MemoryStage:
 
     def send(self, name: str, text: str) -> None:
         self.clients[name] >> text
+
+    def user(self, account: str) -> str:
+        return account
 
     def receive(self, name: str) -> Element | Mark:
         self.play.settle()

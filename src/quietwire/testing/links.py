@@ -81,6 +81,10 @@ class FakeLink:
 
     @property
     def peer_domains(self) -> frozenset[str]:
+    @property
+    def tls(self) -> str:
+        return "0304" if self.secure else ""
+
         return self._domains if self.secure else frozenset()
 
     def put(self, data: bytes) -> None:

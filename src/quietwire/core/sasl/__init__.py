@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from quietwire.core.sasl.downgrade import attributes, offered_hash
 from quietwire.core.sasl.external import parse_external
 from quietwire.core.sasl.failure import CONDITIONS, SaslFailure, check_authzid, decode_payload, encode_payload
+from quietwire.core.sasl.ht import HT_BINDINGS, Hashed, ht_mechanisms, initiator, parse_ht, responder
 from quietwire.core.sasl.plain import Plain, check_plain, parse_plain
 from quietwire.core.sasl.scram import MECHANISMS, Request, Scram, Success, make_nonce
 from quietwire.core.sasl.verifier import (
@@ -24,9 +26,11 @@ __all__ = [
     "CONDITIONS",
     "DEFAULT_ITERATIONS",
     "HASHES",
+    "HT_BINDINGS",
     "KEY_BYTES",
     "MECHANISMS",
     "SALT_BYTES",
+    "Hashed",
     "Keys",
     "PasswordError",
     "Plain",
@@ -35,6 +39,7 @@ __all__ = [
     "Scram",
     "Success",
     "Verifier",
+    "attributes",
     "base_mechanism",
     "check_authzid",
     "check_plain",
@@ -42,8 +47,13 @@ __all__ = [
     "decoy",
     "derive",
     "encode_payload",
+    "ht_mechanisms",
+    "initiator",
     "make_nonce",
+    "offered_hash",
     "parse_external",
+    "parse_ht",
     "parse_plain",
     "prepare_password",
+    "responder",
 ]

@@ -79,10 +79,18 @@ class Scram:
 
     `mechanism` one of `MECHANISMS`; `bindings` the channel bindings that can be had on this connection, type -> data;
     `nonce` from `make_nonce`; `advertised_plus` whether any -PLUS mechanism was offered on this stream: a client that
-    supports channel binding and says it did not see the offer was lied to by somebody in between.
+    supports channel binding and says it did not see the offer was lied to by somebody in between; `attributes` of
+    `core.sasl.downgrade`, told along with the challenge.
     """
 
-    def __init__(self, mechanism: str, bindings: Mapping[str, bytes], nonce: str, advertised_plus: bool) -> None:
+    def __init__(
+        self,
+        mechanism: str,
+        bindings: Mapping[str, bytes],
+        nonce: str,
+        advertised_plus: bool,
+        attributes: str = "",
+    ) -> None:
         if mechanism not in MECHANISMS:
             raise SaslFailure("invalid-mechanism")
         self._hash = HASHES[base_mechanism(mechanism)]
@@ -91,6 +99,7 @@ class Scram:
         self._bindings = bindings
         self._advertised_plus = advertised_plus
         self._nonce = nonce
+        self._attributes = attributes
         self._next = _Next.FIRST
         self._expected_binding = b""
         self._transcript = b""
@@ -128,7 +137,7 @@ class Scram:
             raise ValueError("a verifier of another mechanism")
         self._verifier = verifier
         salt = base64.b64encode(verifier.salt).decode()
-        message = f"r={self._nonce},s={salt},i={verifier.iterations}".encode()
+        message = f"r={self._nonce},s={salt},i={verifier.iterations}{self._attributes}".encode()
         self._transcript += b"," + message
         self._next = _Next.FINAL
         return message

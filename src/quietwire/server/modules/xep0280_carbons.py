@@ -5,9 +5,9 @@ from __future__ import annotations
 from quietwire.core import ns
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq
-from quietwire.core.xml import escape
+from quietwire.core.xml import Element, escape
 from quietwire.server.account import Account, Session
-from quietwire.server.module import Context, IqSet, MessageHook, Module, SessionHook, Stage, Xep
+from quietwire.server.module import BindInline, Context, IqSet, MessageHook, Module, SessionHook, Stage, Xep
 from quietwire.server.pipeline import Passage
 from quietwire.store.ports import Entry
 
@@ -95,6 +95,12 @@ def on_bound(context: Context) -> None:
     context.session.carbons = False
 
 
+def on_bind(context: Context, wish: Element) -> None:
+    """Switched on along with binding (XEP-0386 §3.2)."""
+    assert context.session is not None
+    context.session.carbons = True
+
+
 MODULE = Module(
     name="carbons",
     xep=Xep(280, "1.0.1"),
@@ -102,6 +108,7 @@ MODULE = Module(
     handlers=(
         IqSet(f"{{{NS}}}enable", on_switch),
         IqSet(f"{{{NS}}}disable", on_switch),
+        BindInline(NS, f"{{{NS}}}enable", on_bind),
         MessageHook(Stage.COPY, copy),
         SessionHook("bound", on_bound),
     ),

@@ -1,0 +1,214 @@
+"""SASL2 (XEP-0388 1.0.4) on a client's stream, and what a client asks for along with its login: to resume a session
+(XEP-0198 §9), to bind a resource (`bind2.py`), to get or use a token (XEP-0484, `tokens.py`).
+
+TLS 1.3 early data is never taken: `ssl` has no way to accept any, so nothing here can be replayed with it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from quietwire.core import ns
+from quietwire.core.errors import StreamError
+from quietwire.core.jid import JID, JIDError
+from quietwire.core.sasl import SaslFailure, decode_payload, encode_payload, parse_ht
+from quietwire.core.stanza import Child
+from quietwire.core.xml import Element, escape
+from quietwire.server import bind2, c2s_sm
+from quietwire.server.account import Client
+from quietwire.server.bound import Bound
+from quietwire.server.c2s_host import Carrier, Host
+from quietwire.server.c2s_sasl import Login, content
+from quietwire.server.features import SASL2 as NS
+from quietwire.server.features import after_login
+from quietwire.server.login import Accepted
+from quietwire.server.tokens import NS as FAST
+from quietwire.server.tokens import Token
+
+SASL2: Final = f"{{{NS}}}"
+LABEL_CHARACTERS: Final = 128
+"""Of a software's or a device's name: for people to recognise it by."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TRUE = ("true", "1")
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What a client asked for with ``<authenticate/>``."""
+
+    agent: str = field(default="", repr=False)
+    """The id of its ``<user-agent/>``."""
+    software: str = field(default="", repr=False)
+    device: str = field(default="", repr=False)
+    resume: Element | None = None
+    bind: Element | None = None
+    token: str = ""
+    """The mechanism for which it wants a token."""
+    fast: Element | None = None
+
+
+def read(child: Child, offered: tuple[str, ...]) -> Wishes:
+    """`offered`: mechanisms of tokens. Raises SaslFailure ``malformed-request``."""
+    tree = child.tree
+    agent = tree.find(f"{SASL2}user-agent")
+    wanted = tree.find(f"{{{FAST}}}request-token")
+    given = agent.get("id", "") if agent is not None else ""
+    if given and not _UUID.fullmatch(given):
+        raise SaslFailure("malformed-request")
+    token = wanted.get("mechanism", "") if wanted is not None else ""
+    return Wishes(
+        given.lower(),
+        _label(agent, "software"),
+        _label(agent, "device"),
+        tree.find(f"{{{ns.SM}}}resume"),
+        tree.find(f"{{{bind2.NS}}}bind"),
+        token if token in offered and given else "",
+        tree.find(f"{{{FAST}}}fast"),
+    )
+
+
+class Login2(Login):
+    """The attempts in this form. The stream goes on after success, with a session where one was asked for."""
+
+    __slots__ = ("_claimed", "_token", "_wishes")
+    NS = NS
+
+    def __init__(self, host: Host, stream: Carrier) -> None:
+        super().__init__(host, stream)
+        self._wishes = Wishes()
+        self._claimed = ""
+        self._token: Token | None = None
+
+    def claim(self, from_: str) -> None:
+        """`from` of the stream header. Raises StreamError."""
+        try:
+            foreign = bool(from_) and JID.parse(from_).domain != self._host.settings.domain.domain
+        except JIDError:
+            from_, foreign = "", False  # not believed anyway
+        if foreign:
+            raise StreamError("invalid-from")
+        self._claimed = from_
+
+    def hear(self, child: Child) -> None:
+        """Raises StreamError: while an exchange is under way nothing else may come (XEP-0388 §2.4)."""
+        exchange = self._exchange
+        try:
+            if exchange is not None:
+                if child.kind == f"{SASL2}response":
+                    self._respond(exchange, decode_payload(content(child)))
+                elif child.kind == f"{SASL2}abort":
+                    raise SaslFailure("aborted")
+                else:
+                    raise StreamError("not-authorized", "amid a login")
+            elif child.kind == f"{SASL2}authenticate":
+                self._authenticate(child)
+            else:
+                raise SaslFailure("malformed-request")
+        except SaslFailure as failure:
+            self._refuse(failure)
+
+    def _authenticate(self, child: Child) -> None:
+        """Raises SaslFailure."""
+        mechanism = child.attributes.get("mechanism", "")
+        initial = child.tree.find(f"{SASL2}initial-response")
+        message = decode_payload((initial.text or "").strip()) if initial is not None else None
+        tokens = self._host.tokens.mechanisms(self._stream.link.bindings)
+        self._token = None
+        self._wishes = read(child, tokens)
+        if mechanism in tokens:
+            if message is None or self._wishes.fast is None:
+                raise SaslFailure("malformed-request")
+            self._with_token(mechanism, message, self._wishes.fast)
+            return
+        exchange = self._begin(mechanism)
+        if message is not None:
+            self._run(exchange.first(message), self._proceed)
+        else:
+            self._stream.link.put(f"<challenge xmlns='{NS}'/>".encode())
+
+    def _with_token(self, mechanism: str, message: bytes, fast: Element) -> None:
+        """Raises SaslFailure. Takes the same time whether or not there is such an account."""
+        host, wishes = self._host, self._wishes
+        account = host.gate.account(parse_ht(message).username)
+        client = host.gate.client(account or host.settings.domain, wishes.agent)
+        login = host.tokens.check(
+            account,
+            client,
+            mechanism,
+            message,
+            self._stream.link.bindings,
+            fast.get("count"),
+            invalidate=fast.get("invalidate") in _TRUE,
+            wanted=wishes.token,
+        )
+        self._token = login.replacement
+        self._succeed(Accepted(login.account, login.answer))
+
+    # -- success ----------------------------------------------------------------------------------------------------
+
+    def _succeed(self, accepted: Accepted) -> None:
+        """Does what was asked for along with the login. To resume comes first and makes binding needless (XEP-0386
+        §3.2)."""
+        account, wishes, stream = accepted.account, self._wishes, self._stream
+        if accepted.authzid and self._claimed and not _same(self._claimed, account):
+            self._refuse(SaslFailure("invalid-authzid"))
+            return
+        stream.account = account
+        stream.client = client = self._client(account)
+        if wishes.token and client is not None and not client.by_token:
+            self._token = self._host.tokens.issue(account, client.id, wishes.token)
+        told = b""
+        if wishes.resume is not None:
+            resumed, told = c2s_sm.resume(self._host, stream, account, wishes.resume.attrib)
+            if resumed is not None:
+                self._say(accepted, resumed.session.jid, told, bound=True)
+                stream.begin(resumed)
+                resumed.outgoing.resume(stream.link)
+                return
+        if wishes.bind is None:
+            self._say(accepted, account, told, bound=False)
+            return
+
+        def bound_to(outcome: tuple[Bound, bytes]) -> None:
+            bound, element = outcome
+            self._say(accepted, bound.session.jid, told + element, bound=True)
+            stream.begin(bound)
+            bound.outgoing.begin(stream.link)
+
+        self._run(bind2.bind(self._host, stream, account, wishes.bind, client), bound_to)
+
+    def _client(self, account: JID) -> Client | None:
+        wishes = self._wishes
+        if not wishes.agent:
+            return None
+        key = self._host.gate.client(account, wishes.agent)
+        return Client(key, wishes.software, wishes.device, wishes.fast is not None)
+
+    def _say(self, accepted: Accepted, jid: JID, told: bytes, *, bound: bool) -> None:
+        data = f"<additional-data>{encode_payload(accepted.data)}</additional-data>" if accepted.data else ""
+        token = ""
+        if self._token is not None:
+            ends = datetime.datetime.fromtimestamp(self._token.expires, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            token = f"<token xmlns='{FAST}' expiry='{ends}' token='{self._token.secret.decode()}'/>"
+        put = self._stream.link.put
+        put(
+            f"<success xmlns='{NS}'>{data}<authorization-identifier>{escape(jid.text)}</authorization-identifier>"
+            f"{token}".encode()
+            + told
+            + b"</success>"
+        )
+        put(after_login(self._host, bound=bound))
+        self._token = None
+        self._wishes = Wishes()
+
+
+def _label(agent: Element | None, name: str) -> str:
+    text = agent.findtext(f"{SASL2}{name}") if agent is not None else None
+    return (text or "").strip()[:LABEL_CHARACTERS]
+
+
+def _same(claimed: str, account: JID) -> bool:
+    return JID.parse(claimed).bare == account
