@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from quietwire.core.xml import serialise
-from quietwire.server.disco import account_info, info, items, server_info
+from quietwire.core.xml import build, serialise
+from quietwire.server.disco import account_info, info, items, server_info, with_forms
 from quietwire.server.module import Module
 
 A = Module("a", None, ("f2", "f1"), (), (), "", account_features=("mine",), identities=(("pubsub", "pep", ""),))
@@ -35,3 +35,11 @@ def test_items() -> None:
         b"<query xmlns='http://jabber.org/protocol/disco#items'><item jid='a@b' node='n'/></query>"
     )
     assert serialise(items((), "n"), "") == b"<query xmlns='http://jabber.org/protocol/disco#items' node='n'/>"
+
+
+def test_modules_may_show_forms_made_from_their_settings() -> None:
+    shown = Module("c", None, (), (), (), "", form=lambda all, own: build(own["tag"], {"n": str(len(all))}))
+    modules = with_forms((A, shown), {"c": {"tag": "{urn:f}x"}})
+    assert modules[0] is A
+    assert b"<x xmlns='urn:f' n='2'/></query>" in serialise(server_info(modules).query(), "")
+    assert not account_info(modules).forms

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 from quietwire.core import ns
 from quietwire.core.xml import Element, build
@@ -29,6 +29,8 @@ class Info:
 
     identities: tuple[Identity, ...]
     features: tuple[str, ...]
+    forms: tuple[Element, ...] = ()
+    """Data forms (XEP-0128)."""
 
     def query(self, node: str | None = None) -> Element:
         """``<query/>`` (§3.1)."""
@@ -37,7 +39,7 @@ class Info:
             for category, kind, name in self.identities
         )
         features = (build(FEATURE, {"var": feature}) for feature in self.features)
-        return build(INFO, {} if node is None else {"node": node}, *identities, *features)
+        return build(INFO, {} if node is None else {"node": node}, *identities, *features, *self.forms)
 
 
 def info(identities: Iterable[Identity], features: Iterable[str]) -> Info:
@@ -46,7 +48,15 @@ def info(identities: Iterable[Identity], features: Iterable[str]) -> Info:
 
 def server_info(modules: Sequence[Module]) -> Info:
     """Of the server itself, with these modules active."""
-    return info((SERVER_IDENTITY,), (feature for module in modules for feature in module.features))
+    found = info((SERVER_IDENTITY,), (feature for module in modules for feature in module.features))
+    return replace(found, forms=tuple(form for module in modules for form in module.forms))
+
+
+def with_forms(modules: Sequence[Module], settings: Mapping[str, Mapping[str, Any]]) -> tuple[Module, ...]:
+    """The modules with the forms that they show under these settings."""
+    active = tuple(modules)
+    made = ((module, module.form(active, settings.get(module.name, {}))) for module in active)
+    return tuple(module if form is None else replace(module, forms=(form,)) for module, form in made)
 
 
 def account_info(modules: Sequence[Module]) -> Info:

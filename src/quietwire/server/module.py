@@ -15,6 +15,7 @@ from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza
 from quietwire.core.xml import Element
 from quietwire.server.account import Account, Session
+from quietwire.server.commands import Answer, Call
 from quietwire.server.http import Request, Response
 from quietwire.server.pipeline import Passage
 
@@ -80,6 +81,10 @@ class Services(Protocol):
         """Ends a local session (full JID) or all sessions of an account (bare JID) but `keep`, those that wait for
         resumption among them. Their streams are closed with that stream error: ``reset`` where the credentials have
         changed, ``not-authorized`` where access is withdrawn."""
+        ...
+
+    def commands(self, session: Session | None) -> Mapping[str, tuple[str, Callable[[Call], Awaitable[Answer]]]]:
+        """The commands that this session may give: node -> (name for people, what carries it out)."""
         ...
 
     def spawn(self, work: Awaitable[None]) -> None:
@@ -252,6 +257,18 @@ class HttpRoute:
 
 
 @dataclass(frozen=True, slots=True)
+class Command:
+    """An ad-hoc command (XEP-0050) of the server, for accounts of this server only. `allowed` is asked at every step;
+    context.session is who gives the command."""
+
+    node: str
+    name: str
+    """For people."""
+    handler: Callable[[Context, Call], Awaitable[Answer]]
+    allowed: Callable[[Context], bool]
+
+
+@dataclass(frozen=True, slots=True)
 class NonzaHook:
     """A first-level child that is no stanza, on a bound stream (client state and the like)."""
 
@@ -327,6 +344,7 @@ Handler = (
     | Opening
     | Hosted
     | HttpRoute
+    | Command
     | NonzaHook
     | BindInline
     | BoundMetadata
@@ -354,6 +372,9 @@ class Keeps:
     until: str
 
 
+MakeForm = Callable[["tuple[Module, ...]", Mapping[str, Any]], Element | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Module:
     name: str
@@ -368,5 +389,9 @@ class Module:
     state: Callable[[Mapping[str, Any]], Any] = field(default=lambda settings: None)
     account_features: tuple[str, ...] = ()
     """Announced in disco#info of an account's bare JID only."""
+    form: MakeForm = field(default=lambda modules, settings: None)
+    """Makes a data form for the server's disco#info (XEP-0128), from the active modules and this one's settings."""
+    forms: tuple[Element, ...] = ()
+    """What `form` made; filled in at the start (`disco.with_forms`)."""
     identities: tuple[tuple[str, str, str], ...] = ()
     """(category, type, name) that disco#info of the account's bare JID adds, for instance ("pubsub", "pep", "")."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from quietwire.core.errors import QuietwireError, StanzaError
@@ -13,10 +14,12 @@ from quietwire.core.xml import Element, escape, namespace, serialise
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.blocks import blocked
+from quietwire.server.commands import Answer, Call
 from quietwire.server.module import (
     AccountHook,
     BindInline,
     BoundMetadata,
+    Command,
     Context,
     Every,
     Hosted,
@@ -89,6 +92,7 @@ class Router:
         """Domains below ours, by their whole name."""
         self.http: list[tuple[HttpRoute, Context]] = []
         self._nodes: dict[str, list[tuple[Callable[[Context], None], Context]]] = {}
+        self._commands: list[tuple[Command, Context]] = []
         self._requests: list[tuple[Callable[[Context, Presence], None], Context]] = []
         self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
@@ -138,6 +142,8 @@ class Router:
                         self._erased.append((erased_hook, context))
                     case NodeHook(node, node_hook):
                         self._nodes.setdefault(node, []).append((node_hook, context))
+                    case Command():
+                        self._commands.append((handler, context))
                     case RequestHook(request_hook):
                         self._requests.append((request_hook, context))
                     case PresenceStamp(stamp):
@@ -241,6 +247,16 @@ class Router:
 
     def exists(self, bare: JID) -> bool:
         return self.accounts.exists(bare)
+
+    def commands(self, session: Session | None) -> Mapping[str, tuple[str, Callable[[Call], Awaitable[Answer]]]]:
+        if session is None:
+            return {}
+        found: dict[str, tuple[str, Callable[[Call], Awaitable[Answer]]]] = {}
+        for command, base in self._commands:
+            context = self.context(base, session.account, session)
+            if command.allowed(context):
+                found[command.node] = command.name, partial(command.handler, context)
+        return found
 
     def is_admin(self, jid: JID) -> bool:
         return jid.bare in self.admins

@@ -23,6 +23,7 @@ from quietwire.server.bound import Bound
 from quietwire.server.c2s import ClientStream
 from quietwire.server.c2s_host import Carrier
 from quietwire.server.contacts import Contacts
+from quietwire.server.disco import with_forms
 from quietwire.server.invitations import Invitations
 from quietwire.server.links import Link
 from quietwire.server.login import PLAIN_UNDER, Gate
@@ -100,7 +101,7 @@ class Server:
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
         self.router.ending = self._end_session
-        self.modules = tuple(modules)
+        modules = self.modules = with_forms(modules, settings.modules)
         self.admin = Admin(
             domain=settings.domain,
             storage=ports.storage,

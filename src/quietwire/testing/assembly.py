@@ -27,6 +27,7 @@ from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.archive import Archive
 from quietwire.server.blocks import Blocks
+from quietwire.server.disco import with_forms
 from quietwire.server.invitations import Invitations
 from quietwire.server.module import Module
 from quietwire.server.presence import PresenceRouter
@@ -131,6 +132,7 @@ class Assembly:
         extra: Mapping[str, Any] | None = None,
     ) -> None:
         """`extra`: ports besides those that are made here, by name ("admin")."""
+        modules = with_forms(modules, settings or {})
         numbers = count(1)
         self.domain = parse_jid(domain)
         self.now = 1_000_000_000.0

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from itertools import count
 
 from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later, drive
 from quietwire.core.stanza import Iq, Presence, Stanza
 from quietwire.server.account import Account, Session
+from quietwire.server.commands import Answer, Call
 from quietwire.server.module import Services
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.roster import Contact, Roster, encode
@@ -151,6 +152,9 @@ class House(Services):
 
     def exists(self, bare: JID) -> bool:
         return bare in self.names
+
+    def commands(self, session: Session | None) -> Mapping[str, tuple[str, Callable[[Call], Awaitable[Answer]]]]:
+        return {}
 
     def is_admin(self, jid: JID) -> bool:
         return False

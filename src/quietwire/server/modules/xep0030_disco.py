@@ -8,19 +8,26 @@ from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
-from quietwire.server import disco
+from quietwire.server import commands, disco
 from quietwire.server.caps import SERVER_NODE, make_c
 from quietwire.server.module import Context, Hosted, IqGet, Module, Xep
 from quietwire.server.node_config import PUBSUB
 from quietwire.server.nodes import Node, read_book
 from quietwire.server.pep import may_read
 
+_COMMAND: Final = (commands.NS, "jabber:x:data")
+_COMMANDS: Final = disco.info((("automation", "command-list", ""),), _COMMAND)
 _LEAF: Final = disco.info((("pubsub", "leaf", ""),), (PUBSUB,))
 
 
 async def on_info(context: Context, iq: Iq) -> Iq:
     node = iq.payload.get("node")
     if context.account is None:
+        if node == commands.NS:
+            return iq.result(_COMMANDS.query(node))
+        given = context.services.commands(context.session)
+        if node is not None and node in given:
+            return iq.result(disco.info((("automation", "command-node", given[node][0]),), _COMMAND).query(node))
         return iq.result(_server(context, node))
     _admit(context, iq)
     if node:
@@ -32,6 +39,10 @@ async def on_info(context: Context, iq: Iq) -> Iq:
 async def on_items(context: Context, iq: Iq) -> Iq:
     name = iq.payload.get("node")
     if context.account is None:
+        if name == commands.NS:
+            given = context.services.commands(context.session)
+            entries = ({"jid": context.domain.text, "node": node, "name": given[node][0]} for node in sorted(given))
+            return iq.result(disco.items(entries, name))
         if name:
             raise StanzaError("item-not-found")
         return iq.result(disco.items(_hosted(context), name))
