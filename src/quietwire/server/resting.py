@@ -53,10 +53,12 @@ _IDLE = frozenset(
 class Held:
     """An outlet before another one."""
 
-    __slots__ = ("_bytes", "_held", "_number", "_session", "to")
+    __slots__ = ("_bytes", "_held", "_number", "_session", "away", "to")
 
     def __init__(self, session: Session, to: Outlet) -> None:
         self.to = to
+        self.away = False
+        """The session has no connection."""
         self._session = session
         self._held: dict[object, bytes] = {}
         """By what a later one replaces."""
@@ -134,10 +136,12 @@ def _said_in_room(data: bytes) -> bool:
     return (b"<body" in data or b"<encrypted" in data) and b"urn:xmpp:delay" not in data
 
 
-def rest(session: Session) -> None:
+def rest(session: Session, *, connected: bool = True) -> None:
     """Nobody looks at the session. Idempotent."""
-    if not isinstance(session.outlet, Held):
-        session.outlet = Held(session, session.outlet)
+    held = session.outlet
+    if not isinstance(held, Held):
+        held = session.outlet = Held(session, held)
+    held.away = not connected
 
 
 def wake(session: Session) -> None:
@@ -149,4 +153,10 @@ def wake(session: Session) -> None:
 
 
 def rests(session: Session) -> bool:
+    """Nobody looks at it, or it has no connection."""
     return isinstance(session.outlet, Held)
+
+
+def away(session: Session) -> bool:
+    """It has no connection and may be resumed."""
+    return isinstance(session.outlet, Held) and session.outlet.away

@@ -36,6 +36,7 @@ from quietwire.server.settings import Settings
 from quietwire.server.sm import Incoming, Outgoing
 from quietwire.server.timers import Timers
 from quietwire.server.tokens import Tokens
+from quietwire.server.uploads import Files, Uploads
 from quietwire.store.ports import Entry, Storage
 
 _REMEMBERED = 10_000
@@ -63,6 +64,8 @@ class Ports:
     server_key: bytes
     web: str = ""
     """What browsers call the web port, without a slash at the end; '' where there is none."""
+    files: Files | None = None
+    """Where uploads go; None where there is no web port."""
 
 
 class Server:
@@ -113,6 +116,7 @@ class Server:
             leaving=self._farewell,
         )
         self.invitations = Invitations(settings.domain, ports.storage.store, ports.clock, ports.randomness, ports.web)
+        self.uploads = Uploads(ports.files)
         self.archive = Archive(settings.domain.domain, ports.storage.store, ports.randomness, self.router.spawn)
         self.router.install(
             modules,
@@ -127,6 +131,7 @@ class Server:
                 "tokens": self.tokens,
                 "invitations": self.invitations,
                 "web": ports.web,
+                "uploads": self.uploads,
                 "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
             },
             settings.modules,

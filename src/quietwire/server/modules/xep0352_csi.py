@@ -31,8 +31,8 @@ MODULE = Module(
     xep=Xep(352, "1.0.0"),
     features=(),
     handlers=(
-        NonzaHook(f"{{{NS}}}inactive", on_inactive),
-        NonzaHook(f"{{{NS}}}active", on_active),
+        NonzaHook(f"{{{NS}}}inactive", on_inactive, inline=NS),
+        NonzaHook(f"{{{NS}}}active", on_active, inline=NS),
         StreamFeature(feature),
     ),
     keeps=(),
