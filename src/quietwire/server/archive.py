@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
+from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later, Ticket
 from quietwire.server.archive_index import Header, Index, Query
 from quietwire.store.ports import Store
@@ -240,6 +241,21 @@ class Archive:
         while total > HEADERS_IN_MEMORY and len(self._indexes) > 1:
             _, gone = self._indexes.popitem(last=False)
             total -= len(gone)
+
+    async def rewrite(self, owner: bytes, id: str, make: Callable[[bytes], bytes]) -> None:
+        """Puts what `make` makes of a message in its place, for one that was taken back (XEP-0424 §5). Raises
+        StanzaError(item-not-found)."""
+        index = await self.index(owner)
+        position = index.position(id)
+        key = self._key(index.stamps[position], index.ids[position])
+        value = await self._store.get(TABLE, owner, key)
+        if value is None or not index.has(id):
+            raise StanzaError("item-not-found")
+        message = make(_message(value))
+        version, flags, order, stamp, _, _, length = _HEADER.unpack_from(value)
+        head = _HEADER.pack(version, flags, order, stamp, len(message), 0, length)
+        index.resize(id, len(message))
+        self._store.put(TABLE, owner, key, head + value[_HEADER.size : _HEADER.size + length] + message)
 
     # -- deleting ---------------------------------------------------------------------------------------------------
 

@@ -130,6 +130,17 @@ class Index:
             raise StanzaError("item-not-found")
         return found
 
+    def has(self, id: str) -> bool:
+        """Whether `position` would find it."""
+        key = bytes.fromhex(id)
+        return key in self._where or key in self._aliases
+
+    def resize(self, id: str, size: int) -> None:
+        """That message takes so many bytes now."""
+        position = self.position(id)
+        self.total += size - self.sizes[position]
+        self.sizes[position] = size
+
     def drop(self, ids: Iterable[bytes]) -> None:
         """These are no longer in the archive."""
         gone = set(ids)

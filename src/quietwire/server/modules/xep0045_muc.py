@@ -12,6 +12,8 @@ from quietwire.server.rooms.state import Rooms
 
 LABEL: Final = "conference"
 NAME: Final = "Rooms"
+SWEEP_SECONDS: Final = 4 * 3600.0
+"""Between two looks for what is too old."""
 
 
 async def on_open(context: Context) -> None:
@@ -21,6 +23,7 @@ async def on_open(context: Context) -> None:
     rooms.services = context.services
     rooms.store = context.ports["store"]
     rooms.randomness = context.ports["randomness"]
+    rooms.archive = context.ports["archive"]
     rooms.now = context.now
     await persistence.load(rooms)
 
@@ -37,12 +40,20 @@ def on_presence(context: Context, presence: Presence) -> None:
 
 async def on_iq(context: Context, iq: Iq) -> Iq | None:
     context.state.now = context.now
-    return dispatch.iq(context.state, iq, NAME)
+    return await dispatch.iq(context.state, iq, NAME)
 
 
 def on_minute(context: Context) -> None:
     context.state.now = context.now
     lifecycle.expire(context.state)
+
+
+def on_sweep(context: Context) -> None:
+    """What is older than the setting goes."""
+    rooms: Rooms = context.state
+    suffix = f"@{rooms.domain.domain}".encode()
+    before = context.now - rooms.limits.days * 86_400
+    context.services.spawn(rooms.archive.sweep(before, lambda owner: owner.endswith(suffix)))
 
 
 def on_erased(context: Context) -> None:
@@ -60,6 +71,7 @@ MODULE = Module(
         Hosted(LABEL, on_message, on_presence, on_iq, name=NAME),
         Opening(on_open),
         Every(60.0, on_minute),
+        Every(SWEEP_SECONDS, on_sweep),
         AccountHook("erased", on_erased),
         Setting("create", state.LOCAL, "who makes a room by entering it: local accounts, anyone, or nobody"),
         Setting("members_only", True, "new rooms: only members may enter"),
@@ -68,6 +80,7 @@ MODULE = Module(
         Setting("real_addresses", True, "new rooms: occupants see each other's addresses, which encryption needs"),
         Setting("show_visitors", False, "new rooms: everybody is told of those who may only read"),
         Setting("archive", True, "new rooms: messages are kept for members who were away"),
+        Setting("days", 30.0, "how long a room's messages are archived"),
         Setting("rooms", 10_000, "rooms of the service; each takes some kilobytes of memory"),
         Setting("rooms_per_account", 100, "rooms that one account may own"),
         Setting("occupants", 2_000, "occupants of one room; each join is told to all of them"),
@@ -83,9 +96,16 @@ MODULE = Module(
             sealed=False,
             until="the room is destroyed, ceases to be persistent, or the account is erased",
         ),
+        Keeps(
+            what="messages said in rooms that keep an archive, with nickname, occupant id and time, and the sender's "
+            "address where the room is not anonymous",
+            table="archive",
+            sealed=False,
+            until="30 days old, or as configured; the room is destroyed",
+        ),
     ),
     emits="who is in a room, in which role, to the others in it; real addresses in rooms that are not anonymous; "
     "messages with an id of the sender that means nothing in another room",
-    needs=("store", "randomness"),
+    needs=("store", "randomness", "archive"),
     state=state.make,
 )

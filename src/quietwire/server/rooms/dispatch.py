@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
+from quietwire.core.later import Later
 from quietwire.core.stanza import Iq, Message, Presence
 from quietwire.core.xml import build
-from quietwire.server import disco
+from quietwire.server import disco, mam
 from quietwire.server.rooms import (
     admin,
     avatar,
@@ -22,6 +23,7 @@ from quietwire.server.rooms import (
     moderation,
     names,
     owner,
+    record,
     registration,
     relay,
     voice,
@@ -48,12 +50,19 @@ HANDLERS: Final[dict[tuple[str, str], Handler]] = {
 }
 """What a room answers; those that tell everybody something afterwards are in `_room`."""
 
+ARCHIVE: Final[dict[tuple[str, str], Callable[[Rooms, Room, Iq], Awaitable[Iq]]]] = {
+    ("set", mam.QUERY): record.query,
+    ("get", mam.QUERY): record.form,
+    ("get", mam.METADATA): record.metadata,
+}
+
 
 def presence(rooms: Rooms, stanza: Presence) -> None:
     assert stanza.to is not None
     if stanza.to.local:
-        join.presence(rooms, stanza)
-        settle(rooms)
+        if not _waits(rooms, stanza, lambda: presence(rooms, stanza)):
+            join.presence(rooms, stanza)
+            settle(rooms)
     elif stanza.type == "":
         join.refuse(rooms, stanza, StanzaError("service-unavailable"))
 
@@ -62,6 +71,8 @@ def message(rooms: Rooms, stanza: Message) -> None:
     """Raises StanzaError, to be sent back."""
     assert stanza.to is not None
     room = rooms.find(stanza.to.bare)
+    if _waits(rooms, stanza, lambda: _late(rooms, stanza)):
+        return
     try:
         if stanza.type == "error":
             if room is not None:
@@ -113,7 +124,7 @@ def _failed(rooms: Rooms, room: Room, stanza: Message) -> None:
         rooms.tell(Message(stanza.attributes, stanza.inner, stanza.names, from_=sender.jid), other.sessions)
 
 
-def iq(rooms: Rooms, stanza: Iq, name: str) -> Iq | None:
+async def iq(rooms: Rooms, stanza: Iq, name: str) -> Iq | None:
     """Raises StanzaError, to be sent back. `name` is the service's."""
     assert stanza.to is not None
     try:
@@ -125,8 +136,15 @@ def iq(rooms: Rooms, stanza: Iq, name: str) -> Iq | None:
                 disco_asked = stanza.names[0] in (disco.INFO, disco.ITEMS)
                 raise StanzaError("bad-request") if disco_asked else StanzaError("not-acceptable", type="cancel")
             raise StanzaError("item-not-found")
+        if room.waiting is not None:
+            there: Later[None] = Later()
+            room.waiting.append(lambda: there.resolve(None))
+            await there
         if stanza.to.resource:
             return relay.forward(rooms, room, stanza)
+        archived = ARCHIVE.get((stanza.type, stanza.names[0]))
+        if archived is not None:
+            return await archived(rooms, room, stanza)
         return _room(rooms, room, stanza)
     finally:
         settle(rooms)
@@ -173,6 +191,43 @@ def _service(rooms: Rooms, stanza: Iq, name: str) -> Iq:
         if tag == names.UNIQUE_QUERY:
             return stanza.result(build(names.UNIQUE_QUERY, text=rooms.fresh()))
     raise StanzaError("service-unavailable")
+
+
+def _waits(rooms: Rooms, stanza: Presence | Message, again: Callable[[], None]) -> bool:
+    """Whether the stanza has to wait: somebody enters a room for the first time since the server was started, and what
+    was said before is being read."""
+    assert stanza.to is not None
+    room = rooms.find(stanza.to.bare)
+    if room is None:
+        return False
+    if room.waiting is not None:
+        room.waiting.append(again)
+        return True
+    if not room.cold or not isinstance(stanza, Presence) or stanza.type:
+        return False
+    room.cold = False
+    if not record.enabled(rooms, room):
+        return False
+    room.waiting = [again]
+    rooms.services.spawn(_restore(rooms, room))
+    return True
+
+
+async def _restore(rooms: Rooms, room: Room) -> None:
+    try:
+        await record.restore(rooms, room)
+    finally:
+        waiting, room.waiting = room.waiting or [], None
+        for action in waiting:
+            action()
+
+
+def _late(rooms: Rooms, stanza: Message) -> None:
+    try:
+        message(rooms, stanza)
+    except StanzaError as error:
+        if stanza.type != "error":
+            rooms.send(stanza.error(error))
 
 
 def settle(rooms: Rooms) -> None:

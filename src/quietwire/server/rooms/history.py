@@ -19,14 +19,13 @@ MAX_BYTES: Final = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`message` as it was reflected, without addressee; `sender` the real bare JID; `id` the room's stanza-id."""
+    """`message` as it was reflected, without addressee; `sender` the real bare JID where those who come later may know
+    it (it was said in a non-anonymous room); `id` the room's stanza-id."""
 
     at: float
     message: Message
-    sender: JID
+    sender: JID | None
     id: str
-    open: bool
-    """Said in a non-anonymous room: its sender may be named to who comes later."""
     size: int
 
 
@@ -70,9 +69,9 @@ class History:
         self.length = length
         self._trim()
 
-    def add(self, at: float, message: Message, sender: JID, id: str, *, open: bool) -> None:
+    def add(self, at: float, message: Message, sender: JID | None, id: str) -> None:
         size = len(message.inner) + 256  # the start tag with its addresses, about
-        self._lines.append(Line(at, message, sender, id, open, size))
+        self._lines.append(Line(at, message, sender, id, size))
         self._bytes += size
         self._trim()
 

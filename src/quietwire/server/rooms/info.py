@@ -9,8 +9,8 @@ from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, parse
-from quietwire.server import disco
-from quietwire.server.rooms import avatar, forms, names
+from quietwire.server import disco, mam
+from quietwire.server.rooms import avatar, forms, names, record
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.ranks import Affiliation
 from quietwire.server.rooms.state import Rooms
@@ -99,8 +99,8 @@ def _types(rooms: Rooms, room: Room) -> Iterable[str]:
     yield "muc_semianonymous" if config.anonymous else "muc_nonanonymous"
     yield "muc_passwordprotected" if config.password else "muc_unsecured"
     yield "muc_persistent" if config.persistent else "muc_temporary"
-    if config.archive and rooms.archive is not None:
-        yield names.MAM
+    if record.enabled(rooms, room):
+        yield from (mam.NS, mam.EXTENDED, f"{names.RETRACT}#tombstone")
 
 
 def inside(room: Room, iq: Iq) -> bool:

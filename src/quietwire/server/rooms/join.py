@@ -231,7 +231,7 @@ def _welcome(
 def _old(room: Room, line: Line) -> Message:
     message = line.message
     inner = message.inner + delay(room.jid, line.at)
-    if not room.config.anonymous and line.open:
+    if not room.config.anonymous and line.sender is not None:
         # Who was it: clients that read encrypted messages must know (§7.2.13). The bare JID says enough.
         address = build(f"{{{names.ADDRESS}}}address", {"type": "ofrom", "jid": line.sender.text})
         element = build(names.ADDRESSES, {}, address)

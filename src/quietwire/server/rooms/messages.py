@@ -8,8 +8,9 @@ from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Message
-from quietwire.core.xml import serialise
-from quietwire.server.rooms import names, persistence
+from quietwire.core.xml import escape, serialise
+from quietwire.server.mam import stanza_id
+from quietwire.server.rooms import names, persistence, record
 from quietwire.server.rooms.config import ANYONE, MODERATORS
 from quietwire.server.rooms.model import MAX_SUBJECT, Room, Subject
 from quietwire.server.rooms.occupants import Occupant
@@ -52,22 +53,19 @@ def groupchat(rooms: Rooms, room: Room, message: Message) -> None:
     inner = message.inner
     if not _ROOMS_OWN.isdisjoint(children):
         inner, children = _cleaned(room, occupant, message)
-    kept = worth_keeping(children)
-    id = ""
-    suffix = occupant.tag
-    if kept:
-        id = rooms.fresh()
-        suffix += b"<stanza-id xmlns='%b' by='%b' id='%b'/>" % (
-            names.SID.encode(), room.address().encode(), id.encode(),
-        )  # fmt: skip
-    out = Message(message.attributes, inner + suffix, children, from_=occupant.jid)
+    inner += occupant.tag
+    plain = Message(message.attributes, inner, children, from_=occupant.jid)
+    if not worth_keeping(children):
+        rooms.tell(plain, room.occupants.everybody())
+        return
+    id = rooms.fresh()
+    if record.enabled(rooms, room):  # first: what the disk cannot take is refused, not told
+        record.record(rooms, room, id, plain, occupant, message)
+    out = Message(message.attributes, inner + stanza_id(id, room.jid.text), children, from_=occupant.jid)
     rooms.tell(out, room.occupants.everybody())
-    if kept:
-        room.history.add(rooms.now, out, occupant.bare, id, open=not room.config.anonymous)
-        if rooms.archive is not None:
-            rooms.archive(room, id, out, occupant)
-        if names.RETRACT_TAG in children:
-            _retracted(room, occupant, message)
+    room.history.add(rooms.now, out, None if room.config.anonymous else occupant.bare, id)
+    if names.RETRACT_TAG in children:
+        _retracted(rooms, room, occupant, message)
 
 
 def worth_keeping(children: tuple[str, ...]) -> bool:
@@ -121,12 +119,16 @@ def _bare(text: str) -> str:
     return text.partition("/")[0].strip().lower()
 
 
-def _retracted(room: Room, occupant: Occupant, message: Message) -> None:
-    """Who takes back what they said is not repeated to who comes later (XEP-0424 §5)."""
+def _retracted(rooms: Rooms, room: Room, occupant: Occupant, message: Message) -> None:
+    """What somebody takes back is not repeated to who comes later (XEP-0424 §5)."""
     retract = message.child(names.RETRACT_TAG)
-    line = room.history.find(retract.get("id", "")) if retract is not None else None
-    if line is not None and line.sender == occupant.bare:
+    id = retract.get("id", "") if retract is not None else ""
+    line = room.history.find(id)
+    if line is not None and occupant.tag in line.message.inner:
         room.history.remove(line.id)
+    if id and record.enabled(rooms, room):
+        by = f" id='{escape(message.id)}'/>" if message.id else "/>"
+        rooms.services.spawn(record.bury(rooms, room, id, by.encode(), occupant.tag))
 
 
 def _subject(rooms: Rooms, room: Room, occupant: Occupant, message: Message) -> None:
@@ -143,11 +145,12 @@ def _subject(rooms: Rooms, room: Room, occupant: Occupant, message: Message) -> 
     room.subject = Subject(text, occupant.jid, rooms.now)
     persistence.save_subject(rooms, room)
     id = rooms.fresh()
-    suffix = b"<stanza-id xmlns='%b' by='%b' id='%b'/>" % (names.SID.encode(), room.address().encode(), id.encode())
-    out = Message(message.attributes, inner + occupant.tag + suffix, children, from_=occupant.jid)
+    inner += occupant.tag
+    if record.enabled(rooms, room):
+        plain = Message(message.attributes, inner, children, from_=occupant.jid)
+        record.record(rooms, room, id, plain, occupant, message)
+    out = Message(message.attributes, inner + stanza_id(id, room.jid.text), children, from_=occupant.jid)
     rooms.tell(out, room.occupants.everybody())
-    if rooms.archive is not None:
-        rooms.archive(room, id, out, occupant)
 
 
 def private(rooms: Rooms, room: Room, message: Message) -> None:

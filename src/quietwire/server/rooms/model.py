@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,8 +48,8 @@ class Room:
     """`secret` (32 bytes) makes its occupant ids, so that those of two rooms have nothing in common (XEP-0421 §4)."""
 
     __slots__ = (
-        "archived", "config", "history", "invited", "jid", "locked", "occupants", "roles", "secret", "since",
-        "standings", "stored", "subject", "vcard",
+        "archived", "cold", "config", "history", "invited", "jid", "locked", "occupants", "roles", "secret", "since",
+        "standings", "stored", "subject", "vcard", "waiting",
     )  # fmt: skip
 
     def __init__(self, jid: JID, config: RoomConfig, secret: bytes, *, since: float = 0.0) -> None:
@@ -63,6 +64,10 @@ class Room:
         """It has rows in the store."""
         self.archived = False
         """It may have messages in the archive."""
+        self.cold = False
+        """It was read from the store, and what was said before has not been read yet."""
+        self.waiting: list[Callable[[], None]] | None = None
+        """What came while that is being read, in its order."""
         self.standings: dict[JID, Standing] = {}
         """By bare JID; who has no affiliation is not in here."""
         self.occupants = Occupants()

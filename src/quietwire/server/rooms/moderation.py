@@ -7,7 +7,8 @@ from typing import Final
 from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq, Message
 from quietwire.core.xml import escape
-from quietwire.server.rooms import names
+from quietwire.server.mam import stanza_id
+from quietwire.server.rooms import names, record
 from quietwire.server.rooms.model import MAX_REASON, Room
 from quietwire.server.rooms.ranks import Role
 from quietwire.server.rooms.state import Rooms
@@ -32,15 +33,15 @@ def moderate(rooms: Rooms, room: Room, iq: Iq) -> Iq:
         raise StanzaError("feature-not-implemented")
     room.history.remove(id)
     why = f"<reason>{escape(reason)}</reason>" if reason else ""
-    inner = (
-        f"<retract xmlns='{names.RETRACT}' id='{escape(id)}'>"
+    moderated = (
         f"<moderated xmlns='{names.MODERATE}' by='{escape(occupant.jid.text)}'>{occupant.tag.decode()}</moderated>"
-        f"{why}</retract>"
     )
+    inner = f"<retract xmlns='{names.RETRACT}' id='{escape(id)}'>{moderated}{why}</retract>"
     own = rooms.fresh()
-    inner += f"<stanza-id xmlns='{names.SID}' by='{room.address()}' id='{own}'/>"
-    told = Message({"type": "groupchat", "id": own}, inner.encode(), (names.RETRACT_TAG,), from_=room.jid)
+    attributes, children = {"type": "groupchat", "id": own}, (names.RETRACT_TAG,)
+    if record.enabled(rooms, room):
+        record.record(rooms, room, own, Message(attributes, inner.encode(), children, from_=room.jid), None, None)
+        rooms.services.spawn(record.bury(rooms, room, id, f">{moderated}{why}</retracted>".encode()))
+    told = Message(attributes, inner.encode() + stanza_id(own, room.jid.text), children, from_=room.jid)
     rooms.tell(told, room.occupants.everybody())
-    if rooms.archive is not None:
-        rooms.archive(room, own, told, None)
     return iq.result()

@@ -18,6 +18,7 @@ from quietwire.server.rooms.ranks import AFFILIATIONS
 from quietwire.server.rooms.state import Rooms
 
 TABLE: Final = "room"
+ARCHIVE: Final = "archive"
 CONFIG: Final = b"config"
 SUBJECT: Final = b"subject"
 VCARD: Final = b"vcard"
@@ -93,6 +94,8 @@ def forget(rooms: Rooms, room: Room) -> None:
     """Everything the room kept, its archive with it."""
     if room.stored or room.archived:
         rooms.store.erase(owner(room))
+        if rooms.archive is not None:
+            rooms.archive.forget(owner(room))
         room.stored = room.archived = False
 
 
@@ -104,6 +107,10 @@ async def load(rooms: Rooms) -> None:
             room = read(name.decode(), await rooms.store.scan(TABLE, name))
             if room is not None:
                 rooms.rooms[room.jid] = room
+    if rooms.archive is not None:  # rooms that were not persistent have ended with the server
+        for name in await rooms.store.owners(ARCHIVE):
+            if name.endswith(suffix) and parse_jid(name.decode()) not in rooms.rooms:
+                rooms.store.erase(name)
 
 
 def read(name: str, rows: Iterable[tuple[bytes, bytes]]) -> Room | None:
@@ -114,7 +121,7 @@ def read(name: str, rows: Iterable[tuple[bytes, bytes]]) -> Room | None:
     stored: dict[str, Any] = json.loads(values[CONFIG])
     room = Room(parse_jid(name), RoomConfig.from_dict(stored["config"]), bytes.fromhex(stored["secret"]))
     room.stored = True
-    room.archived = True  # unknown, and erasing nothing costs nothing
+    room.archived = room.cold = True  # unknown; erasing or reading nothing costs next to nothing
     room.vcard = values.get(VCARD, b"")
     if SUBJECT in values:
         subject = json.loads(values[SUBJECT])

@@ -29,6 +29,7 @@ class Limits:
     affiliations: int = 5_000
     rate: float = 20.0
     burst: float = 200.0
+    days: float = 30.0
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ class Rooms:
 
     def fresh(self) -> str:
         """An id that nobody can guess."""
-        value: str = self.randomness(12).hex()
+        value: str = self.archive.new_id() if self.archive is not None else self.randomness(16).hex()
         return value
 
 
@@ -105,6 +106,7 @@ def make(settings: Mapping[str, Any]) -> Rooms:
             affiliations=int(settings.get("affiliations", limits.affiliations)),
             rate=float(settings.get("rate", limits.rate)),
             burst=float(settings.get("burst", limits.burst)),
+            days=float(settings.get("days", limits.days)),
         ),
         defaults,
     )
