@@ -227,8 +227,7 @@ def test_nobody_subscribes_to_oneself(type: str) -> None:
         ("", "unsubscribed", "bad-request"),
         ("", "invisible", "bad-request"),
         ("bob@b.example", "available", "bad-request"),
-        ("bob@b.example", "probe", "not-allowed"),
-        ("", "probe", "not-allowed"),
+        ("", "probe", "bad-request"),
     ],
 )
 def test_refused(to: str, type: str, condition: str) -> None:
@@ -545,8 +544,13 @@ def test_a_local_user_who_asks_everybody_is_told() -> None:
     assert refused.value.condition == "resource-constraint"
 
 
-def test_a_hosted_domain_may_be_probed() -> None:
+def test_a_client_may_probe_rooms_and_learns_nothing_of_others() -> None:
     house = a_house()
-    house.presence = PresenceRouter(house, house.store, house.domain, hosted=("rooms.a.example",))
-    house.log_in("alice@a.example/phone").presence("den@rooms.a.example/bob", "probe")
-    assert house.take_remote() == [p("alice@a.example/phone", "den@rooms.a.example/bob", "probe")]
+    house.add("carol@a.example", Contact(parse_jid("bob@b.example"), subscription="from"))
+    house.log_in("carol@a.example/desk", available=True)
+    phone = house.log_in("alice@a.example/phone")
+    phone.presence("den@rooms.b.example/bob", "probe")
+    assert house.take_remote() == [p("alice@a.example/phone", "den@rooms.b.example/bob", "probe")]
+    for to in ("carol@a.example", "carol@a.example/desk", "nobody@a.example"):
+        phone.presence(to, "probe")
+    assert (phone.take(), house.take_remote()) == ([], [])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Container
+from collections.abc import Callable
 from typing import Final, Literal
 
 from quietwire.core import ns
@@ -48,8 +48,7 @@ class PresenceRouter:
     """`hooks(direction, session, account, presence)` runs the modules' `PresenceHook`s; `stamp(session, presence)`
     gives available presence as it goes out. `timers`: where there are none, requests for subscription are not slowed
     down. `latest()` is the ticket of what is written and not durable yet; `owe(ticket)` is told of what a stanza that
-    is being handled has caused and what is not even written yet: it waits for an account to be read from the store.
-    `hosted`: domains that clients may probe."""
+    is being handled has caused and what is not even written yet: it waits for an account to be read from the store."""
 
     def __init__(
         self,
@@ -63,7 +62,6 @@ class PresenceRouter:
         timers: Timers | None = None,
         latest: Callable[[], Ticket | None] = lambda: None,
         owe: Callable[[Ticket], None] = _nothing,
-        hosted: Container[str] = (),
     ) -> None:
         self._services = services
         self._contacts = Contacts(services, store, domain.domain)
@@ -74,14 +72,13 @@ class PresenceRouter:
         self._strangers = Strangers(timers) if timers is not None else None
         self._latest = latest
         self._owe = owe
-        self._hosted = hosted
         self._waiting: dict[JID, tuple[deque[Presence], Ticket]] = {}
 
     # -- from local clients ---------------------------------------------------------------------------------------
 
     def outbound(self, session: Session, presence: Presence) -> None:
         """Everything a local client sends. Its `from_` is not looked at. Raises StanzaError, for the caller to answer:
-        bad-request (unknown type, bad priority, subscription without `to`), not-allowed (probe), policy-violation (too
+        bad-request (unknown type, bad priority, subscription without `to`), policy-violation (too
         many directed presences), resource-constraint (roster full)."""
         kind, to = presence.type, presence.to
         blocks = session.account.blocks
@@ -91,9 +88,11 @@ class PresenceRouter:
         elif kind in KINDS:
             self._subscription(session.account, presence)
         elif kind == "probe":
-            if to is None or to.domain not in self._hosted:
-                raise StanzaError("not-allowed")  # the server probes for its clients (§4.3)
-            self._services.send(presence.addressed(to=to, from_=session.jid))  # rooms answer (XEP-0045 §15.3)
+            if to is None:
+                raise StanzaError("bad-request")
+            # The server probes for its clients (§4.3), who ask rooms themselves (XEP-0045 §15.3). Who may not see the
+            # user or is not there is silent about it.
+            self._services.send(presence.addressed(to=to, from_=session.jid))
         elif kind not in ("", "unavailable", "error"):
             raise StanzaError("bad-request")
         elif to is not None:

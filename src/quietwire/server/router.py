@@ -52,6 +52,7 @@ ASKED_AT_MOST = 10_000
 Hooks = tuple[tuple[Callable[[Context, Passage], None], Context], ...]
 """The stages of a message in their order; those to other domains and hosted ones have no ROUTE, ours no LEAVE."""
 _QUIET_TYPES = frozenset(("error", "result"))
+_NORMAL = frozenset(("", "normal"))
 
 
 class Router:
@@ -301,12 +302,14 @@ class Router:
             if account is not None and account.blocks and self._shut(account, message):
                 if self._refuses:
                     self.bounce(message, "service-unavailable")
-                if self._refuses or session is None:
                     return
                 # The sender's other devices and archive must not tell: from here on as if there was no such account.
-                passage.account = None
+                passage.account = account = None
             else:
                 passage.known = account is not None or self.accounts.exists(to.bare)
+            if to.resource and message.type in _NORMAL and (account is None or to.resource not in account.sessions):
+                self.bounce(message, "service-unavailable")  # RFC 6121 §8.5.3.2.1
+                return
         now = self.clock()
         try:
             for hook, context in hooks:

@@ -99,7 +99,6 @@ class Server:
             owe=self._owe,
             stamp=self.router.presence_stamps,
             requested=self.router.request_hooks,
-            hosted=self.router.hosted,
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat

@@ -35,6 +35,7 @@ from quietwire.server.publishing import Publisher
 from quietwire.server.roster import Contact, Roster, encode
 from quietwire.server.router import Router
 from quietwire.server.timers import Timers
+from quietwire.server.uploads import Uploads
 from quietwire.store.memory import MemoryStorage
 from quietwire.testing.services import Inbox
 
@@ -156,7 +157,6 @@ class Assembly:
             hooks=self.router.presence_hooks,
             stamp=self.router.presence_stamps,
             requested=self.router.request_hooks,
-            hosted=self.router.hosted,
             timers=self.timers,
         )
         self.router.presence_in = self.presence.inbound
@@ -180,6 +180,8 @@ class Assembly:
             "randomness": lambda size: next(numbers).to_bytes(size, "big"),
             "timers": self.timers,
             "modules": tuple(modules),
+            "uploads": Uploads(None),
+            "web": "",
             "invitations": self.invitations,
             "archive": self.archive,
             "pep": Publisher(self.store, self.router, self.router.node_changed),
