@@ -12,6 +12,7 @@ from quietwire.core.stanza import Message, Nonza
 from quietwire.core.xml import build
 from quietwire.server.module import BindInline, BoundMetadata, Context, Module, NonzaHook, SessionHook
 from quietwire.server.modules import discover
+from quietwire.testing.dialogue import HEADER
 from quietwire.testing.playbook import Client, Mark, Playbook, closed, nothing
 
 NS = "urn:xmpp:bind:0"
@@ -70,9 +71,7 @@ def tags(client: Client) -> list[str]:
 
 def test_what_is_offered() -> None:
     client = world(Desk()).connect()
-    client >> (
-        "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='a.example' version='1.0'>"
-    )
+    client >> HEADER
     (features,) = client.take()
     assert isinstance(features, Element)
     offered = [each.get("var") for each in features.iter(f"{{{NS}}}feature")]
@@ -85,8 +84,8 @@ def test_what_is_switched_on_and_told() -> None:
     client = world(desk).connect()
     client.sign_in(
         "alice",
-        f"<bind xmlns='{NS}'><on xmlns='urn:test' v='1'/><on xmlns='urn:test'/><state xmlns='urn:test' v='2'><x/></state>"
-        "<other xmlns='urn:test' v='3'/><unknown xmlns='urn:test'/></bind>",
+        f"<bind xmlns='{NS}'><on xmlns='urn:test' v='1'/><on xmlns='urn:test'/>"
+        "<state xmlns='urn:test' v='2'><x/></state><other xmlns='urn:test' v='3'/><unknown xmlns='urn:test'/></bind>",
     )
     client << (
         "<success xmlns='urn:xmpp:sasl:2'><authorization-identifier>{*}</authorization-identifier>"

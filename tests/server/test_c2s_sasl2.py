@@ -17,6 +17,7 @@ from scram_client import ScramClient
 from quietwire.core import ns
 from quietwire.core.jid import parse_jid
 from quietwire.core.sasl import initiator, responder
+from quietwire.testing.dialogue import HEADER
 from quietwire.testing.playbook import PASSWORD, Client, Playbook, authenticate, closed, nothing
 
 NS = "urn:xmpp:sasl:2"
@@ -216,9 +217,7 @@ def test_whom_the_stream_is_from_is_no_proof_but_must_fit(from_: str, authzid: s
 
 def test_a_stream_from_elsewhere() -> None:
     client = world().connect()
-    client >> (
-        f"<stream:stream xmlns='jabber:client' xmlns:stream='{ns.STREAMS}' to='a.example' from='b.example' version='1.0'>"
-    )
+    client >> HEADER.replace(" to=", " from='x@b.example' to=")
     client << error("invalid-from")
 
 
@@ -410,3 +409,13 @@ def test_switched_off() -> None:
     assert success(client).find(f"{FAST}token") is None
     client = play.connect().header()
     with_token(client, b"any") << failure("invalid-mechanism")
+
+
+def test_a_password_is_a_password_whatever_is_said_along_with_it() -> None:
+    play = world()
+    client = play.connect()
+    client.sign_in("alice", AGENT + BIND + WANTED + "<fast xmlns='urn:xmpp:fast:0'/>")
+    assert token_of(success(client))
+    (session,) = play.server.accounts.loaded[ALICE].sessions.values()
+    assert session.client is not None
+    assert not session.client.by_token

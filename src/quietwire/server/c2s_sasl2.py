@@ -73,14 +73,16 @@ def read(child: Child, offered: tuple[str, ...]) -> Wishes:
 class Login2(Login):
     """The attempts in this form. The stream goes on after success, with a session where one was asked for."""
 
-    __slots__ = ("_claimed", "_token", "_wishes")
+    __slots__ = ("_by_token", "_claimed", "_token", "_wishes")
     NS = NS
 
     def __init__(self, host: Host, stream: Carrier) -> None:
         super().__init__(host, stream)
         self._wishes = Wishes()
         self._claimed = ""
+        self._by_token = False
         self._token: Token | None = None
+        """To be told with success."""
 
     def claim(self, from_: str) -> None:
         """`from` of the stream header. Raises StreamError."""
@@ -117,6 +119,7 @@ class Login2(Login):
         message = decode_payload((initial.text or "").strip()) if initial is not None else None
         tokens = self._host.tokens.mechanisms(self._stream.link.bindings)
         self._token = None
+        self._by_token = False
         self._wishes = read(child, tokens)
         if mechanism in tokens:
             if message is None or self._wishes.fast is None:
@@ -145,6 +148,7 @@ class Login2(Login):
             wanted=wishes.token,
         )
         self._token = login.replacement
+        self._by_token = True
         self._succeed(Accepted(login.account, login.answer))
 
     # -- success ----------------------------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ class Login2(Login):
             return
         stream.account = account
         stream.client = client = self._client(account)
-        if wishes.token and client is not None and not client.by_token:
+        if wishes.token and client is not None and not self._by_token:
             self._token = self._host.tokens.issue(account, client.id, wishes.token)
         told = b""
         if wishes.resume is not None:
@@ -185,7 +189,7 @@ class Login2(Login):
         if not wishes.agent:
             return None
         key = self._host.gate.client(account, wishes.agent)
-        return Client(key, wishes.software, wishes.device, wishes.fast is not None)
+        return Client(key, wishes.software, wishes.device, self._by_token)
 
     def _say(self, accepted: Accepted, jid: JID, told: bytes, *, bound: bool) -> None:
         data = f"<additional-data>{encode_payload(accepted.data)}</additional-data>" if accepted.data else ""
