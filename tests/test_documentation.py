@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from quietwire.cli.config import Config, Override
+from quietwire.cli.config import Certificate, Config, Override
 from quietwire.server.module import Setting
 from quietwire.server.modules import discover
 
@@ -62,6 +62,8 @@ def fields(model: type[BaseModel], table: str = "") -> Iterator[tuple[str, str]]
                         yield f"modules.NAME.{module.name}.{setting.key}", written(setting.default)
         elif name == "override":
             yield from fields(Override, f'{table}override."DOMAIN".')
+        elif name == "domains":
+            yield from fields(Certificate, f'{table}domains."DOMAIN".')
         else:
             yield table + name, REQUIRED if field.is_required() else written(default)
 

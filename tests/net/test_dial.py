@@ -14,8 +14,8 @@ import pytest
 import uvloop
 
 from quietwire.core.errors import QuietwireError
-from quietwire.core.framing import Limits
 from quietwire.core.jid import JID
+from quietwire.core.later import Ticket
 from quietwire.core.stanza import Message, Stanza
 from quietwire.net.dial import Dialler
 from quietwire.net.resolver import NotFound, Override, Resolver, Srv, Unresolved
@@ -25,7 +25,7 @@ from quietwire.net.tls import server_dial_context, server_listen_context
 from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.server.federation import Federation
 from quietwire.server.links import Link, Stream
-from quietwire.server.s2s import Failure
+from quietwire.server.s2s import Common, Failure
 from quietwire.server.s2s_in import Incoming
 from quietwire.server.settings import Settings
 
@@ -41,11 +41,12 @@ class Pki:
             "a": self.issue(self.trusted, "a", "a.example"),
             "b": self.issue(self.trusted, "b", "b.example"),
             "stranger": self.issue(self.strange, "stranger", "b.example"),
+            "expired": self.issue(self.authority("old", ago=3 * 86_400), "expired", "b.example"),
         }
         self.root = folder / "trusted.pem"
 
-    def authority(self, name: str) -> Authority:
-        authority = Authority(name, now=time.time(), days=1, new_key=new_p256_key, random=os.urandom)
+    def authority(self, name: str, ago: float = 0.0) -> Authority:
+        authority = Authority(name, now=time.time() - ago, days=1, new_key=new_p256_key, random=os.urandom)
         (self.folder / f"{name}.pem").write_bytes(authority.certificate)
         return authority
 
@@ -90,6 +91,14 @@ class FixedLookup:
         return self.at
 
 
+def nowhere(
+    ours: str, domain: str, accept: Callable[[Link], Stream], failed: Callable[[Failure], None]
+) -> Callable[[], None]:
+    """Implements `s2s.Dial` for a server that reaches nobody."""
+    failed(Failure("remote-server-not-found", "no-such-domain", permanent=True))
+    return lambda: None
+
+
 class House:
     """b.example with a listener, and what it got; a.example's federation, and what it got back."""
 
@@ -101,14 +110,26 @@ class House:
         self.got: asyncio.Queue[Stanza] = asyncio.Queue()
         self.returned: asyncio.Queue[Stanza] = asyncio.Queue()
         self.notes: list[str] = []
-        self.incoming = Incoming(
-            Settings(domain=JID.parse("b.example")),
+        ours = self.common("b.example")
+        self.incoming = Incoming(ours, Federation(ours, nowhere, self.returned.put_nowait))
+
+    def common(self, domain: str) -> Common:
+        return Common(
+            Settings(domain=JID.parse(domain)),
             self.shell.timers,
-            self.got.put_nowait,
+            self,
+            lambda name: name == domain,
             randomness=os.urandom,
             note=self.note,
             fault=self.fault,
         )
+
+    def from_remote(self, stanza: Stanza, finished: Callable[[], None] | None = None) -> bool:
+        self.got.put_nowait(stanza)
+        return True
+
+    def caused(self) -> tuple[Ticket | None, Ticket | None]:
+        return None, None
 
     def note(self, event: str, **facts: str) -> None:
         self.notes.append(facts.get("state", facts.get("condition", event)))
@@ -136,15 +157,7 @@ class House:
         return Dialler(self.shell, resolver, server_dial_context(*self.pki.pairs[pair], self.pki.root), wrap)
 
     def federation(self, dialler: Dialler) -> Federation:
-        return Federation(
-            JID.parse("a.example"),
-            dialler.dial,
-            self.shell.timers,
-            self.returned.put_nowait,
-            randomness=os.urandom,
-            limits=Limits(),
-            note=self.note,
-        )
+        return Federation(self.common("a.example"), dialler.dial, self.returned.put_nowait)
 
     async def close(self, federation: Federation) -> None:
         federation.close()
@@ -175,10 +188,10 @@ def test_stanzas_arrive_in_order_and_both_sides_close(pki: Pki, direct: bool, lo
             assert [stanza.id for stanza in got] == ["0", "1", "2"]
             tickets.append(federation.send(message(3)))
             assert (await house.got.get()).id == "3"
-        assert all(ticket.settled for ticket in tickets)
+        await until(lambda: all(ticket.settled for ticket in tickets))  # acknowledged
         assert (federation.streams, house.incoming.streams) == (1, 1)
         assert kinds == ["s2s-out"]
-        assert house.notes == ["ready"]
+        assert house.notes == ["accepted", "ready"]
         await house.close(federation)
 
     run(scene, loop)
@@ -206,26 +219,14 @@ def test_a_listener_that_is_not_b_gets_no_stanza(pki: Pki, direct: bool) -> None
     run(scene, "uvloop")
 
 
-def test_a_direct_listener_whose_authority_is_strange(pki: Pki) -> None:
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize(("listener", "state"), [("stranger", "not-trusted"), ("expired", "expired")])
+def test_a_listener_with_a_certificate_that_is_not_valid(pki: Pki, direct: bool, listener: str, state: str) -> None:
     async def scene() -> None:
-        house = House(pki, direct=True, listener="stranger")
-        note, answer = await bounced(house, house.federation(house.dialler(at(await house.listen(), direct=True))))
-        assert note == "certificate-not-trusted"
+        house = House(pki, direct=direct, listener=listener)
+        note, answer = await bounced(house, house.federation(house.dialler(at(await house.listen(), direct=direct))))
+        assert note == f"certificate-{state}"
         assert b"<remote-server-timeout " in answer
-
-    run(scene, "uvloop")
-
-
-def test_a_starttls_listener_whose_authority_is_strange(pki: Pki) -> None:
-    async def scene() -> None:
-        house = House(pki, direct=False, listener="stranger")
-        federation = house.federation(house.dialler(at(await house.listen(), direct=False)))
-        ticket = federation.send(message(1))
-        await until(lambda: bool(house.notes))
-        assert house.notes == ["tls-failed"]
-        assert house.got.empty()
-        assert not ticket.settled  # it is tried again until its time is over
-        await house.close(federation)
 
     run(scene, "uvloop")
 
@@ -236,7 +237,8 @@ def test_a_dialling_server_without_the_certificate_of_its_domain(pki: Pki, direc
         house = House(pki, direct=direct)
         resolver = at(await house.listen(), direct=direct)
         _, answer = await bounced(house, house.federation(house.dialler(resolver, pair="b")))
-        assert "not-authorized" in house.notes
+        assert "dialback-remote-server-not-found" in house.notes
+        assert "dialback-refused" in house.notes
         assert b"<remote-server-timeout " in answer
         assert house.got.empty()
 
@@ -274,7 +276,8 @@ def closed_port() -> int:
 @pytest.mark.parametrize(
     ("records", "addresses", "failure"),
     [
-        ([Srv(0, 0, 0, ".")], [], Failure("remote-server-not-found", "no-such-domain", permanent=True)),
+        ([Srv(0, 0, 0, ".")], [], Failure("remote-server-not-found", "service-refused", permanent=True)),
+        ([Srv(0, 0, 0, "b.example")], [], Failure("remote-server-not-found", "dns-nonsense", permanent=True)),
         (NotFound("x"), [], Failure("remote-server-not-found", "no-such-domain", permanent=True)),
         ("closed", ["127.0.0.1"], Failure("remote-server-not-found", "refused")),
     ],
@@ -286,7 +289,7 @@ def test_failures(pki: Pki, records: Any, addresses: list[str], failure: Failure
         lookup = FixedLookup({"_xmpp-server._tcp.b.example": found}, addresses)
         outcome = Outcome()
         resolver = Resolver({}, os.urandom, lookup=lookup)
-        house.dialler(resolver).dial("b.example", outcome.accept, outcome.failure.set_result)
+        house.dialler(resolver).dial("a.example", "b.example", outcome.accept, outcome.failure.set_result)
         assert await asyncio.wait_for(outcome.failure, WAIT) == failure
         assert not outcome.link.done()
         house.shell.close()
@@ -303,7 +306,7 @@ def test_dns_that_does_not_answer_may_answer_later(pki: Pki) -> None:
         house = House(pki, direct=False)
         outcome = Outcome()
         house.dialler(Resolver({}, os.urandom, lookup=Mute())).dial(
-            "b.example", outcome.accept, outcome.failure.set_result
+            "a.example", "b.example", outcome.accept, outcome.failure.set_result
         )
         assert await asyncio.wait_for(outcome.failure, WAIT) == Failure("remote-server-not-found", "no-dns")
         house.shell.close()
@@ -316,7 +319,7 @@ def test_an_address_is_no_domain(pki: Pki) -> None:
         house = House(pki, direct=False)
         outcome = Outcome()
         house.dialler(Resolver({}, os.urandom, lookup=FixedLookup())).dial(
-            "127.0.0.1", outcome.accept, outcome.failure.set_result
+            "a.example", "127.0.0.1", outcome.accept, outcome.failure.set_result
         )
         assert (await asyncio.wait_for(outcome.failure, WAIT)).permanent
         house.shell.close()
@@ -337,7 +340,7 @@ def test_the_next_target_is_tried(pki: Pki) -> None:
         )
         outcome = Outcome()
         house.dialler(Resolver({}, os.urandom, lookup=lookup)).dial(
-            "b.example", outcome.accept, outcome.failure.set_result
+            "a.example", "b.example", outcome.accept, outcome.failure.set_result
         )
         link = await asyncio.wait_for(outcome.link, WAIT)
         assert link.secure
@@ -355,7 +358,7 @@ def test_a_wish_taken_back_is_not_granted(pki: Pki) -> None:
         house = House(pki, direct=False)
         outcome = Outcome()
         cancel = house.dialler(at(await house.listen(), direct=False)).dial(
-            "b.example", outcome.accept, outcome.failure.set_result
+            "a.example", "b.example", outcome.accept, outcome.failure.set_result
         )
         cancel()
         await asyncio.sleep(0.05)

@@ -16,13 +16,16 @@ from cryptography.x509.oid import ObjectIdentifier
 
 from quietwire.core.errors import ConfigError
 from quietwire.net.tls import (
+    NOTHING,
+    Shown,
     certificate_domains,
     channel_bindings,
     client_context,
     own_certificate,
-    peer_domains,
     server_dial_context,
     server_listen_context,
+    shown_by,
+    web_context,
 )
 from quietwire.seal.authority import Authority, new_p256_key
 
@@ -57,11 +60,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return World(tmp_path_factory.mktemp("pki"))
 
 
-def shake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+def shake(
+    server: ssl.SSLContext, client: ssl.SSLContext, name: str = "b.example"
+) -> tuple[ssl.SSLObject, ssl.SSLObject]:
     """A TLS handshake in memory: (the server's end, the client's end)."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     ends = [
-        client.wrap_bio(to_client, to_server, server_side=False, server_hostname="b.example"),
+        client.wrap_bio(to_client, to_server, server_side=False, server_hostname=name),
         server.wrap_bio(to_server, to_client, server_side=True),
     ]
     for _ in range(4):
@@ -83,8 +88,8 @@ def listen(world: World) -> ssl.SSLContext:
 
 def test_both_servers_see_the_other_ones_domains(world: World) -> None:
     accepted, dialled = shake(listen(world), dial(world))
-    assert peer_domains(dialled) == {"b.example", "*.b.example"}
-    assert peer_domains(accepted) == {"a.example"}
+    assert shown_by(dialled) == Shown(frozenset({"b.example", "*.b.example"}), "")
+    assert shown_by(accepted) == Shown(frozenset({"a.example"}), "")
     assert dialled.version() == "TLSv1.3"
     assert dialled.selected_alpn_protocol() == "xmpp-server"
 
@@ -93,7 +98,7 @@ def test_dialling_without_a_certificate_stands_for_nothing(world: World) -> None
     client = ssl.create_default_context(cafile=str(world.path("root")))
     accepted, dialled = shake(listen(world), client)
     assert dialled.version() == "TLSv1.3"
-    assert peer_domains(accepted) == frozenset()
+    assert shown_by(accepted) == NOTHING
 
 
 def test_a_certificate_that_nobody_verified_stands_for_nothing(world: World) -> None:
@@ -102,16 +107,35 @@ def test_a_certificate_that_nobody_verified_stands_for_nothing(world: World) -> 
     client.verify_mode = ssl.CERT_NONE
     _, dialled = shake(client_context(*world.b), client)
     assert dialled.getpeercert(True)
-    assert peer_domains(dialled) == frozenset()
+    assert shown_by(dialled) == NOTHING
 
 
-def test_a_strange_authority_is_refused_on_both_sides(world: World) -> None:
+def test_a_strange_authority_stands_for_nothing_on_both_sides(world: World) -> None:
     strange = world._authority("strange")
     pair = world.issue(strange, "mallory", "b.example")
-    with pytest.raises(ssl.SSLCertVerificationError):
-        shake(server_listen_context(*pair, world.path("root")), dial(world))
-    with pytest.raises(ssl.SSLCertVerificationError):
-        shake(listen(world), server_dial_context(*pair, world.path("root")))
+    _, dialled = shake(server_listen_context(*pair, world.path("root")), dial(world))
+    assert shown_by(dialled) == Shown(frozenset(), "not-trusted")
+    accepted, _ = shake(listen(world), server_dial_context(*pair, world.path("root")))
+    assert shown_by(accepted) == Shown(frozenset(), "not-trusted")
+    accepted.write(b"x")  # dialback may still say who it is
+
+
+def test_a_domain_may_have_a_certificate_of_its_own(world: World) -> None:
+    rooms = {"rooms.b.example": world.issue(world.root, "rooms", "rooms.b.example")}
+    server = server_listen_context(*world.b, world.path("root"), rooms)
+    for name, domains in (("rooms.b.example", {"rooms.b.example"}), ("b.example", {"b.example", "*.b.example"})):
+        accepted, dialled = shake(server, dial(world), name)
+        assert shown_by(dialled).domains == domains
+        assert shown_by(accepted).domains == {"a.example"}
+    client = server_dial_context(*world.a, world.path("root"), {"rooms.a.example": rooms["rooms.b.example"]})
+    assert client.for_domain("a.example") is client
+    accepted, _ = shake(server, client.for_domain("rooms.a.example"))
+    assert shown_by(accepted).domains == {"rooms.b.example"}
+    for context in (web_context(*world.b, rooms), client):
+        assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert shake(web_context(*world.b, rooms), dial(world), "rooms.b.example")[1].getpeercert(True) == own_certificate(
+        rooms["rooms.b.example"][0]
+    )
 
 
 def test_old_tls_and_static_key_exchange_are_refused(world: World) -> None:
@@ -252,5 +276,5 @@ def test_an_encrypted_key_is_refused_without_a_prompt(world: World, tmp_path: Pa
 
 
 def test_the_systems_authorities_can_be_asked_for(world: World) -> None:
-    with pytest.raises(ssl.SSLCertVerificationError):
-        shake(listen(world), server_dial_context(*world.a, None))
+    _, dialled = shake(listen(world), server_dial_context(*world.a, None))
+    assert shown_by(dialled).fault == "not-trusted"

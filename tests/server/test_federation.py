@@ -4,8 +4,8 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
+from s2s_world import Surroundings
 
-from quietwire.core.framing import Limits
 from quietwire.core.jid import JID
 from quietwire.core.later import Ticket
 from quietwire.core.stanza import Iq, Message, Presence, Stanza
@@ -13,7 +13,7 @@ from quietwire.server import federation as module
 from quietwire.server.federation import Federation
 from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Failure
-from quietwire.server.timers import Timers
+from quietwire.server.s2s_policy import Policy
 from quietwire.testing.links import FakeLink
 
 HEADER = (
@@ -33,7 +33,10 @@ NO_DOMAIN = Failure("remote-server-not-found", "no-such-domain", permanent=True)
 class Dialled:
     """One call of the port."""
 
-    def __init__(self, domain: str, accept: Callable[[Link], Stream], failed: Callable[[Failure], None]) -> None:
+    def __init__(
+        self, ours: str, domain: str, accept: Callable[[Link], Stream], failed: Callable[[Failure], None]
+    ) -> None:
+        self.ours = ours
         self.domain = domain
         self.failed = failed
         self.cancelled = False
@@ -55,29 +58,22 @@ class Dialled:
         return link
 
 
-class World:
+class World(Surroundings):
     """a.example's federation; its dials, and what it returned to local senders."""
 
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.timers = Timers(lambda: self.now)
+    def __init__(self, policy: Policy | None = None) -> None:
+        super().__init__("a.example", policy)
+        self.common.randomness = lambda size: b"\xff" * size
         self.dials: list[Dialled] = []
         self.back: list[str] = []
-        self.notes: list[str] = []
         self.federation = Federation(
-            JID.parse("a.example"),
-            self._dial,
-            self.timers,
-            lambda stanza: self.back.append(stanza.to_bytes().decode()),
-            randomness=lambda size: b"\xff" * size,
-            limits=Limits(),
-            note=lambda event, **facts: self.notes.append(facts["state"]),
+            self.common, self._dial, lambda stanza: self.back.append(stanza.to_bytes().decode())
         )
 
     def _dial(
-        self, domain: str, accept: Callable[[Link], Stream], failed: Callable[[Failure], None]
+        self, ours: str, domain: str, accept: Callable[[Link], Stream], failed: Callable[[Failure], None]
     ) -> Callable[[], None]:
-        dialled = Dialled(domain, accept, failed)
+        dialled = Dialled(ours, domain, accept, failed)
         self.dials.append(dialled)
 
         def cancel() -> None:
@@ -88,14 +84,6 @@ class World:
     def send(self, id: str = "1", to: str = "bob@b.example", kind: type[Stanza] = Message, type: str = "") -> Ticket:
         stanza = kind.make(to=JID.parse(to), from_=JID.parse("alice@a.example/x"), id=id, type=type)
         return self.federation.send(stanza)
-
-    def passes(self, seconds: float) -> None:
-        """Time passes, timer by timer."""
-        until = self.now + seconds
-        while (at := self.timers.next_at()) is not None and at <= until:
-            self.now = max(at, self.now)
-            self.timers.fire(self.now)
-        self.now = until
 
     def conditions(self) -> list[str]:
         """The conditions of all errors that were returned since the last call."""
@@ -119,7 +107,7 @@ def test_stanzas_wait_for_the_stream_then_go_in_order() -> None:
     assert not any(ticket.settled for ticket in tickets)
     link.flushes()
     assert all(ticket.settled for ticket in tickets)
-    assert world.notes == ["ready"]
+    assert world.states() == ["ready"]
     assert len(world.dials) == 1
 
 
@@ -140,7 +128,7 @@ def test_each_domain_has_its_stream() -> None:
     world.send(to="c.example")
     world.send(to="carol@b.example/y")
     assert [dialled.domain for dialled in world.dials] == ["b.example", "c.example"]
-    assert world.federation.domains == 2
+    assert world.federation.routes == 2
 
 
 def test_no_stanza_to_whom_the_certificate_does_not_name() -> None:
@@ -221,7 +209,7 @@ def test_a_failure_that_will_not_pass_is_told_at_once_and_for_a_while() -> None:
     assert world.conditions() == ["remote-server-not-found"]
     assert len(world.dials) == 1
     world.passes(2)
-    assert world.federation.domains == 0
+    assert world.federation.routes == 0
     assert not world.send().settled
     assert len(world.dials) == 2
 
@@ -267,13 +255,13 @@ def test_the_queue_is_bounded_in_bytes() -> None:
     assert world.conditions() == ["resource-constraint"]
 
 
-def test_the_number_of_domains_is_bounded() -> None:
+def test_the_number_of_routes_is_bounded() -> None:
     world = World()
-    for number in range(module.DOMAINS):
+    for number in range(module.ROUTES):
         world.send(to=f"d{number}.example")
     assert world.send(to="one-more.example").settled
     assert world.conditions() == ["resource-constraint"]
-    assert len(world.dials) == module.DOMAINS
+    assert len(world.dials) == module.ROUTES
 
 
 def test_what_a_lost_connection_did_not_write_goes_first_on_the_next() -> None:
@@ -299,7 +287,7 @@ def test_a_quiet_stream_that_is_lost_is_dialled_on_demand() -> None:
     link.flushes()
     link.says(CLOSING)
     link.breaks()
-    assert (len(world.dials), world.federation.domains, world.federation.streams) == (1, 0, 0)
+    assert (len(world.dials), world.federation.routes, world.federation.streams) == (1, 0, 0)
     world.send("2")
     assert world.dials[1].answers().take() == message("2")
 
@@ -327,7 +315,7 @@ def test_a_peer_that_does_not_read_is_given_up() -> None:
     assert not link.aborted
     world.passes(1)
     assert link.aborted
-    assert world.notes[-1] == "stalled"
+    assert world.states()[-1] == "stalled"
     assert not ticket.settled
     assert world.dials[1].answers().take() == message("1")
 
@@ -348,7 +336,7 @@ def test_an_idle_stream_is_closed_in_order() -> None:
     assert (link.take(), link.closed, link.aborted) == (CLOSING, True, False)
     assert world.federation.streams == 1
     link.breaks()
-    assert (world.federation.streams, world.federation.domains) == (0, 0)
+    assert (world.federation.streams, world.federation.routes) == (0, 0)
     assert world.timers.next_at() is None
     world.send("3")
     assert len(world.dials) == 2
@@ -374,9 +362,10 @@ def test_close_says_good_bye_and_acknowledges_nothing_that_was_not_written() -> 
 
 
 def test_nothing_personal_is_noted() -> None:
-    world = World()
+    world = World(Policy())
     world.send()
     world.dials[0].failed(REFUSED)
     world.passes(2)
     world.dials[1].answers().breaks()
-    assert set(world.notes) == {"refused", "ready", "connection-lost"}
+    assert set(world.states()) == {"refused", "ready", "connection-lost"}
+    assert {facts["peer"] for _, facts in world.notes} == {world.common.peers.tag("b.example")} != {"b.example"}

@@ -1,28 +1,38 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
+from copy import copy
 
 import pytest
+from s2s_world import Surroundings
 
-from quietwire.core.framing import Limits
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Stanza
-from quietwire.server.s2s_in import IDLE_SECONDS, Incoming
-from quietwire.server.settings import Settings
-from quietwire.server.timers import Timers
+from quietwire.server.s2s import IDLE_SECONDS
+from quietwire.server.s2s_in import Incoming
+from quietwire.server.s2s_policy import Policy
+from quietwire.server.s2s_traffic import Traffic
 from quietwire.testing.links import FakeLink
 
 XML = "<?xml version='1.0'?>"
 ANSWER = (
     XML + "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-    " id='000000000000000000000000' from='b.example' to='a.example' version='1.0' xml:lang='en'>"
+    " xmlns:db='jabber:server:dialback' id='000000000000000000000000' from='b.example' to='a.example'"
+    " version='1.0' xml:lang='en'>"
 )
 NAMELESS = ANSWER.replace(" to='a.example'", "")
 TLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
-EXTERNAL = (
-    "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
-    "</mechanisms></stream:features>"
+LIMITS = (
+    "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback><limits xmlns='urn:xmpp:stream-limits:0'>"
+    "<max-bytes>10000</max-bytes><idle-seconds>3600</idle-seconds></limits></stream:features>"
 )
+WITHOUT = f"<stream:features><bidi xmlns='urn:xmpp:features:bidi'/>{LIMITS}"
+EXTERNAL = WITHOUT.replace(
+    "<bidi",
+    "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms><bidi",
+)
+AFTER = f"<stream:features><sm xmlns='urn:xmpp:sm:3'/>{LIMITS}"
 STARTTLS = "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
 SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
@@ -56,25 +66,63 @@ def failure(condition: str) -> str:
     return f"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><{condition}/></failure>"
 
 
-class Scene:
+class Outward:
+    """Implements `s2s_in.Outward`: keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str, str, str]] = []
+        self.answers: list[Callable[[str], None]] = []
+        self.cancelled = 0
+        self.told: list[str] = []
+
+    def verify(
+        self, ours: str, theirs: str, stream_id: str, key: str, answered: Callable[[str], None]
+    ) -> Callable[[], None]:
+        self.asked.append((ours, theirs, stream_id, key))
+        self.answers.append(answered)
+
+        def cancel() -> None:
+            self.cancelled += 1
+
+        return cancel
+
+    def adopt(self, traffic: Traffic, theirs: str, ours: str) -> None:
+        self.told.append(f"adopt {theirs} {ours}")
+
+    def parted(self, traffic: Traffic, *, resumable: bool) -> None:
+        self.told.append("parted, resumable" if resumable else "parted")
+
+    def returned(self, traffic: Traffic) -> None:
+        self.told.append("returned")
+
+
+class Scene(Surroundings):
     """b.example, and a connection from a.example."""
 
-    def __init__(self, *, secure: bool = False, names: tuple[str, ...] = ("a.example",)) -> None:
-        self.now = 0.0
-        self.timers = Timers(lambda: self.now)
-        self.got: list[Stanza] = []
-        self.notes: list[tuple[str, dict[str, str]]] = []
-        self.faults: list[BaseException] = []
-        self.incoming = Incoming(
-            Settings(domain=JID.parse("b.example"), limits=Limits(stanza_bytes=10_000)),
-            self.timers,
-            self.got.append,
-            randomness=bytes,
-            note=lambda event, **facts: self.notes.append((event, facts)),
-            fault=self.faults.append,
-        )
-        self.link = FakeLink(secure=secure, peer_domains=names)
+    def __init__(
+        self,
+        *,
+        secure: bool = False,
+        names: tuple[str, ...] = ("a.example",),
+        fault: str = "",
+        policy: Policy | None = None,
+    ) -> None:
+        super().__init__("b.example", policy, stanza_bytes=10_000)
+        self.outward = Outward()
+        self.incoming = Incoming(self.common, self.outward)
+        self.link = FakeLink(secure=secure, peer_domains=names, peer_fault=fault)
         self.link.stream = self.stream = self.incoming.accept(self.link)
+
+    @property
+    def got(self) -> list[Stanza]:
+        return self.inward.got
+
+    def connects(self, names: tuple[str, ...] = ("a.example",)) -> Scene:
+        """The same server, one more connection."""
+        other = copy(self)
+        other.link = FakeLink(secure=True, peer_domains=names)
+        other.link.stream = other.stream = self.incoming.accept(other.link)
+        return other
 
     def says(self, words: str) -> str:
         self.link.says(words)
@@ -83,7 +131,7 @@ class Scene:
     def authenticated(self) -> Scene:
         assert self.says(opening()) == ANSWER + EXTERNAL
         assert self.says(auth()) == SUCCESS
-        assert self.says(opening()) == ANSWER + "<stream:features></stream:features>"
+        assert self.says(opening()) == ANSWER + AFTER
         return self
 
 
@@ -162,8 +210,8 @@ def test_a_failed_try_may_be_followed_by_a_good_one() -> None:
 @pytest.mark.parametrize("names", [(), ("c.example",), ("*.a.example",)])
 def test_external_is_offered_to_the_domain_of_the_certificate_only(names: tuple[str, ...]) -> None:
     scene = Scene(secure=True, names=names)
-    assert scene.says(opening()) == ANSWER + error("not-authorized", "no valid certificate of that domain was shown")
-    assert scene.link.closed
+    assert scene.says(opening()) == ANSWER + WITHOUT
+    assert scene.says(auth()) == failure("not-authorized")
 
 
 def test_the_header_says_who_authenticates() -> None:
@@ -236,8 +284,7 @@ def test_a_handshake_that_takes_too_long_is_cut_without_a_word() -> None:
     scene = Scene()
     scene.says(opening())
     scene.says(STARTTLS)
-    scene.now = 30.0
-    scene.timers.fire(scene.now)
+    scene.passes(30)
     assert (scene.link.take(), scene.link.aborted) == ("", True)
 
 
@@ -252,10 +299,11 @@ def test_what_is_sent_along_with_the_authentication_belongs_to_no_stream() -> No
     ("words", "condition"),
     [
         (MESSAGE, "not-authorized"),
-        ("<db:result xmlns:db='jabber:server:dialback'>k</db:result>", "unsupported-stanza-type"),
+        ("<db:result xmlns:db='jabber:server:dialback'>k</db:result>", "improper-addressing"),
+        ("<enable xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type"),
     ],
 )
-def test_nothing_but_sasl_before_authentication(words: str, condition: str) -> None:
+def test_nothing_but_authentication_before_authentication(words: str, condition: str) -> None:
     scene = Scene(secure=True)
     scene.says(opening())
     assert scene.says(words) == error(condition)
@@ -283,7 +331,7 @@ def test_stanzas_that_end_the_stream(stanza: str, condition: str) -> None:
     scene = ready()
     assert scene.says(stanza + MESSAGE) == error(condition)
     assert scene.got == []
-    assert scene.notes[-1] == ("server-stream-error", {"condition": condition})
+    assert scene.notes[-1] == ("server-stream-error", {"condition": condition, "peer": "a.example"})
 
 
 def test_a_stanza_too_big() -> None:
@@ -312,8 +360,7 @@ def test_an_addressee_that_is_no_address() -> None:
 def test_whoever_does_not_authenticate_is_closed() -> None:
     scene = Scene(secure=True)
     scene.says(opening())
-    scene.now = 30.0
-    scene.timers.fire(scene.now)
+    scene.passes(30)
     assert scene.link.take() == error("connection-timeout")
     assert scene.link.closed
 
@@ -335,13 +382,11 @@ def test_spaces_after_authentication_are_not() -> None:
 
 def test_a_stream_on_which_nothing_comes_is_closed() -> None:
     scene = ready()
-    scene.now = 100.0
+    scene.passes(100)
     scene.says(" ")
-    scene.now = IDLE_SECONDS + 99
-    scene.timers.fire(scene.now)
+    scene.passes(IDLE_SECONDS - 1)
     assert not scene.link.closed
-    scene.now = IDLE_SECONDS + 100
-    scene.timers.fire(scene.now)
+    scene.passes(1)
     assert scene.link.take() == error("connection-timeout")
 
 
@@ -356,24 +401,25 @@ def test_shut_down() -> None:
 
 def test_the_peers_stream_error_ends_it() -> None:
     for scene in (ready(), Scene(secure=True)):
-        scene.says(opening()) if scene.timers.next_at() == 30.0 else None
+        if not scene.stream.known:
+            scene.says(opening())
         scene.says("<stream:error><conflict xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>")
         assert scene.link.closed
 
 
 def test_our_own_mistake_is_reported_and_costs_that_stream() -> None:
     scene = ready()
-    bug = RuntimeError("bug")
-
-    def breaks(stanza: Stanza) -> None:
-        raise bug
-
-    scene.incoming.router_in = breaks
+    scene.inward.bug = bug = RuntimeError("bug")
     assert scene.says(MESSAGE) == error("internal-server-error")
     assert scene.faults == [bug]
 
 
 def test_nothing_personal_is_logged() -> None:
-    scene = ready()
+    scene = Scene(secure=True, policy=Policy()).authenticated()
     scene.says(MESSAGE + MESSAGE.replace("a.example", "c.example"))
-    assert scene.notes == [("server-stream-error", {"condition": "invalid-from"})]
+    tag = scene.common.peers.tag("a.example")
+    assert tag != "a.example"
+    assert scene.notes == [
+        ("server-stream", {"state": "accepted", "peer": tag}),
+        ("server-stream-error", {"condition": "invalid-from", "peer": tag}),
+    ]

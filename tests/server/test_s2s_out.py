@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import pytest
+from s2s_world import Surroundings
 
-from quietwire.core.framing import Limits
-from quietwire.core.jid import JID
 from quietwire.server.s2s import Failure
 from quietwire.server.s2s_out import NEGOTIATION_SECONDS, OutgoingServerStream
-from quietwire.server.timers import Timers
+from quietwire.server.s2s_policy import Policy
+from quietwire.server.s2s_traffic import Traffic
 from quietwire.testing.links import FakeLink
 
 HEADER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-    " from='a.example' to='b.example' version='1.0' xml:lang='en'>"
+    " xmlns:db='jabber:server:dialback' from='a.example' to='b.example' version='1.0' xml:lang='en'>"
 )
 ANSWER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
@@ -34,12 +34,12 @@ class Diary:
     def __init__(self) -> None:
         self.told: list[str | Failure] = []
 
-    def ready(self, stream: OutgoingServerStream) -> None:
+    def ready(self, stream: OutgoingServerStream, resumed: bool) -> None:
         assert stream.ready
-        self.told.append("ready")
+        self.told.append("resumed" if resumed else "ready")
 
-    def written(self, stream: OutgoingServerStream) -> None:
-        self.told.append("written")
+    def confirmed(self, count: int) -> None:
+        self.told.append(f"confirmed {count}")
 
     def ended(self, stream: OutgoingServerStream, failure: Failure) -> None:
         assert stream.ended
@@ -54,14 +54,21 @@ class Diary:
         return failure
 
 
-class Scene:
-    def __init__(self, *, secure: bool = False, names: tuple[str, ...] = ("b.example",)) -> None:
-        self.now = 0.0
-        self.timers = Timers(lambda: self.now)
+class Scene(Surroundings):
+    def __init__(
+        self,
+        *,
+        secure: bool = False,
+        names: tuple[str, ...] = ("b.example",),
+        fault: str = "",
+        policy: Policy | None = None,
+        resume: Traffic | None = None,
+    ) -> None:
+        super().__init__("a.example", policy)
         self.owner = Diary()
-        self.link = FakeLink(secure=secure, peer_domains=names)
+        self.link = FakeLink(secure=secure, peer_domains=names, peer_fault=fault)
         self.link.stream = self.stream = OutgoingServerStream(
-            self.link, JID.parse("a.example"), "b.example", self.owner, timers=self.timers, limits=Limits()
+            self.link, "a.example", "b.example", self.owner, self.common, resume
         )
 
     def to_tls(self) -> Scene:
@@ -110,14 +117,14 @@ def test_the_whole_negotiation_then_stanzas() -> None:
     assert scene.owner.told == []
     link.says(ANSWER + "<stream:features/>")
     assert scene.owner.told == ["ready"]
-    scene.stream.put(b"<message/>")
+    scene.stream.traffic.put(scene.owner, b"<message/>")
     assert link.take() == "<message/>"
     link.flushes()
-    assert scene.owner.told == ["ready", "written"]
+    assert scene.owner.told == ["ready", "confirmed 1"]
     scene.stream.close()
     assert (link.take(), link.closed, link.aborted) == (CLOSING, True, False)
     link.breaks()
-    assert scene.owner.told == ["ready", "written", failed("closed"), "lost"]
+    assert scene.owner.told == ["ready", "confirmed 1", failed("closed"), "lost"]
 
 
 def test_every_cut_of_what_the_peer_says_gives_the_same() -> None:
@@ -195,7 +202,6 @@ def test_the_handshake_fails() -> None:
     "features",
     [
         "<stream:features/>",
-        "<stream:features><dialback xmlns='urn:xmpp:features:dialback'/></stream:features>",
         "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>PLAIN</mechanism>"
         "</mechanisms></stream:features>",
     ],
@@ -273,7 +279,7 @@ def test_stanzas_may_not_come_in_on_our_stream() -> None:
 
 def test_other_nonzas_on_a_ready_stream_are_passed_over() -> None:
     scene = Scene().to_ready()
-    scene.link.says("<r xmlns='urn:xmpp:sm:3'/>")
+    scene.link.says("<note xmlns='urn:xmpp:never'/>")
     assert scene.owner.told == ["ready"]
 
 
@@ -294,8 +300,7 @@ def test_the_connection_is_lost() -> None:
 
 def test_negotiation_takes_too_long() -> None:
     scene = Scene().to_sasl()
-    scene.now = NEGOTIATION_SECONDS
-    scene.timers.fire(scene.now)
+    scene.passes(NEGOTIATION_SECONDS)
     assert scene.owner.told == [failed("negotiation-timeout")]
     assert scene.link.take() == CLOSING
 

@@ -14,21 +14,26 @@ from quietwire.cli.config import Config
 from quietwire.cli.logs import Log
 from quietwire.cli.padding import padding_in_force
 from quietwire.core.errors import ConfigError
-from quietwire.net.daemon import Daemon, Listener, descriptors
+from quietwire.net.daemon import Daemon, Listener, capacity
 from quietwire.net.dial import Dialler
-from quietwire.net.doors import RESERVED, Doors
+from quietwire.net.doors import Doors
+from quietwire.net.files import DiskFiles
 from quietwire.net.http import Handler, Web
 from quietwire.net.resolver import Override, Resolver
 from quietwire.net.shell import Shell, driven
 from quietwire.net.stream import Accept
 from quietwire.net.tls import client_context, own_certificate, server_dial_context, server_listen_context, web_context
+from quietwire.net.uploads import UploadDoor
+from quietwire.net.verify import PeerContext
 from quietwire.net.websocket import Sockets
 from quietwire.server.federation import Federation
 from quietwire.server.http import WEBSOCKET_PATH
 from quietwire.server.module import Context, HttpRoute
 from quietwire.server.modules import discover
+from quietwire.server.s2s import Common
 from quietwire.server.s2s_in import Incoming
 from quietwire.server.server import Ports, Server
+from quietwire.server.uploads import PATH as UPLOAD_PATH
 from quietwire.shaping.policy import Policy, Profile
 from quietwire.store.sqlite import SqliteStorage
 
@@ -77,6 +82,8 @@ class Composition:
         finally:  # whatever goes wrong with the streams: what was accepted gets to the disk
             self.storage.close()
             self.shell.close()
+            if isinstance(self.server.ports.files, DiskFiles):
+                self.server.ports.files.close()
 
     def _leave(self) -> None:
         self.federation.close()
@@ -122,6 +129,7 @@ class Tls:
 
     certificate: bytes
     contexts: dict[str, ssl.SSLContext]
+    dial: PeerContext
 
 
 def read_tls(config: Config) -> Tls:
@@ -131,10 +139,10 @@ def read_tls(config: Config) -> Tls:
         own_certificate(tls.certificate),
         {
             "c2s": client_context(tls.certificate, tls.key),
-            "web": web_context(tls.certificate, tls.key),
-            "s2s": server_listen_context(tls.certificate, tls.key, tls.authority),
-            "dial": server_dial_context(tls.certificate, tls.key, tls.authority),
+            "web": web_context(tls.certificate, tls.key, tls.named()),
+            "s2s": server_listen_context(tls.certificate, tls.key, tls.authority, tls.named()),
         },
+        server_dial_context(tls.certificate, tls.key, tls.authority, tls.named()),
     )
 
 
@@ -153,6 +161,7 @@ async def open_server(config: Config, shell: Shell, log: Log) -> Server:
             fault=log.fault,
             server_key=server_key,
             web=config.web_url(),
+            files=DiskFiles(config.data / "uploads", shell.loop) if config.web_url() else None,
         ),
         discover(),
     )
@@ -171,28 +180,23 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     settings = server.settings
     overrides = {name: Override(o.host, o.port, o.tls == "direct") for name, o in config.federation.override.items()}
     resolver = Resolver(overrides, secrets.token_bytes, server=config.federation.resolver)
-    dialler = Dialler(shell, resolver, tls.contexts["dial"], wrap, config.rates.servers())
-    federation = Federation(
-        settings.domain,
-        dialler.dial,
-        shell.timers,
-        server.router.send,
-        randomness=secrets.token_bytes,
-        limits=settings.limits,
-        note=log.note,
-    )
-    if settings.federation:
-        server.federate(federation.send)
-    incoming = Incoming(
+    dialler = Dialler(shell, resolver, tls.dial, wrap, config.rates.servers())
+    common = Common(
         settings,
         shell.timers,
-        server.from_remote,
+        server,
+        server.router.ours,
         randomness=secrets.token_bytes,
         note=log.note,
         fault=log.fault,
+        policy=config.federation.policy(),
     )
+    federation = Federation(common, dialler.dial, server.router.send)
+    if settings.federation:
+        server.federate(federation.send)
+    incoming = Incoming(common, federation)
     limits = config.limits.doors()
-    daemon = Daemon(shell, Doors(limits, max(descriptors() - RESERVED, limits.strangers // 2)), log.warn)
+    daemon = Daemon(shell, Doors(limits, capacity()), log.warn)
     clients = wrap("c2s", server.accept)
     peers = wrap("s2s", incoming.accept)
     listen = config.listen
@@ -223,6 +227,10 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
         rates=config.rates.clients(),
     )
     web.mount(WEBSOCKET_PATH, sockets.serve)
+    files = server.ports.files
+    if isinstance(files, DiskFiles):
+        door = UploadDoor(server.uploads, files, clock=time.time, randomness=secrets.token_bytes, note=log.note)
+        web.mount(f"{UPLOAD_PATH}/*", door.serve)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))
     if listen.https:

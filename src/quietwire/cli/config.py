@@ -16,6 +16,7 @@ from quietwire.core.errors import ConfigError
 from quietwire.core.framing import Limits
 from quietwire.core.jid import JID, JIDError
 from quietwire.net import doors
+from quietwire.server.s2s_policy import Authentication, Policy
 from quietwire.server.settings import Settings
 from quietwire.shaping.bucket import Rates
 
@@ -26,6 +27,13 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Certificate(_Table):
+    """Of one domain below ours, where it is not in the certificate of `[tls]`."""
+
+    certificate: Path
+    key: Path
+
+
 class Tls(_Table):
     """Certificates, PEM."""
 
@@ -34,6 +42,11 @@ class Tls(_Table):
     key: Path = Path("key.pem")
     authority: Path | None = None
     """Who signs other servers' certificates, instead of the system's authorities."""
+    domains: dict[str, Certificate] = {}
+
+    def named(self) -> dict[str, tuple[Path, Path]]:
+        """The files of `domains`."""
+        return {domain: (own.certificate, own.key) for domain, own in self.domains.items()}
 
 
 class Listen(_Table):
@@ -80,19 +93,18 @@ class LimitsTable(_Table):
 
 
 class RatesTable(_Table):
-    """What one stream may send; 0 is no limit. Who is faster is read more slowly."""
+    """What one client's stream may send; 0 is no limit. Who is faster is read more slowly. Other servers have theirs a
+    domain, in `[federation]`."""
 
     client_bytes: Annotated[float, Field(ge=0)] = 1_000_000.0
     client_stanzas: Annotated[float, Field(ge=0)] = 2_000.0
-    server_bytes: Annotated[float, Field(ge=0)] = 8_000_000.0
-    server_stanzas: Annotated[float, Field(ge=0)] = 20_000.0
     burst_seconds: Annotated[float, Field(ge=0.1, le=3600)] = 4.0
 
     def clients(self) -> Rates:
         return Rates(self.client_bytes, self.client_stanzas, self.burst_seconds)
 
     def servers(self) -> Rates:
-        return Rates(self.server_bytes, self.server_stanzas, self.burst_seconds)
+        return Rates()
 
 
 class Login(_Table):
@@ -115,6 +127,48 @@ class FederationTable(_Table):
     override: dict[str, Override] = {}
     resolver: str | None = None
     """A DNS server to ask instead of the system's, "address" or "address:port"."""
+    authentication: Authentication = "certificate"
+    """How other servers prove who they are: see `server.s2s_policy`."""
+    allow: list[str] = []
+    """The only domains to talk to, "example.org" or "*.example.org" for all below it; empty: all."""
+    refuse: list[str] = []
+    """Domains never to talk to."""
+    domain_bytes: Annotated[float, Field(ge=0)] = 8_000_000.0
+    """What one domain may send a second over all its streams; 0 is no limit."""
+    domain_stanzas: Annotated[float, Field(ge=0)] = 20_000.0
+    connections_per_domain: Annotated[int, Field(ge=1)] = 20
+    """Authenticated streams that one domain may have open to us."""
+    log_domains: bool = False
+    """Name other domains in the log, instead of a tag that lasts until the next start."""
+
+    @field_validator("allow", "refuse")
+    @classmethod
+    def _patterns(cls, patterns: list[str]) -> list[str]:
+        return [_pattern(pattern) for pattern in patterns]
+
+    def policy(self) -> Policy:
+        return Policy(
+            authentication=self.authentication,
+            allow=tuple(self.allow),
+            refuse=tuple(self.refuse),
+            rates=Rates(self.domain_bytes, self.domain_stanzas),
+            connections_per_domain=self.connections_per_domain,
+            name_domains=self.log_domains,
+        )
+
+
+def _pattern(text: str) -> str:
+    """As `Policy` has it."""
+    if text == "*":
+        return text
+    wild = text.startswith("*.")
+    try:
+        jid = JID.parse(text[2:] if wild else text)
+    except JIDError:
+        raise ValueError('domains, for instance "example.org" or "*.example.org"') from None
+    if not jid.is_domain:
+        raise ValueError("domains without user or resource")
+    return f"*.{jid.domain}" if wild else jid.domain
 
 
 class WebTable(_Table):
@@ -239,6 +293,10 @@ def load(path: Path) -> Config:
                     "certificate": base / tls.certificate,
                     "key": base / tls.key,
                     "authority": base / tls.authority if tls.authority else None,
+                    "domains": {
+                        domain: Certificate(certificate=base / own.certificate, key=base / own.key)
+                        for domain, own in tls.domains.items()
+                    },
                 }
             ),
         }

@@ -11,7 +11,20 @@ from typing import Any
 import structlog
 
 ALLOWED = frozenset(
-    ("event", "level", "timestamp", "condition", "state", "where", "error", "count", "port", "domain", "version")
+    (
+        "event",
+        "level",
+        "timestamp",
+        "condition",
+        "state",
+        "where",
+        "error",
+        "count",
+        "port",
+        "domain",
+        "peer",
+        "version",
+    )
 )
 """Everything else is dropped: a new fact must be thought about before it can be logged."""
 

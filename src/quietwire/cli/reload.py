@@ -31,14 +31,14 @@ def reload(composition: Composition, path: Path) -> list[str]:
 
     settings = config.settings()
     composition.server.reload(settings)
-    composition.incoming.settings = settings
+    composition.incoming.common.settings = settings
     composition.log.set_level(config.log.level)
     composition.daemon.doors.limits = config.limits.doors()
     for listener in composition.daemon.listeners:
         kind = "s2s" if listener.key.startswith("s2s") else "c2s"
         listener.context, listener.certificate = tls.contexts[kind], tls.certificate
         listener.rates = config.rates.clients() if kind == "c2s" else config.rates.servers()
-    composition.dialler.context = tls.contexts["dial"]
+    composition.dialler.context = tls.dial
     composition.dialler.rates = config.rates.servers()
     composition.sockets.certificate, composition.sockets.rates = tls.certificate, config.rates.clients()
     if composition.web.context is not None:

@@ -7,7 +7,7 @@ durable or confirmed; nobody awaits it, 0198 acknowledgements wait for it (XEP-0
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Collection, Coroutine, Generator
 from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
@@ -100,6 +100,24 @@ class Ticket:
             self._waiters = [waiter]
         else:
             self._waiters.append(waiter)
+
+
+def all_of(tickets: Collection[Ticket]) -> Ticket | None:
+    """Settled when all are; None where all are already."""
+    open_ = [ticket for ticket in tickets if not ticket.settled]
+    if len(open_) < 2:
+        return open_[0] if open_ else None
+    joint, left = Ticket(), len(open_)
+
+    def one_more() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            joint.settle()
+
+    for ticket in open_:
+        ticket.when_settled(one_more)
+    return joint
 
 
 def drive(coroutine: Coroutine[Any, Any, T], done: Callable[[T | None, BaseException | None], None]) -> bool:

@@ -10,6 +10,7 @@ import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any, Protocol
 
 import dns.asyncresolver
@@ -62,7 +63,12 @@ class Srv:
 
 
 class NotFound(QuietwireError):
-    """The domain has no server: no such name, or the service is refused."""
+    """The domain has no server. `state`, for the log: "no-such-domain", "service-refused" (RFC 2782: target "."), or
+    "dns-nonsense", where there are records and none can be used."""
+
+    def __init__(self, text: str, state: str = "no-such-domain") -> None:
+        super().__init__(text)
+        self.state = state
 
 
 class Unresolved(QuietwireError):
@@ -103,10 +109,11 @@ class Resolver:
             self._srv(f"_xmpps-server._tcp.{name}"), self._srv(f"_xmpp-server._tcp.{name}"), return_exceptions=True
         )
         direct, starttls = (_records(outcome) for outcome in found)
-        records = [(record, True) for record in direct if record.target != "."]
-        records += [(record, False) for record in starttls if record.target != "."]
+        records = [(record, True) for record in direct if _usable(record)]
+        records += [(record, False) for record in starttls if _usable(record)]
         if not records and starttls:
-            raise NotFound("the service is refused")
+            refused = all(record.target == "." for record in starttls)
+            raise NotFound("no record can be used", "service-refused" if refused else "dns-nonsense")
         if not records:
             # RFC 6120 §3.2.1: also where the question was not answered.
             return [Target(name, DEFAULT_PORT)]
@@ -133,7 +140,7 @@ class Resolver:
             raise Unresolved("DNS did not answer") from None
         if not found:
             raise NotFound("no address")
-        return list(found)[:ADDRESSES]
+        return by_turns(found)[:ADDRESSES]
 
 
 def _records(outcome: Sequence[Srv] | BaseException) -> list[Srv]:
@@ -142,6 +149,24 @@ def _records(outcome: Sequence[Srv] | BaseException) -> list[Srv]:
     if isinstance(outcome, BaseException):
         raise outcome
     return list(outcome)[:RECORDS]
+
+
+def _usable(record: Srv) -> bool:
+    """The service is there (RFC 2782: "." says that it is not), at a port that can be one, under a name: an address
+    is none, and would let a DNS server point at whatever listens beside us."""
+    try:
+        return record.port > 0 and record.target != "." and bool(ascii_name(record.target))
+    except NotFound:
+        return False
+
+
+def by_turns(addresses: Iterable[str]) -> list[str]:
+    """IPv6 and IPv4 by turns, the kind of the first one first (RFC 8305 §4)."""
+    found = list(dict.fromkeys(addresses))
+    kinds = [[a for a in found if (":" in a) is six] for six in (True, False)]
+    if found and ":" not in found[0]:
+        kinds.reverse()
+    return [address for pair in zip_longest(*kinds) for address in pair if address is not None]
 
 
 def ascii_name(domain: str) -> str:

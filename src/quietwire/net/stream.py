@@ -11,7 +11,7 @@ from typing import cast
 from quietwire.net.channel import bindings_of, version_of
 from quietwire.net.doors import Visitor
 from quietwire.net.shell import Shell
-from quietwire.net.tls import channel_bindings, peer_domains
+from quietwire.net.tls import NOTHING, Shown, shown_by
 from quietwire.server.links import Link, Stream
 from quietwire.shaping.bucket import Meter, Rates
 from quietwire.shaping.outbox import Outbox
@@ -79,9 +79,10 @@ class Connection(asyncio.Protocol):
         self._unwritten = False
         self._deadline: asyncio.TimerHandle | None = None
         self._bindings: Mapping[str, bytes] = EMPTY
+        self._shown: Shown | None = None
         self.secure = False
-
         self.tls = ""
+
     # -- asyncio.Protocol -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -97,8 +98,8 @@ class Connection(asyncio.Protocol):
         connection = self._transport.get_extra_info("ssl_object")
         self._outbox = self._shell.outbox(connection.version())
         self._out = self._outbox.parts
-        if self._server_side:
         self.tls = version_of(connection)
+        if self._server_side:
             self._bindings = bindings_of(connection, self._certificate)
 
     def data_received(self, data: bytes) -> None:
@@ -154,8 +155,20 @@ class Connection(asyncio.Protocol):
 
     @property
     def peer_domains(self) -> frozenset[str]:
-        ssl_object = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
-        return peer_domains(ssl_object) if ssl_object is not None else frozenset()
+        return self._peer().domains
+
+    @property
+    def peer_fault(self) -> str:
+        return self._peer().fault
+
+    def _peer(self) -> Shown:
+        """What the peer's certificate is worth; judged once, when somebody asks."""
+        if self._shown is None:
+            ssl_object = self._transport.get_extra_info("ssl_object") if self._transport is not None else None
+            if ssl_object is None:
+                return NOTHING
+            self._shown = shown_by(ssl_object)
+        return self._shown
 
     def put(self, data: bytes) -> None:
         if not self._out:

@@ -1,19 +1,19 @@
 """TLS contexts, what a channel is bound to, and whom a peer's certificate stands for.
 
 TLS 1.2 at least, ECDHE only and no session tickets: recorded traffic stays closed to whoever steals a key later
-(DESIGN §6). OpenSSL verifies the chain during the handshake; names are judged by the stream, which knows the domain.
-
-Known limit: OpenSSL, as `ssl` lets us use it, takes a certificate from a dialling server only if its extended key usage
-(where it has one) includes clientAuth. Peers whose authority no longer grants that cannot use SASL EXTERNAL with us.
+(DESIGN §6). Other servers' chains are judged after the handshake (`net/verify.py`), names by the stream, which knows
+the domain.
 """
 
 from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID, JIDError
+from quietwire.net.verify import PeerContext, Verifier, chain_of, choose_by_name, take_any
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2; all suites of 1.3 are of this kind."""
@@ -33,46 +34,70 @@ _IA5_STRING = 0x16
 _NO_BINDING: Mapping[str, bytes] = MappingProxyType({})
 
 
+Pair = tuple[Path, Path]
+"""PEM files: a certificate's chain, its own first, and its key."""
+_ALONE: Mapping[str, Pair] = MappingProxyType({})
+
+
 def client_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """For connections from clients. PEM files. Raises ConfigError."""
-    context = _server_side(certificate, key)
+    context = _server_side(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
     context.set_alpn_protocols(["xmpp-client"])
     return context
 
 
-def web_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """For the web port. PEM files. Raises ConfigError."""
-    context = _server_side(certificate, key)
+def web_context(certificate: Path, key: Path, named: Mapping[str, Pair] = _ALONE) -> ssl.SSLContext:
+    """For the web port. PEM files; `named`: of domains that have their own. Raises ConfigError."""
+    context = _server_side(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
     context.set_alpn_protocols(["http/1.1"])
+    choose_by_name(context, {domain: web_context(*pair) for domain, pair in named.items()})
     return context
 
 
-def server_listen_context(certificate: Path, key: Path, authority: Path | None) -> ssl.SSLContext:
-    """For connections from other servers: a certificate is asked for, and one that is shown must be valid.
+def server_listen_context(
+    certificate: Path, key: Path, authority: Path | None, named: Mapping[str, Pair] = _ALONE
+) -> PeerContext:
+    """For connections from other servers: a certificate is asked for, and judged later.
 
-    `authority` signs the peers' certificates; None means the system's authorities. Raises ConfigError.
+    `authority` signs the peers' certificates; None means the system's authorities. `named`: certificates of domains of
+    ours that have their own. Raises ConfigError.
     """
-    context = _server_side(certificate, key)
+    return _listen(certificate, key, Verifier(authority), named)
+
+
+def _listen(certificate: Path, key: Path, verifier: Verifier, named: Mapping[str, Pair]) -> PeerContext:
+    context = _server_side(PeerContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
     context.set_alpn_protocols(["xmpp-server"])
-    context.verify_mode = ssl.CERT_OPTIONAL
-    _trust(context, authority, ssl.Purpose.CLIENT_AUTH)
+    context.verifier = verifier
+    take_any(context)
+    context.named = {domain: _listen(*pair, verifier, {}) for domain, pair in named.items()}
+    choose_by_name(context, context.named)
     return context
 
 
-def server_dial_context(certificate: Path, key: Path, authority: Path | None) -> ssl.SSLContext:
-    """For connections to other servers: their chain must be valid; `s2s_out` compares the name. Raises ConfigError."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def server_dial_context(
+    certificate: Path, key: Path, authority: Path | None, named: Mapping[str, Pair] = _ALONE
+) -> PeerContext:
+    """For connections to other servers, whose certificates are judged later. The same arguments. Raises ConfigError."""
+    return _dial(certificate, key, Verifier(authority), named)
+
+
+def _dial(certificate: Path, key: Path, verifier: Verifier, named: Mapping[str, Pair]) -> PeerContext:
+    context = PeerContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # OpenSSL knows neither SRVName nor XmppAddr (RFC 6120 §13.7.1.2)
-    context.verify_mode = ssl.CERT_REQUIRED
+    context.verify_mode = ssl.CERT_NONE  # `verifier` and `s2s_out` judge, before a word is said
     _harden(context)
     _load(context, certificate, key)
     context.set_alpn_protocols(["xmpp-server"])
-    _trust(context, authority, ssl.Purpose.SERVER_AUTH)
+    context.verifier = verifier
+    context.named = {domain: _dial(*pair, verifier, {}) for domain, pair in named.items()}
     return context
 
 
-def _server_side(certificate: Path, key: Path) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+_C = TypeVar("_C", bound=ssl.SSLContext)
+
+
+def _server_side(context: _C, certificate: Path, key: Path) -> _C:
     _harden(context)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
     context.num_tickets = 0
@@ -93,17 +118,6 @@ def _load(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
     except OSError as error:  # ssl.SSLError is one
         reason = error.strerror if not isinstance(error, ssl.SSLError) else "not the PEM key of the certificate"
         raise ConfigError(str(key), "tls.key", f"an unencrypted PEM key: {reason}") from None
-
-
-def _trust(context: ssl.SSLContext, authority: Path | None, purpose: ssl.Purpose) -> None:
-    if authority is None:
-        context.load_default_certs(purpose)
-        return
-    try:
-        context.load_verify_locations(cafile=authority)
-    except OSError as error:
-        reason = error.strerror if not isinstance(error, ssl.SSLError) else "no certificate in it"
-        raise ConfigError(str(authority), "tls.authority", f"a PEM file of certificates: {reason}") from None
 
 
 def own_certificate(path: Path) -> bytes:
@@ -143,12 +157,27 @@ def channel_bindings(certificate: bytes) -> Mapping[str, bytes]:
     return MappingProxyType({"tls-server-end-point": digest.finalize()})
 
 
-def peer_domains(connection: ssl.SSLObject | ssl.SSLSocket) -> frozenset[str]:
-    """`Link.peer_domains` of a TLS connection: empty where the peer showed no certificate that was verified."""
-    if not connection.getpeercert():  # what nobody verified is {} here
-        return frozenset()
-    certificate = connection.getpeercert(True)
-    return certificate_domains(certificate) if certificate else frozenset()
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a peer's certificate is worth: `Link.peer_domains` and `Link.peer_fault`."""
+
+    domains: frozenset[str] = frozenset()
+    fault: str = "missing"
+
+
+NOTHING = Shown()
+
+
+def shown_by(connection: ssl.SSLObject | ssl.SSLSocket) -> Shown:
+    """Judges the certificate of the other end. Only a context for other servers asks for one."""
+    context = connection.context
+    if not isinstance(context, PeerContext):
+        return NOTHING
+    chain = chain_of(connection)
+    fault = context.verifier.fault(chain)
+    if fault:
+        return Shown(frozenset(), fault)
+    return Shown(certificate_domains(chain[0].public_bytes(Encoding.DER)), "")
 
 
 def certificate_domains(certificate: bytes) -> frozenset[str]:

@@ -1,11 +1,11 @@
-"""Stanzas for other servers: one stream a domain, dialled on demand, and what waits while there is none.
+"""Stanzas for other servers: a route for each pair of domains, dialled on demand, and what waits while there is none.
 
-Order is kept for each domain, and so for each pair of sender and recipient (RFC 6120 §10.1). A ticket is settled when
-its stanza is in the kernel's hands, or when its sender was told that it cannot be delivered; until then the sender's
-0198 acknowledgement waits.
+Order is kept for each pair of domains, and so for each pair of sender and recipient (RFC 6120 §10.1). A ticket is
+settled when the other server has acknowledged its stanza (XEP-0198), or when the kernel has it where that server
+cannot, or when its sender was told that it cannot be delivered; until then the sender's own acknowledgement waits.
 
-Known limits, without 0198 between servers: what the kernel has taken and a dying connection did not deliver is lost;
-what was put and not confirmed as written when a connection dies is sent again, so that it can arrive twice.
+What a lost connection left unacknowledged goes out again: once only where the stream can be resumed, which two of ours
+agree on; a peer that acknowledges but does not resume may get it twice. Without 0198 what the kernel had taken is lost.
 """
 
 from __future__ import annotations
@@ -14,30 +14,33 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from quietwire.core.framing import Limits
-from quietwire.core.jid import JID
 from quietwire.core.later import Ticket
 from quietwire.core.stanza import Presence, Stanza
 from quietwire.server.links import Link
-from quietwire.server.s2s import Dial, Failure
-from quietwire.server.s2s_out import OutgoingServerStream
-from quietwire.server.timers import Timer, Timers
+from quietwire.server.s2s import Common, Dial, Failure
+from quietwire.server.s2s_out import OutgoingServerStream, Verification, condition_of
+from quietwire.server.s2s_traffic import Traffic
+from quietwire.server.timers import Timer
 
 QUEUE_STANZAS = 2_000
 QUEUE_BYTES = 4 << 20
-"""For one domain, not yet written: half a minute of a busy server's traffic to one peer, and little enough that ten
-dead peers hold no more than one login storm does. What exceeds it is bounced with resource-constraint."""
-DOMAINS = 1_000
+"""For one pair of domains, not yet confirmed: half a minute of a busy server's traffic to one peer, and little enough
+that ten dead peers hold no more than one login storm does. What exceeds it is bounced with resource-constraint."""
+ROUTES = 1_000
 """Dialled or connected at once. A client that invents domains costs a dial each; what exceeds it is bounced."""
+VERIFICATIONS = 100
+"""Dialback keys that are being asked about at once: each is a connection of ours that a stranger caused."""
 WAIT_SECONDS = 30.0
 """How long a stanza waits for a stream: a peer may restart meanwhile, and a person still remembers what they sent."""
+RETURN_SECONDS = 20.0
+"""How long a stanza waits for a peer whose connection was lost to come back and resume its stream; then we dial."""
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 60.0
 """Between dials: doubling, with jitter, so that the servers of a dead network do not all come back at once."""
 STALL_SECONDS = 60.0
-"""For the kernel to take what was put: a peer that reads nothing for so long is gone (TCP alone takes 15 minutes)."""
+"""For the peer to confirm what was put: one that reads nothing for so long is gone (TCP alone takes 15 minutes)."""
 IDLE_SECONDS = 600.0
-"""Without a stanza of ours; longer than the pauses of a conversation, so that few dials show on the network."""
+"""Without a stanza; longer than the pauses of a conversation, so that few dials show on the network."""
 
 
 @dataclass(slots=True)
@@ -50,80 +53,122 @@ class _Waiting:
 
 
 class Remote:
-    """One other domain. Implements `s2s_out.Owner`."""
+    """One pair of domains. Implements `s2s_out.Owner` and `s2s_traffic.Sender`."""
 
     __slots__ = (
-        "_bytes", "_cancel_dial", "_failures", "_federation", "_last", "_put_since", "_queue", "_reason", "_retry",
-        "_stream", "_used", "_watch", "_worked", "domain",
+        "_bytes", "_cancel_dial", "_common", "_failures", "_federation", "_flying", "_given_up", "_last", "_parked",
+        "_put_since", "_queue", "_reason", "_retry", "_stream", "_traffic", "_watch", "_worked", "ours", "theirs",
     )  # fmt: skip
 
-    def __init__(self, federation: Federation, domain: str) -> None:
-        self.domain = domain
+    def __init__(self, federation: Federation, ours: str, theirs: str) -> None:
+        self.ours = ours
+        self.theirs = theirs
         self._federation = federation
+        self._common = federation.common
         self._queue: deque[_Waiting] = deque()
-        """Not written: waiting for a stream, or put on it and not yet in the kernel's hands."""
+        """Not confirmed: the first `_flying` of it put on `_traffic`, the rest waiting for a stream."""
         self._bytes = 0
+        self._flying = 0
+        self._traffic: Traffic | None = None
+        """What carries the stanzas, on a stream of ours or, by XEP-0288, on one of theirs; without a connection while
+        their stream waits to be resumed."""
         self._stream: OutgoingServerStream | None = None
+        """Of ours, negotiating or ready."""
+        self._given_up: OutgoingServerStream | None = None
+        """Of ours, closed because one of theirs was ready first."""
+        self._parked: Traffic | None = None
+        """Of our own last stream, to be resumed by the next."""
         self._cancel_dial: Callable[[], None] | None = None
         self._retry: Timer | None = None
         self._failures = 0
         self._reason = Failure("remote-server-timeout", "none")
         self._worked = False
         """The stream has been ready."""
-        self._used = 0.0
-        """When a stanza was last handed in or put."""
         self._put_since = 0.0
-        """When the oldest stanza that is put and not written was put."""
+        """When the oldest stanza that is put and not confirmed was put, or the last one before it confirmed."""
         self._last: Ticket | None = None
+        """Of what was put since the peer last confirmed anything: stanzas put together share a ticket."""
         self._watch: Timer | None = None
 
     # -- sending ------------------------------------------------------------------------------------------------------
 
     def send(self, stanza: Stanza) -> Ticket:
+        federation = self._federation
         if self._retry is not None and self._reason.permanent:
-            return self._federation.bounce(stanza, self._reason.condition)
+            return federation.bounce(stanza, self._reason.condition)
         data = stanza.to_bytes()
         if len(self._queue) >= QUEUE_STANZAS or self._bytes + len(data) > QUEUE_BYTES:
-            return self._federation.bounce(stanza, "resource-constraint")
-        now = self._used = self._federation.timers.clock()
-        stream = self._stream
-        ready = stream is not None and stream.ready
-        # Stanzas put in one turn are written together: they share a ticket.
-        ticket = self._last if ready and self._last is not None else Ticket()
-        if ready and not self._queue:
-            self._put_since = now
+            return federation.bounce(stanza, "resource-constraint")
+        traffic = self._traffic
+        now = self._common.timers.clock()
+        live = traffic is not None and traffic.live
+        if live and self._too_long(traffic, data):
+            return federation.bounce(stanza, "policy-violation")
+        ticket = self._last if live and self._last is not None else Ticket()
         self._queue.append(_Waiting(stanza, data, ticket, now))
         self._bytes += len(data)
-        if ready:
-            assert stream is not None
+        if live:
+            assert traffic is not None
+            if not self._flying:
+                self._put_since = now
+            self._flying += 1
             self._last = ticket
-            stream.put(data)
-        elif stream is None and self._cancel_dial is None and self._retry is None:
+            traffic.used = now
+            traffic.put(self, data)
+        elif traffic is None and not self._dialling:
             self._dial()
         self._look_after()
         return ticket
 
-    def written(self, stream: OutgoingServerStream) -> None:
+    @staticmethod
+    def _too_long(traffic: Traffic | None, data: bytes) -> bool:
+        """Longer than the peer has said to take (XEP-0478 §4)."""
+        return traffic is not None and 0 < traffic.max_bytes < len(data)
+
+    def confirmed(self, count: int) -> None:
         self._failures = 0
         self._last = None
         queue = self._queue
-        self._bytes = 0
-        while queue:
-            queue.popleft().ticket.settle()
+        self._flying -= count
+        self._put_since = self._common.timers.clock()
+        settled: list[Ticket] = []
+        for _ in range(count):
+            waiting = queue.popleft()
+            self._bytes -= len(waiting.data)
+            if not queue or queue[0].ticket is not waiting.ticket:
+                settled.append(waiting.ticket)
+        for ticket in settled:  # last of all: whoever waits for one may send the next stanza
+            ticket.settle()
+
+    def _put_all(self, traffic: Traffic) -> None:
+        """Everything in the queue goes out on a stream that has none of it."""
+        self._put_since = traffic.used = self._common.timers.clock()
+        self._last = None
+        self._flying = 0
+        long = [waiting for waiting in self._queue if self._too_long(traffic, waiting.data)]
+        if long:
+            self._queue = deque(waiting for waiting in self._queue if not self._too_long(traffic, waiting.data))
+            self._return(long, "policy-violation")
+        for waiting in list(self._queue):
+            self._flying += 1
+            traffic.put(self, waiting.data)
+        self._look_after()
 
     # -- connecting ---------------------------------------------------------------------------------------------------
 
+    @property
+    def _dialling(self) -> bool:
+        return self._stream is not None or self._cancel_dial is not None or self._retry is not None
+
     def _dial(self) -> None:
         self._retry = None
-        self._cancel_dial = self._federation.dial(self.domain, self._connected, self._undialled)
+        self._cancel_dial = self._federation.dial(self.ours, self.theirs, self._connected, self._undialled)
 
     def _connected(self, link: Link) -> OutgoingServerStream:
         federation = self._federation
         self._cancel_dial = None
         self._worked = False
-        stream = OutgoingServerStream(
-            link, federation.domain, self.domain, self, timers=federation.timers, limits=federation.limits
-        )
+        stream = OutgoingServerStream(link, self.ours, self.theirs, self, self._common, self._parked)
         federation.links.add(stream)
         if not stream.ended:
             self._stream = stream
@@ -136,21 +181,68 @@ class Remote:
         self._cancel_dial = None
         self._failed(failure)
 
-    def ready(self, stream: OutgoingServerStream) -> None:
-        federation = self._federation
-        federation.note("server-stream", state="ready")
+    def ready(self, stream: OutgoingServerStream, resumed: bool) -> None:
+        self._common.tell("server-stream", self.theirs, state="resumed" if resumed else "ready")
         self._worked = True
-        self._used = self._put_since = federation.timers.clock()
+        self._parked = None
+        self._traffic = stream.traffic
+        self._put_all(stream.traffic)
+
+    def adopt(self, traffic: Traffic) -> None:
+        """Their stream takes our stanzas (XEP-0288)."""
+        if self._traffic is not None or (self._stream is not None and self._queue):
+            return  # ours is there already, or nearly
+        self._stop_dialling()
+        self._given_up, self._stream = self._stream, None
+        if self._given_up is not None:
+            self._given_up.close()
+        self._parked = None
+        self._failures = 0
+        self._traffic = traffic
+        self._put_all(traffic)
+
+    def carried_by(self, traffic: Traffic) -> bool:
+        return self._traffic is traffic
+
+    def parted(self, *, resumable: bool) -> None:
+        """Their stream has no connection any more."""
+        self._last = None
+        self._flying = 0
+        now = self._common.timers.clock()
         for waiting in self._queue:
-            stream.put(waiting.data)
+            waiting.since = now
+        if resumable:
+            self._look_after()
+            return
+        self._traffic = None
+        if self._queue and not self._dialling:
+            self._dial()
+        elif not self._dialling:
+            self._forget()
         self._look_after()
 
+    def returned(self) -> None:
+        """Their stream has a connection again."""
+        if self._traffic is not None:
+            self._put_all(self._traffic)
+
     def ended(self, stream: OutgoingServerStream, failure: Failure) -> None:
+        if stream is self._given_up:
+            return
         self._stream = None
         self._last = None
-        if self._worked and self._failures == 0 and not self._federation.closed:
-            self._federation.note("server-stream", state=failure.state)
-            if self._queue:
+        traffic = stream.traffic
+        worked = self._worked and self._traffic is traffic
+        if worked:
+            self._traffic = None
+            self._flying = 0
+            if traffic.resume_id and failure.state in ("connection-lost", "silent", "stalled"):
+                self._parked = traffic
+            else:
+                traffic.close()
+        if worked and self._failures == 0 and not self._federation.closed:
+            self._common.tell("server-stream", self.theirs, state=failure.state)
+            if self._queue or (self._parked is not None and self._parked.pairs):
                 self._requeue(failure)
             else:
                 self._forget()
@@ -158,10 +250,10 @@ class Remote:
             self._failed(failure)
 
     def _requeue(self, failure: Failure) -> None:
-        """A stream that worked is gone: what it did not write goes first on the next one."""
+        """A stream that worked is gone: what was not confirmed goes first on the next one."""
         self._failures = 1
         self._reason = failure
-        now = self._federation.timers.clock()
+        now = self._common.timers.clock()
         for waiting in self._queue:
             waiting.since = now
         self._dial()
@@ -171,12 +263,12 @@ class Remote:
         federation = self._federation
         if federation.closed:
             return
-        federation.note("server-stream", state=failure.state)
+        self._common.tell("server-stream", self.theirs, state=failure.state)
         self._reason = failure
         self._failures += 1
         pause = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)
-        jitter = int.from_bytes(federation.randomness(2), "big") / 65_536
-        self._retry = federation.timers.after(pause * (0.5 + jitter / 2), self._again)
+        jitter = int.from_bytes(self._common.randomness(2), "big") / 65_536
+        self._retry = self._common.timers.after(pause * (0.5 + jitter / 2), self._again)
         if failure.permanent:
             self._expire(float("inf"))
         self._look_after()
@@ -188,6 +280,14 @@ class Remote:
         else:
             self._forget()
 
+    def _stop_dialling(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
+        if self._cancel_dial is not None:
+            self._cancel_dial()
+            self._cancel_dial = None
+
     def _forget(self) -> None:
         self.drop()
         self._federation.forget(self)
@@ -198,11 +298,16 @@ class Remote:
         """Sets the one timer: the oldest stanza, or the idle stream."""
         if self._federation.closed:
             return
-        stream = self._stream
-        if stream is not None and stream.ready:
-            at = self._put_since + STALL_SECONDS if self._queue else self._used + IDLE_SECONDS
+        traffic = self._traffic
+        if traffic is not None and traffic.live:
+            if self._queue:
+                at = self._put_since + STALL_SECONDS
+            elif self._stream is not None:
+                at = traffic.used + IDLE_SECONDS
+            else:
+                return  # theirs: they close it
         elif self._queue:
-            at = self._queue[0].since + WAIT_SECONDS
+            at = self._queue[0].since + (RETURN_SECONDS if traffic is not None else WAIT_SECONDS)
         else:
             return
         watch = self._watch
@@ -210,78 +315,80 @@ class Remote:
             if watch.at <= at:
                 return  # looks too early then, and sets the next one
             watch.cancel()
-        timers = self._federation.timers
+        timers = self._common.timers
         self._watch = timers.after(max(at - timers.clock(), 0.0), self._looked)
 
     def _looked(self) -> None:
         self._watch = None
-        now = self._federation.timers.clock()
-        stream = self._stream
-        if stream is None or not stream.ready:
+        now = self._common.timers.clock()
+        traffic, stream = self._traffic, self._stream
+        if traffic is None:
             self._expire(now - WAIT_SECONDS)
+        elif not traffic.live:
+            if self._queue and self._queue[0].since + RETURN_SECONDS <= now:
+                # Nobody came back: the stream is not to be resumed, so that nothing of it arrives twice.
+                traffic.resume_id = ""
+                self.parted(resumable=False)
         elif self._queue:
             if self._put_since + STALL_SECONDS <= now:
-                stream.abort(Failure("remote-server-timeout", "stalled"))
-        elif self._used + IDLE_SECONDS <= now:
+                if stream is not None:
+                    stream.abort(Failure("remote-server-timeout", "stalled"))
+                else:
+                    traffic.dead()
+        elif stream is not None and traffic.used + IDLE_SECONDS <= now:
             stream.close()
         self._look_after()
 
     def _expire(self, before: float) -> None:
         """Bounces what has waited since then or longer."""
-        queue = self._queue
         expired: list[_Waiting] = []
-        while queue and queue[0].since <= before:
-            waiting = queue.popleft()
-            self._bytes -= len(waiting.data)
-            expired.append(waiting)
+        while self._queue and self._queue[0].since <= before:
+            expired.append(self._queue.popleft())
+        if expired:
+            if self._parked is not None:  # what a resumed stream would still count is not there any more
+                self._parked.close()
+                self._parked = None
+            self._return(expired, self._reason.condition)
+
+    def _return(self, expired: list[_Waiting], condition: str) -> None:
         for waiting in expired:
-            self._federation.refuse(waiting.stanza, self._reason.condition)
+            self._bytes -= len(waiting.data)
+        for waiting in expired:
+            self._federation.refuse(waiting.stanza, condition)
             waiting.ticket.settle()
 
     # -- ending -------------------------------------------------------------------------------------------------------
 
     def drop(self) -> None:
-        """No more timers, dials or streams. Tickets of what was not written stay open: nobody may acknowledge it."""
-        for timer in (self._retry, self._watch):
-            if timer is not None:
-                timer.cancel()
-        self._retry = self._watch = None
-        if self._cancel_dial is not None:
-            self._cancel_dial()
-            self._cancel_dial = None
+        """No more timers, dials or streams. Tickets of what was not confirmed stay open: nobody may acknowledge it."""
+        self._stop_dialling()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._parked is not None:
+            self._parked.close()
+            self._parked = None
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
 
 
 class Federation:
-    """The way to other servers. `send` is what `Server.federate` takes.
+    """The way to other servers: `send` is what `Server.federate` takes. Implements `s2s_in.Outward`.
 
-    `domain` is ours. `returned` gets the error answers for local senders. `randomness(n)` gives n bytes. `note` writes
-    one line of log without personal data.
+    `returned` gets the error answers for local senders.
     """
 
-    def __init__(
-        self,
-        domain: JID,
-        dial: Dial,
-        timers: Timers,
-        returned: Callable[[Stanza], None],
-        *,
-        randomness: Callable[[int], bytes],
-        limits: Limits = Limits(),  # noqa: B008 - frozen
-        note: Callable[..., None],
-    ) -> None:
-        self.domain = domain
+    def __init__(self, common: Common, dial: Dial, returned: Callable[[Stanza], None]) -> None:
+        self.common = common
         self.dial = dial
-        self.timers = timers
-        self.randomness = randomness
-        self.limits = limits
-        self.note = note
         self.closed = False
         self._returned = returned
-        self._remotes: dict[str, Remote] = {}
-        self.links: set[OutgoingServerStream] = set()
+        self._remotes: dict[tuple[str, str], Remote] = {}
+        self._carried: dict[int, set[Remote]] = {}
+        """By the identity of a peer's stream: who sends on it."""
+        self._verifying = 0
+        self.links: set[OutgoingServerStream | Verification] = set()
         """Streams whose connection is not gone yet."""
 
     @property
@@ -290,23 +397,36 @@ class Federation:
         return len(self.links)
 
     @property
-    def domains(self) -> int:
-        """Domains with a stream, a dial or a queue."""
+    def routes(self) -> int:
+        """Pairs of domains with a stream, a dial or a queue."""
         return len(self._remotes)
 
+    # -- stanzas ------------------------------------------------------------------------------------------------------
+
     def send(self, stanza: Stanza) -> Ticket:
-        """Sends to the domain of `stanza.to`. The ticket settles when the stanza is written, or was answered with an
+        """Sends to the domain of `stanza.to`. The ticket settles when the stanza is confirmed, or was answered with an
         error; presence that cannot be delivered is dropped, answers are never answered (RFC 6120 §8.3.1)."""
-        assert stanza.to is not None
-        domain = stanza.to.domain
-        remote = self._remotes.get(domain)
+        to, from_ = stanza.to, stanza.from_
+        assert to is not None
+        assert from_ is not None
+        remote = self._remotes.get((from_.domain, to.domain))
         if remote is None:
             if self.closed:
                 return Ticket()  # never acknowledged: the sender's client will send it again
-            if len(self._remotes) >= DOMAINS:
-                return self.bounce(stanza, "resource-constraint")
-            remote = self._remotes[domain] = Remote(self, domain)
+            found = self._route(from_.domain, to.domain)
+            if isinstance(found, str):
+                return self.bounce(stanza, found)
+            remote = found
         return remote.send(stanza)
+
+    def _route(self, ours: str, theirs: str) -> Remote | str:
+        """A new one, or the condition of the error."""
+        if not self.common.policy.admits(theirs):
+            return "not-allowed"
+        if len(self._remotes) >= ROUTES:
+            return "resource-constraint"
+        remote = self._remotes[ours, theirs] = Remote(self, ours, theirs)
+        return remote
 
     def bounce(self, stanza: Stanza, condition: str) -> Ticket:
         """Refuses at once."""
@@ -321,8 +441,8 @@ class Federation:
             self._returned(stanza.error(condition))
 
     def forget(self, remote: Remote) -> None:
-        if self._remotes.get(remote.domain) is remote:
-            del self._remotes[remote.domain]
+        if self._remotes.get((remote.ours, remote.theirs)) is remote:
+            del self._remotes[remote.ours, remote.theirs]
 
     def close(self) -> None:
         """Closes all streams in order; what they did not take is not acknowledged."""
@@ -331,3 +451,63 @@ class Federation:
         self._remotes.clear()
         for remote in remotes:
             remote.drop()
+        for stream in list(self.links):
+            stream.close()
+
+    # -- s2s_in.Outward -----------------------------------------------------------------------------------------------
+
+    def adopt(self, traffic: Traffic, theirs: str, ours: str) -> None:
+        if self.closed:
+            return
+        remote = self._remotes.get((ours, theirs))
+        if remote is None:
+            found = self._route(ours, theirs)
+            if isinstance(found, str):
+                return
+            remote = found
+        remote.adopt(traffic)
+        self._carried.setdefault(id(traffic), set()).add(remote)
+
+    def parted(self, traffic: Traffic, *, resumable: bool) -> None:
+        carried = self._carried.get(id(traffic), set())
+        if not resumable:
+            self._carried.pop(id(traffic), None)
+        for remote in list(carried):
+            if remote.carried_by(traffic):
+                remote.parted(resumable=resumable)
+
+    def returned(self, traffic: Traffic) -> None:
+        for remote in list(self._carried.get(id(traffic), ())):
+            if remote.carried_by(traffic):
+                remote.returned()
+
+    def verify(
+        self, ours: str, theirs: str, stream_id: str, key: str, answered: Callable[[str], None]
+    ) -> Callable[[], None]:
+        wanted = True
+
+        def done(outcome: str) -> None:
+            nonlocal wanted
+            self._verifying -= 1
+            if wanted:
+                wanted = False
+                answered(outcome)
+
+        def connected(link: Link) -> Verification:
+            gone = self.links.discard
+            stream = Verification(
+                link, ours, theirs, self.common, stream_id=stream_id, key=key, answered=done, gone=gone
+            )
+            self.links.add(stream)
+            return stream
+
+        def cancel() -> None:
+            nonlocal wanted
+            wanted = False
+
+        if self.closed or self._verifying >= VERIFICATIONS:
+            answered("resource-constraint")
+            return cancel
+        self._verifying += 1
+        self.dial(ours, theirs, connected, lambda failure: done(condition_of(failure)))
+        return cancel

@@ -31,6 +31,12 @@ class Link(Protocol):
         dNSName with wildcards as ``*.example``, XmppAddr, SRVName); empty without one."""
         ...
 
+    @property
+    def peer_fault(self) -> str:
+        """Why there are none, a word for the log: "missing", "expired", "not-yet-valid", "not-trusted"; '' where the
+        certificate is valid."""
+        ...
+
     def put(self, data: bytes) -> None:
         """Appends to the outbox, which is the shaper."""
         ...

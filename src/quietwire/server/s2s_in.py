@@ -1,54 +1,85 @@
-"""The stream that another server opens to us: TLS, SASL EXTERNAL, then its stanzas (RFC 6120, XEP-0178 §3).
+"""The streams that other servers open to us: TLS, then EXTERNAL or dialback, then their stanzas (RFC 6120, XEP-0178,
+XEP-0220, XEP-0288).
 
-A peer is who its certificate says: EXTERNAL is offered when the certificate, valid under our authorities, stands for
-the `from` of the header (§13.7.1.2); afterwards every stanza must come from that domain and be for ours (§8.1).
+A pair of domains, theirs and ours, is authenticated by SASL EXTERNAL for the addresses of the header, or by dialback
+for any pair and as many as wanted. A certificate that is valid under our authorities and stands for their domain is
+proof enough for either. Without one there is dialback: the key is shown to that domain's own server, and unless
+dialback alone is allowed, that one must show such a certificate.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.framing import Broken, StreamClose, StreamOpen, StreamParser
-from quietwire.core.jid import JID, JIDError
 from quietwire.core.sasl import SaslFailure, decode_payload, parse_external
 from quietwire.core.stanza import Child, Stanza
+from quietwire.core.xml import escape
+from quietwire.server import s2s_dialback as dialback
 from quietwire.server.links import Link
-from quietwire.server.s2s import CLOSING, SASL, TLS, header, stands_for, stream_error, version_known
-from quietwire.server.settings import Settings
-from quietwire.server.timers import Timer, Timers
+from quietwire.server.s2s import (
+    BIDI,
+    CLOSING,
+    IDLE_SECONDS,
+    SASL,
+    SM,
+    TLS,
+    Common,
+    domain_of,
+    header,
+    limit_of,
+    limits,
+    stands_for,
+    stream_error,
+    version_known,
+)
+from quietwire.server.s2s_traffic import PAIRS, Traffic, number
+from quietwire.server.sm import MODULO
+from quietwire.server.timers import Timer
 
-IDLE_SECONDS = 3600.0
-"""Without a byte: a peer whose machine is gone must not hold memory for ever, one that is quiet opens a new stream."""
+RESUME_SECONDS = 60.0
+"""How long a stream waits for its peer's next connection: longer than a peer needs to notice and to dial."""
+FIRST_WORD_SECONDS = 2.0
+"""For a peer that agreed to both directions to say whether it resumes a stream; then this one is used as it is."""
+QUESTIONS = 20
+"""Dialback keys of one stream that are being asked about."""
 _STREAMS_ERROR = f"{{{ns.STREAMS}}}error"
 
 
+class Outward(Protocol):
+    """The other direction (`federation.Federation`)."""
+
+    def verify(
+        self, ours: str, theirs: str, stream_id: str, key: str, answered: Callable[[str], None]
+    ) -> Callable[[], None]:
+        """Asks their server about a key; `answered` gets "valid", "invalid" or the condition of a dialback error, once.
+        Returns what takes the question back."""
+        ...
+
+    def adopt(self, traffic: Traffic, theirs: str, ours: str) -> None:
+        """The peer agreed to get our stanzas on that stream."""
+        ...
+
+    def parted(self, traffic: Traffic, *, resumable: bool) -> None:
+        """The connection under it is gone."""
+        ...
+
+    def returned(self, traffic: Traffic) -> None:
+        """It has a connection again."""
+        ...
+
+
 class Incoming:
-    """The streams that other servers have open. `accept` takes a new connection.
+    """The streams that other servers have open. `accept` takes a new connection."""
 
-    `router_in` gets every stanza with `from_` (of the authenticated domain) and `to` (ours) parsed, and the error
-    answers to those that have no valid address of ours. `note` is the log; its facts are never personal. `fault` gets
-    what is our own mistake.
-    """
-
-    def __init__(
-        self,
-        settings: Settings,
-        timers: Timers,
-        router_in: Callable[[Stanza], None],
-        *,
-        randomness: Callable[[int], bytes],
-        note: Callable[..., None],
-        fault: Callable[[BaseException], None],
-    ) -> None:
-        self.settings = settings
-        self.timers = timers
-        self.router_in = router_in
-        self.randomness = randomness
-        self.note = note
-        self.fault = fault
+    def __init__(self, common: Common, outward: Outward) -> None:
+        self.common = common
+        self.outward = outward
         self._open: set[IncomingServerStream] = set()
+        self._parked: dict[str, tuple[Traffic, Timer]] = {}
 
     @property
     def streams(self) -> int:
@@ -67,50 +98,98 @@ class Incoming:
     def shut_down(self) -> None:
         for stream in list(self._open):
             stream.shut_down()
+        for resume_id in list(self._parked):
+            self._forget(resume_id)
+
+    # -- resumption ---------------------------------------------------------------------------------------------------
+
+    def carrier(self, resume_id: str) -> IncomingServerStream | None:
+        """The stream that is still connected under that id, though its peer knows better."""
+        return next((stream for stream in self._open if stream.traffic.resume_id == resume_id), None)
+
+    def park(self, traffic: Traffic) -> None:
+        """Keeps what a lost connection carried until its peer comes back."""
+        resume_id = traffic.resume_id
+        self._parked[resume_id] = traffic, self.common.timers.after(RESUME_SECONDS, lambda: self._forget(resume_id))
+        self.outward.parted(traffic, resumable=True)
+
+    def _forget(self, resume_id: str) -> None:
+        parked = self._parked.pop(resume_id, None)
+        if parked is not None:
+            traffic, timer = parked
+            timer.cancel()
+            traffic.close()
+            self.outward.parted(traffic, resumable=False)
+
+    def unpark(self, resume_id: str, theirs: str, ours: str) -> Traffic | None:
+        """The traffic that waits under that id, if it is that pair's."""
+        stream = self.carrier(resume_id)
+        if stream is not None and (theirs, ours) in stream.traffic.pairs:
+            stream.displace()
+        parked = self._parked.get(resume_id)
+        if parked is None or (theirs, ours) not in parked[0].pairs or not parked[0].resume_id:
+            return None
+        del self._parked[resume_id]
+        parked[1].cancel()
+        return parked[0]
 
 
 class IncomingServerStream:
     """Implements `links.Stream`. Made by `Incoming.accept`."""
 
     __slots__ = (
-        "_attempts", "_claimed", "_closing", "_domain", "_heard", "_host", "_link", "_open", "_parser", "_received",
-        "_responding", "_securing", "_settings", "_timer",
+        "_attempts", "_bidi", "_claimed", "_closing", "_common", "_first", "_host", "_id", "_left", "_link", "_open",
+        "_ours", "_parser", "_questions", "_received", "_responding", "_restarted", "_securing", "_settings", "_timer",
+        "heard", "traffic",
     )  # fmt: skip
 
     def __init__(self, link: Link, host: Incoming) -> None:
         self._link = link
         self._host = host
-        self._settings = settings = host.settings
+        self._common = common = host.common
+        self._settings = settings = common.settings
         self._parser = StreamParser(settings.limits)
-        self._claimed: JID | None = None
+        self._claimed = ""
         """`from` of the last header."""
-        self._domain: JID | None = None
-        """The authenticated domain."""
+        self._ours = settings.domain.domain
+        """`to` of it."""
+        self._id = ""
         self._open = False
         self._closing = False
+        self._left = False
+        """The traffic is somebody else's now, or over."""
         self._securing = False
         """Between <proceed/> and the end of the handshake: what comes in clear is not believed, nothing is said."""
         self._responding = False
+        self._restarted = False
+        """EXTERNAL succeeded: the pair of the header is authenticated."""
+        self._bidi = False
+        self._questions: dict[tuple[str, str], Callable[[], None]] = {}
+        """Pairs whose key is being asked about."""
         self._attempts = 0
         self._received = 0
-        self._heard = 0.0
-        self._timer: Timer | None = host.timers.after(settings.unauthenticated_seconds, self._too_slow)
+        self.heard = 0
+        """First-level children so far: what the rate of a stream is measured by."""
+        self._first: Timer | None = None
+        self.traffic = Traffic(common, link, self.fail, self._silent)
+        self._timer: Timer | None = common.timers.after(settings.unauthenticated_seconds, self._too_slow)
 
     # -- links.Stream -------------------------------------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
         if self._closing or self._securing:
             return
-        if self._domain is None:
+        known = bool(self.traffic.pairs)
+        if not known:
             self._received += len(data)
             if self._received > self._settings.unauthenticated_bytes:
                 self.fail(StreamError("policy-violation", "too much before authentication"))
                 return
-        else:
-            self._heard = self._host.timers.clock()
+        before = self.heard
         try:
             for event in self._parser.feed(data):
                 if isinstance(event, Child):
+                    self.heard += 1
                     self._child(event)
                 elif isinstance(event, StreamOpen):
                     self._header(event)
@@ -120,25 +199,44 @@ class IncomingServerStream:
                     raise event.error
                 if self._closing or self._securing:
                     return
+            if known:
+                self.traffic.weigh(len(data), self.heard - before)
         except StreamError as error:
             self.fail(error)
         except Exception as error:
-            self._host.fault(error)
+            self._common.fault(error)
             self.fail(StreamError("internal-server-error"))
 
     def secured(self) -> None:
         self._securing = False
         self._parser.reset()
         self._open = False
-        self._claimed = None
+        self._claimed = ""
 
     def written(self) -> None:
-        pass
+        self.traffic.written()
 
     def lost(self) -> None:
-        self._closing = True
-        self._cancel_timer()
+        orderly, self._closing = self._closing, True
+        self._leave(orderly=orderly)
+        self._parser.close()
         self._host.gone(self)
+
+    def _leave(self, *, orderly: bool) -> None:
+        if self._left:
+            return
+        self._left = True
+        self._cancel_timer()
+        for cancel in self._questions.values():
+            cancel()
+        self._questions.clear()
+        traffic = self.traffic
+        traffic.detach()
+        if traffic.resume_id and not orderly:
+            self._host.park(traffic)
+        else:
+            traffic.close()
+            self._host.outward.parted(traffic, resumable=False)
 
     # -- ending -------------------------------------------------------------------------------------------------------
 
@@ -150,7 +248,7 @@ class IncomingServerStream:
             self._finish()
             self._link.abort()
             return
-        self._host.note("server-stream-error", condition=error.condition)
+        self._tell("server-stream-error", condition=error.condition)
         if not self._open:
             self._send_header()  # RFC 6120 §4.9.1.2: an error stands inside a stream
         self._link.put(stream_error(error))
@@ -161,37 +259,59 @@ class IncomingServerStream:
         if self._closing:
             return
         if self._open and not self._securing:
+            self.traffic.say()
             self._link.put(CLOSING)
         self._finish()
 
     def shut_down(self) -> None:
         """The server stops."""
         if self._open:
+            self.traffic.say()
             self.fail(StreamError("system-shutdown"))
         else:
             self.close()
 
+    def displace(self) -> None:
+        """The peer has resumed this stream on a connection that it knows to be alive."""
+        self._closing = True
+        self._leave(orderly=False)
+        self._link.abort()
+
     def _finish(self) -> None:
         self._closing = True
-        self._cancel_timer()
         self._link.close()
+        self._leave(orderly=True)
 
     def _cancel_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._first):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._first = None
 
     def _too_slow(self) -> None:
         self._timer = None
         self.fail(StreamError("connection-timeout"))
 
+    def _silent(self) -> None:
+        """A peer that takes our stanzas on this stream gives no sign of life."""
+        if not self._closing:
+            self._closing = True
+            self._leave(orderly=False)
+            self._link.abort()
+
     def _watch(self) -> None:
         """Closes a stream on which nothing came for long."""
-        left = self._heard + IDLE_SECONDS - self._host.timers.clock()
+        left = self.traffic.heard + IDLE_SECONDS - self._common.timers.clock()
         if left <= 0:
             self._too_slow()
         else:
-            self._timer = self._host.timers.after(left, self._watch)
+            self._timer = self._common.timers.after(left, self._watch)
+
+    def _tell(self, event: str, **facts: str) -> None:
+        if self._claimed:
+            self._common.tell(event, self._claimed, **facts)
+        else:
+            self._common.note(event, **facts)
 
     # -- negotiation --------------------------------------------------------------------------------------------------
 
@@ -199,71 +319,100 @@ class IncomingServerStream:
         if self._open:
             raise StreamError("bad-format")
         attributes = opened.attributes
-        claimed = attributes.get("from")
-        if claimed is not None:
-            self._claimed = _domain(claimed)
+        claimed = domain_of(attributes.get("from", ""))
+        ours = domain_of(attributes.get("to", ""))
+        served = bool(ours) and self._common.ours(ours)
+        before = self._claimed, self._ours
+        if claimed and not self._restarted:
+            self._claimed = claimed
+        if served and not self._restarted:
+            self._ours = ours
         if opened.content != ns.SERVER:
             raise StreamError("invalid-namespace")
-        to = attributes.get("to", "")
-        if not to:
+        if not attributes.get("to"):
             raise StreamError("improper-addressing")
-        if _domain(to) != self._settings.domain:
+        if not served:
             raise StreamError("host-unknown")
         if not version_known(attributes.get("version", "")):
             raise StreamError("unsupported-version")
-        if claimed is not None and (self._claimed is None or self._claimed == self._settings.domain):
+        if "from" in attributes and (not claimed or self._common.ours(claimed)):
             raise StreamError("invalid-from")
-        if claimed is None and self._link.secure:
+        if not claimed and self._link.secure:
             raise StreamError("improper-addressing")  # before TLS nobody need say who they are (RFC 6120 §4.7.1)
-        if self._domain is not None and self._claimed != self._domain:
+        if self._restarted and (claimed, ours) != before:
             raise StreamError("invalid-from")
+        if claimed and not self._common.policy.admits(claimed):
+            raise StreamError("policy-violation")
         self._send_header()
-        self._link.put(self._features())
+        self._link.put(f"<stream:features>{self._features()}</stream:features>".encode())
 
     def _send_header(self) -> None:
         self._open = True
-        to = self._claimed.text if self._claimed is not None else ""
-        self._link.put(header(from_=self._settings.domain.text, to=to, id=self._host.randomness(12).hex()))
+        self._id = self._common.randomness(12).hex()
+        self._link.put(header(from_=self._ours, to=self._claimed, id=self._id))
 
-    def _features(self) -> bytes:
+    def _features(self) -> str:
         if not self._link.secure:
-            offered = f"<starttls xmlns='{ns.TLS}'><required/></starttls>"
-        elif self._domain is not None:
-            offered = ""
-        elif self._certified():
+            return f"<starttls xmlns='{ns.TLS}'><required/></starttls>"
+        common = f"<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>{limits(self._settings)}"
+        if self._restarted:
+            return f"<sm xmlns='{ns.SM}'/>{common}"
+        offered = ""
+        if self._certified(self._claimed):
             offered = f"<mechanisms xmlns='{ns.SASL}'><mechanism>EXTERNAL</mechanism></mechanisms>"
-        else:
-            # Nothing could follow: there is no other way to authenticate, and the peer's administrator should know.
-            raise StreamError("not-authorized", "no valid certificate of that domain was shown")
-        return f"<stream:features>{offered}</stream:features>".encode()
+        elif self._link.peer_fault not in ("", "missing"):
+            # Dialback may still succeed, and the administrators of both would want to know.
+            self._tell("server-stream", state=f"certificate-{self._link.peer_fault}")
+        return f"{offered}<bidi xmlns='urn:xmpp:features:bidi'/>{common}"
 
-    def _certified(self) -> bool:
-        return self._claimed is not None and stands_for(self._link.peer_domains, self._claimed.domain)
+    @property
+    def known(self) -> bool:
+        """The peer has proved a domain."""
+        return bool(self.traffic.pairs)
+
+    def _certified(self, domain: str) -> bool:
+        return bool(domain) and stands_for(self._link.peer_domains, domain)
 
     def _child(self, child: Child) -> None:
         if not self._open:  # sent along with what ended the last stream: it belongs to none
             raise StreamError("bad-format")
-        if self._domain is not None:
-            if isinstance(child, Stanza):
-                self._stanza(child, self._domain)
-            elif child.kind == _STREAMS_ERROR:
-                self.close()
-            else:
-                raise StreamError("unsupported-stanza-type")
-        elif child.kind == _STREAMS_ERROR:
+        kind = child.kind
+        if kind == _STREAMS_ERROR:
             self.close()
-        elif isinstance(child, Stanza):
-            raise StreamError("not-authorized")
         elif not self._link.secure:
-            if child.kind != f"{TLS}starttls":
+            if isinstance(child, Stanza):
+                raise StreamError("not-authorized")
+            if kind != f"{TLS}starttls":
                 raise StreamError("policy-violation", "TLS first")
             self._link.put(f"<proceed xmlns='{ns.TLS}'/>".encode())
             self._securing = True
             self._link.start_tls()
-        elif child.kind.startswith(SASL):
+        elif self.traffic.pairs:
+            self._established(child)
+        elif isinstance(child, Stanza):
+            raise StreamError("not-authorized")
+        elif kind == BIDI:
+            self._bidi = True
+            self.traffic.max_bytes = limit_of(child)
+        elif kind.startswith(SASL):
             self._authenticate(child)
         else:
-            raise StreamError("unsupported-stanza-type")
+            self._dialback(child)
+
+    def _established(self, child: Child) -> None:
+        kind = child.kind
+        if isinstance(child, Stanza):
+            if self._first is not None:
+                self._begin()
+            self.traffic.hear(child)
+        elif kind == f"{SM}enable" and self._restarted and not self.traffic.managed:
+            self._enable(child)
+        elif kind == f"{SM}resume" and self._restarted and not self.traffic.managed:
+            self._resume(child)
+        elif kind in (f"{SM}enable", f"{SM}resume"):
+            self._link.put(_failed("unexpected-request"))
+        elif not self.traffic.hear(child):
+            self._dialback(child)
 
     def _authenticate(self, child: Child) -> None:
         text = (child.tree.text or "").strip()
@@ -288,50 +437,148 @@ class IncomingServerStream:
                 raise StreamError("policy-violation", "too many attempts") from None
 
     def _external(self, authzid: str) -> None:
-        if not self._certified():
+        if not self._certified(self._claimed):
             raise SaslFailure("not-authorized")
-        if authzid and _domain(authzid) != self._claimed:
+        if authzid and domain_of(authzid) != self._claimed:
             raise SaslFailure("invalid-authzid")
-        self._domain = self._claimed
+        self._admit(self._claimed, self._ours)
+        self._restarted = True
         self._link.put(f"<success xmlns='{ns.SASL}'/>".encode())
         self._parser.reset()
         self._open = False
-        self._cancel_timer()
-        self._heard = self._host.timers.clock()
-        self._watch()
+        if self._bidi:
+            self._first = self._common.timers.after(FIRST_WORD_SECONDS, self._begin)
 
-    # -- stanzas ------------------------------------------------------------------------------------------------------
+    def _admit(self, theirs: str, ours: str) -> None:
+        """The pair is authenticated."""
+        traffic = self.traffic
+        if traffic.peer is None:
+            peer = self._common.peers.enter(theirs)
+            if peer is None:
+                raise StreamError("resource-constraint", "too many connections")
+            traffic.peer = peer
+        if not traffic.pairs:
+            self._cancel_timer()
+            traffic.heard = self._common.timers.clock()
+            self._watch()
+            self._common.tell("server-stream", theirs, state="accepted")
+        traffic.pairs.add((theirs, ours))
 
-    def _stanza(self, stanza: Stanza, domain: JID) -> None:
-        attributes = stanza.attributes
-        sender, addressee = attributes.get("from"), attributes.get("to")
-        if not sender or not addressee:
-            raise StreamError("improper-addressing")  # RFC 6120 §8.1.1.2, §8.1.2.2
-        try:
-            stanza.from_ = JID.parse(sender)
-        except JIDError:
-            raise StreamError("invalid-from") from None
-        if stanza.from_.domain != domain.domain:
-            raise StreamError("invalid-from")
-        try:
-            stanza.to = JID.parse(addressee)
-        except JIDError:
-            self._malformed(stanza)
-            return
-        if stanza.to.domain != self._settings.domain.domain:
+    def _begin(self) -> None:
+        """Our own stanzas may go out on this stream."""
+        if self._first is not None:
+            self._first.cancel()
+            self._first = None
+        traffic = self.traffic
+        if self._bidi and traffic.live:
+            traffic.sends = True
+            traffic.watch()
+            for theirs, ours in sorted(traffic.pairs):
+                self._host.outward.adopt(traffic, theirs, ours)
+
+    # -- dialback -----------------------------------------------------------------------------------------------------
+
+    def _dialback(self, child: Child) -> None:
+        kind, attributes = child.kind, child.attributes
+        if kind not in (dialback.RESULT, dialback.VERIFY):
+            raise StreamError("unsupported-stanza-type")
+        if "type" in attributes:
+            raise StreamError("invalid-id")  # an answer to what was not asked here (XEP-0220 §3)
+        from_, to = attributes.get("from", ""), attributes.get("to", "")
+        theirs, ours = domain_of(from_), domain_of(to)
+        if not theirs or not ours:
             raise StreamError("improper-addressing")
-        self._host.router_in(stanza)
+        if kind == dialback.VERIFY:
+            self._vouch(theirs, ours, attributes.get("id", ""), dialback.key_of(child))
+        else:
+            self._judge(theirs, ours, dialback.key_of(child))
 
-    def _malformed(self, stanza: Stanza) -> None:
-        """`to` is no address: the sender is told, by the server itself, on our own stream to it."""
-        if stanza.type not in ("error", "result"):
-            stanza.to = self._settings.domain
-            self._host.router_in(stanza.error("jid-malformed"))
+    def _vouch(self, theirs: str, ours: str, stream_id: str, key: str) -> None:
+        """They ask whether a key is ours (XEP-0220 §2.2.2)."""
+        if not self._common.ours(ours):
+            outcome = "item-not-found"
+        else:
+            outcome = "valid" if self._common.keys.recognise(key, theirs, ours, stream_id) else "invalid"
+        self._link.put(dialback.answer(dialback.VERIFY, ours, theirs, outcome, stream_id))
+
+    def _judge(self, theirs: str, ours: str, key: str) -> None:
+        """They say a key, to be believed for one more pair (XEP-0220 §2.2.1)."""
+        pair = theirs, ours
+        if not self._common.ours(ours):
+            self._answer(pair, "item-not-found")
+        elif self._common.ours(theirs):
+            self._answer(pair, "not-acceptable")
+        elif not self._common.policy.admits(theirs):
+            self._answer(pair, "policy-violation")
+        elif len(self.traffic.pairs) >= PAIRS or len(self._questions) >= QUESTIONS:
+            self._answer(pair, "resource-constraint")
+        elif pair in self.traffic.pairs or self._certified(theirs):
+            self._answer(pair, "valid")
+        elif pair not in self._questions:
+            self._questions[pair] = lambda: None  # it may be answered before `verify` returns
+            cancel = self._host.outward.verify(
+                ours, theirs, self._id, key, lambda outcome: self._verified(pair, outcome)
+            )
+            if pair in self._questions:
+                self._questions[pair] = cancel
+
+    def _verified(self, pair: tuple[str, str], outcome: str) -> None:
+        if self._questions.pop(pair, None) is None or self._closing:
+            return
+        try:
+            # `invalid` would cost the stream and every pair that it has: XEP-0220 §2.1.2 allows an error instead.
+            self._answer(pair, "forbidden" if outcome == "invalid" and self.traffic.pairs else outcome)
+            if outcome == "invalid" and not self.traffic.pairs:
+                self.close()
+        except StreamError as error:
+            self.fail(error)
+
+    def _answer(self, pair: tuple[str, str], outcome: str) -> None:
+        theirs, ours = pair
+        if outcome == "valid":
+            self._admit(theirs, ours)
+        else:
+            self._common.tell("server-stream", theirs, state=f"dialback-{outcome}")
+        self._link.put(dialback.answer(dialback.RESULT, ours, theirs, outcome))
+        if outcome == "valid":
+            self._begin()
+
+    # -- stream management --------------------------------------------------------------------------------------------
+
+    def _enable(self, child: Child) -> None:
+        traffic = self.traffic
+        extra = ""
+        if child.attributes.get("resume") in ("true", "1"):
+            traffic.resume_id = self._common.randomness(16).hex()
+            extra = f" id='{traffic.resume_id}' resume='true' max='{int(RESUME_SECONDS)}'"
+        traffic.manage()
+        self._link.put(f"<enabled xmlns='{ns.SM}'{extra}/>".encode())
+        self._begin()
+
+    def _resume(self, child: Child) -> None:
+        previd, h = child.attributes.get("previd", ""), number(child)
+        old = self._host.unpark(previd, self._claimed, self._ours) if h is not None else None
+        if old is None:
+            self._link.put(_failed("item-not-found"))
+            return
+        old.confirm(h)
+        fresh, self.traffic = self.traffic, old
+        fresh.close()
+        self._host.outward.parted(fresh, resumable=False)
+        # What it is told to have been handled it will not send again: that must be durable.
+        old.counts.when_safe(lambda: self._resumed(old, previd))
+
+    def _resumed(self, old: Traffic, previd: str) -> None:
+        if self._closing or old is not self.traffic:
+            return
+        handled = old.counts.handled % MODULO
+        self._link.put(f"<resumed xmlns='{ns.SM}' previd='{escape(previd)}' h='{handled}'/>".encode())
+        old.attach(self._link, self.fail, self._silent)
+        if self._first is not None:
+            self._first.cancel()
+            self._first = None
+        self._host.outward.returned(old)
 
 
-def _domain(text: str) -> JID | None:
-    try:
-        jid = JID.parse(text)
-    except JIDError:
-        return None
-    return jid if jid.is_domain else None
+def _failed(condition: str) -> bytes:
+    return f"<failed xmlns='{ns.SM}'><{condition} xmlns='{ns.STANZAS}'/></failed>".encode()

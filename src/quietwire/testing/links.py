@@ -22,8 +22,9 @@ class FakeLink:
         secure: bool = False,
         peer_domains: Iterable[str] = (),
         bindings: Mapping[str, bytes] | None = None,
+        peer_fault: str = "",
     ) -> None:
-        """`peer_domains` and `bindings` can be read once TLS is up."""
+        """`peer_domains`, `peer_fault` and `bindings` can be read once TLS is up."""
         self.secure = secure
         self.stream: Stream | None = None
         self.tls_wanted = False
@@ -35,6 +36,7 @@ class FakeLink:
         """The stream was told `lost`."""
         self._domains = frozenset(peer_domains)
         self._bindings = dict(bindings or {})
+        self._fault = peer_fault
         self._out = bytearray()
         self._pending = 0
 
@@ -80,12 +82,16 @@ class FakeLink:
         return self._bindings if self.secure else {}
 
     @property
-    def peer_domains(self) -> frozenset[str]:
-    @property
     def tls(self) -> str:
         return "0304" if self.secure else ""
 
+    @property
+    def peer_domains(self) -> frozenset[str]:
         return self._domains if self.secure else frozenset()
+
+    @property
+    def peer_fault(self) -> str:
+        return self._fault if self.secure else "missing"
 
     def put(self, data: bytes) -> None:
         assert not self.closed, "put after close"
