@@ -13,7 +13,7 @@ import pytest
 
 from quietwire.core.errors import ConfigError
 from quietwire.net.accept import KEEPALIVE
-from quietwire.net.daemon import Daemon, Listener, descriptors, raise_descriptors
+from quietwire.net.daemon import RESERVED, Daemon, Listener, capacity, descriptors, raise_descriptors
 from quietwire.net.shell import Shell
 from quietwire.server.links import Link, Stream
 
@@ -118,5 +118,9 @@ def test_as_many_descriptors_as_the_system_lets_us_have() -> None:
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         assert raise_descriptors() == descriptors() == before[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1_000, before[1]))
+        assert capacity() == 1_000 - RESERVED
+        resource.setrlimit(resource.RLIMIT_NOFILE, (200, before[1]))
+        assert capacity() == 100
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)

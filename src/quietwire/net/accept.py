@@ -24,7 +24,7 @@ HANDSHAKE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 """Until the next try after the kernel had no descriptor or memory for us; some may be free by then."""
 NOTE_SECONDS = 60.0
-"""A port that fills and empties in turn is one line of log a minute."""
+"""Ports that fill and empty in turn are one line of log a minute."""
 KEEPALIVE = {"TCP_KEEPIDLE": 300, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 4}
 """Seconds of silence, seconds between probes, probes: rarely enough for a phone's battery."""
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
@@ -55,7 +55,6 @@ class Acceptor:
         self._note = note
         self._open = True
         self._watching = False
-        self._noted_at = -NOTE_SECONDS
         self._retry: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.resume()
@@ -79,8 +78,8 @@ class Acceptor:
         if self._watching:
             self._unwatch()
             now = self._loop.time()
-            if now - self._noted_at >= NOTE_SECONDS:
-                self._noted_at = now
+            if now - self._doors.noted_at >= NOTE_SECONDS:
+                self._doors.noted_at = now
                 self._note("accept-paused", condition=why)
 
     def close(self) -> None:

@@ -49,7 +49,7 @@ class Daemon:
         note: Callable[..., None] = lambda event, **facts: None,
     ) -> None:
         self.shell = shell
-        self.doors = doors or Doors(Limits(), descriptors() - RESERVED)
+        self.doors = doors or Doors(Limits(), capacity())
         self.doors.opened = self._opened
         self.listeners: list[Listener] = []
         self._note = note
@@ -104,6 +104,11 @@ class Daemon:
 def descriptors() -> int:
     """How many file descriptors this process may have open."""
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def capacity() -> int:
+    """How many connections there may be, so that enough descriptors are left for the rest."""
+    return max(descriptors() - RESERVED, descriptors() // 2)
 
 
 def raise_descriptors() -> int:

@@ -61,6 +61,8 @@ class Doors:
         self.opened = opened
         self.strangers = 0
         self.open = 0
+        self.noted_at = float("-inf")
+        """When the log was last told that they are full; for those who accept."""
         self._networks: Counter[str] = Counter()
         self._full = ""
 
