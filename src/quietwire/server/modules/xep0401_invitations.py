@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from quietwire.core.errors import StanzaError
-from quietwire.core.jid import JID
+from quietwire.core.jid import JID, JIDError
 from quietwire.server import landing
 from quietwire.server.commands import Answer, Call
 from quietwire.server.http import Request, Response
@@ -96,9 +96,9 @@ async def on_create(context: Context, call: Call) -> Answer:
 def _make(context: Context, *, register: bool, contact: bool, unlimited: bool, name: str = "") -> Answer:
     assert context.session is not None
     invitations: Invitations = context.ports["invitations"]
-    if name and context.services.exists(JID.of(name, context.domain.domain)):
-        raise StanzaError("conflict")
     try:
+        if name and context.services.exists(JID.of(name, context.domain.domain)):
+            raise StanzaError("conflict")
         token, made = invitations.make(
             context.session.jid.bare,
             days=context.state.days,
@@ -109,6 +109,8 @@ def _make(context: Context, *, register: bool, contact: bool, unlimited: bool, n
         )
     except InvitationError as error:
         raise refused(error) from None
+    except JIDError:
+        raise StanzaError("not-acceptable", "not a name that an account can have") from None
     landing_url = invitations.landing(token)
     fields = [field("uri", "text-single", "Link for an app", (invitations.uri(token, made),))]
     if landing_url:
