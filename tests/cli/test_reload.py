@@ -93,14 +93,15 @@ def test_what_can_change_changes_and_what_cannot_is_named(path: Path) -> None:
     )
 
     async def use(composition: Composition) -> None:
-        append(path, more, "enabled = true")
+        append(path, more, "enabled = true\nrefuse = ['bad.example']")
         assert reload(composition, path) == ["federation.enabled", "links.block"]
         server = composition.server
         assert server.settings.unauthenticated_seconds == 7.0
-        assert composition.incoming.settings.unauthenticated_seconds == 7.0
+        assert composition.incoming.common.settings.unauthenticated_seconds == 7.0
         assert not server.settings.federation
         assert server.gate.mechanisms(True, {}) == ("SCRAM-SHA-256", "SCRAM-SHA-1")
         assert server.admin.iterations == 5000
+        assert not composition.incoming.common.policy.admits("bad.example")
         assert composition.daemon.doors.limits.strangers == 77
         assert composition.daemon.listeners[0].rates == Rates(5000, 2_000)
         assert server.settings.modules["offline"] == {"stanzas": 3}

@@ -34,6 +34,7 @@ from quietwire.server.s2s import Common
 from quietwire.server.s2s_in import Incoming
 from quietwire.server.server import Ports, Server
 from quietwire.server.uploads import PATH as UPLOAD_PATH
+from quietwire.shaping.bucket import Rates
 from quietwire.shaping.policy import Policy, Profile
 from quietwire.store.sqlite import SqliteStorage
 
@@ -180,7 +181,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     settings = server.settings
     overrides = {name: Override(o.host, o.port, o.tls == "direct") for name, o in config.federation.override.items()}
     resolver = Resolver(overrides, secrets.token_bytes, server=config.federation.resolver)
-    dialler = Dialler(shell, resolver, tls.dial, wrap, config.rates.servers())
+    dialler = Dialler(shell, resolver, tls.dial, wrap)
     common = Common(
         settings,
         shell.timers,
@@ -212,7 +213,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     ports = {}
     for key, port, accept, context, direct in wanted:
         if port:
-            rates = config.rates.clients() if context == "c2s" else config.rates.servers()
+            rates = config.rates.clients() if context == "c2s" else Rates()  # servers have theirs a domain
             listener = Listener(
                 listen.address, port, accept, tls.contexts[context], tls.certificate, direct, key, rates
             )

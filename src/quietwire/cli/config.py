@@ -103,9 +103,6 @@ class RatesTable(_Table):
     def clients(self) -> Rates:
         return Rates(self.client_bytes, self.client_stanzas, self.burst_seconds)
 
-    def servers(self) -> Rates:
-        return Rates()
-
 
 class Login(_Table):
     iterations: Annotated[int, Field(ge=4096, le=10_000_000)] = 100_000

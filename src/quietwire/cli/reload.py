@@ -12,9 +12,13 @@ from quietwire.cli.commands import ask_running
 from quietwire.cli.compose import Composition, read_tls
 from quietwire.cli.config import load
 
-TABLES = ("tls", "limits", "rates", "login", "log")
+TABLES = ("tls", "limits", "rates", "login", "admin", "log")
 """What changes at once, for connections and logins to come. Other keys wait for a restart, except the settings of
 modules that take them (`module.Reload`)."""
+FEDERATION = (
+    "authentication", "allow", "refuse", "domain_bytes", "domain_stanzas", "connections_per_domain", "log_domains",
+)  # fmt: skip
+"""Keys of `[federation]` that change at once as well."""
 
 
 def reload(composition: Composition, path: Path) -> list[str]:
@@ -27,19 +31,21 @@ def reload(composition: Composition, path: Path) -> list[str]:
     waiting = sorted(key for key in changed if not _live(key, taken))
     modules = {name: table for name, table in old.modules.items() if name not in taken}
     modules |= {name: table for name, table in new.modules.items() if name in taken}
-    config = old.model_copy(update={**{table: getattr(new, table) for table in TABLES}, "modules": modules})
+    federation = old.federation.model_copy(update={key: getattr(new.federation, key) for key in FEDERATION})
+    tables = {table: getattr(new, table) for table in TABLES}
+    config = old.model_copy(update={**tables, "federation": federation, "modules": modules})
 
     settings = config.settings()
     composition.server.reload(settings)
-    composition.incoming.common.settings = settings
+    composition.incoming.common.reload(settings, federation.policy())
     composition.log.set_level(config.log.level)
     composition.daemon.doors.limits = config.limits.doors()
     for listener in composition.daemon.listeners:
         kind = "s2s" if listener.key.startswith("s2s") else "c2s"
         listener.context, listener.certificate = tls.contexts[kind], tls.certificate
-        listener.rates = config.rates.clients() if kind == "c2s" else config.rates.servers()
+        if kind == "c2s":
+            listener.rates = config.rates.clients()
     composition.dialler.context = tls.dial
-    composition.dialler.rates = config.rates.servers()
     composition.sockets.certificate, composition.sockets.rates = tls.certificate, config.rates.clients()
     if composition.web.context is not None:
         composition.web.context = tls.contexts["web"]
@@ -66,7 +72,9 @@ def keys(config: BaseModel, table: str = "") -> dict[str, Any]:
 
 def _live(key: str, modules: frozenset[str]) -> bool:
     table, _, rest = key.partition(".")
-    return rest.partition(".")[0] in modules if table == "modules" else table in TABLES
+    if table == "modules":
+        return rest.partition(".")[0] in modules
+    return table in TABLES or (table == "federation" and rest in FEDERATION)
 
 
 def register(app: typer.Typer) -> None:

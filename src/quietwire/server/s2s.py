@@ -91,6 +91,10 @@ class Common:
         self.keys = Keys(self.randomness(32))
         self.peers = Peers(self.policy, self.timers.clock, self.randomness(16))
 
+    def reload(self, settings: Settings, policy: Policy) -> None:
+        """For streams to come. Domains that are known keep the rate they have until they are forgotten."""
+        self.settings, self.policy, self.peers.policy = settings, policy, policy
+
     def tell(self, event: str, domain: str, **facts: str) -> None:
         """One line of log about another domain, which only the administrator's choice makes readable."""
         self.note(event, **facts, peer=self.peers.tag(domain))

@@ -61,7 +61,7 @@ class Peers:
     """All other domains that are authenticated, or were lately."""
 
     def __init__(self, policy: Policy, clock: Callable[[], float], salt: bytes) -> None:
-        self._policy = policy
+        self.policy = policy
         self._clock = clock
         self._salt = salt
         self._known: dict[str, Peer] = {}
@@ -71,10 +71,10 @@ class Peers:
         peer = self._known.pop(domain, None)
         if peer is None:
             self._make_room()
-            rates = self._policy.rates
+            rates = self.policy.rates
             peer = Peer(None if rates.unlimited else Meter(rates, self._clock))
         self._known[domain] = peer  # the last one again
-        if peer.streams >= self._policy.connections_per_domain:
+        if peer.streams >= self.policy.connections_per_domain:
             return None
         peer.streams += 1
         return peer
@@ -89,6 +89,6 @@ class Peers:
     def tag(self, domain: str) -> str:
         """What log lines call it: its name where the administrator wants names, else eight digits that are others
         after the next start."""
-        if self._policy.name_domains:
+        if self.policy.name_domains:
             return domain
         return hmac.new(self._salt, domain.encode(), hashlib.sha256).hexdigest()[:8]
