@@ -6,7 +6,7 @@ from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.framing import StreamParser
 from quietwire.core.jid import parse_jid
-from quietwire.core.stanza import Child, Iq, Message, Nonza, Presence, Stanza, from_tree
+from quietwire.core.stanza import Child, Iq, Message, Nonza, Presence, Stanza, appended, from_tree
 from quietwire.core.xml import build, parse
 
 ALICE, BOB = parse_jid("alice@a.example/phone"), parse_jid("bob@a.example")
@@ -154,3 +154,28 @@ def test_from_tree() -> None:
     assert stanza.to_bytes() == b"<message to='bob@a.example' type='chat'><body>x</body></message>"
     with pytest.raises(KeyError):
         from_tree(build("{urn:x}other"))
+
+
+def test_a_child_is_put_before_the_end_tag_of_whatever_bytes() -> None:
+    assert appended(b"<message to='a'><body>x</body></message>", b"<y/>") == (
+        b"<message to='a'><body>x</body><y/></message>"
+    )
+    assert appended(b"<message><body>x</body></message \n>", b"<y/>") == b"<message><body>x</body><y/></message \n>"
+    assert appended(b"<message><a/></message>", b"<y/>") == b"<message><a/><y/></message>"
+    assert appended(b"<message to='a/b'/>", b"<y/>") == b"<message to='a/b'><y/></message>"
+    assert appended(b"<message/>", b"<y/>") == b"<message><y/></message>"
+
+
+def test_a_stanza_without_some_children_keeps_the_others_as_they_were() -> None:
+    (event,) = [
+        each
+        for each in StreamParser().feed(
+            b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+            b"<message id='1'>\n<body>a &amp; b</body><x xmlns='urn:x'><y/></x><z xmlns='urn:z'/></message>"
+        )
+        if isinstance(each, Message)
+    ]
+    assert event.without(lambda child: False) is event
+    kept = event.without(lambda child: child.tag == "{urn:z}z")
+    assert kept.to_bytes() == b"<message id='1'><body>a &amp; b</body><x xmlns='urn:x'><y/></x></message>"
+    assert kept.names == ("{jabber:client}body", "{urn:x}x")
