@@ -11,6 +11,7 @@ from quietwire.cli.compose import open_server
 from quietwire.cli.config import Config
 from quietwire.cli.logs import Log
 from quietwire.core.errors import QuietwireError
+from quietwire.core.jid import JID, JIDError
 from quietwire.net.control import ask_control
 from quietwire.net.shell import Shell, driven
 from quietwire.server.server import Server
@@ -43,7 +44,60 @@ async def _list(server: Server, arguments: Arguments) -> list[str]:
     return await server.admin.list()
 
 
+def _account(server: Server, name: str) -> JID | None:
+    """The account of that localpart or address, made or not; None for ''."""
+    domain = server.settings.domain.domain
+    try:
+        return JID.of(name.removesuffix(f"@{domain}"), domain) if name else None
+    except JIDError:
+        raise QuietwireError(f"{name!r} is not an account of {domain}") from None
+
+
+async def _invite(server: Server, arguments: Arguments) -> dict[str, Any]:
+    invitations, domain = server.invitations, server.settings.domain
+    inviter = _account(server, arguments.get("inviter", "")) or domain
+    name = _account(server, arguments.get("name", ""))
+    if inviter is not domain and not server.accounts.exists(inviter):
+        raise QuietwireError(f"{inviter} has no account here")
+    if name is not None and server.accounts.exists(name):
+        raise QuietwireError(f"{name} exists already")
+    token, made = invitations.make(
+        inviter,
+        days=arguments["days"],
+        register=True,
+        contact=inviter is not domain,
+        name=name.local if name is not None else "",
+        unlimited=True,
+    )
+    await server.admin.durable()
+    return {"uri": invitations.uri(token, made), "page": invitations.landing(token), "expires": made.expires}
+
+
+async def _invite_list(server: Server, arguments: Arguments) -> list[dict[str, Any]]:
+    return [
+        {
+            "handle": handle,
+            "inviter": str(one.inviter),
+            "name": one.name,
+            "register": one.register,
+            "expires": one.expires,
+        }
+        for handle, one in server.invitations.listed()
+    ]
+
+
+async def _invite_revoke(server: Server, arguments: Arguments) -> int:
+    taken = server.invitations.revoke(arguments["handle"])
+    if not taken:
+        raise QuietwireError("no open invitation has that handle: `quietwire invite list` shows them")
+    await server.admin.durable()
+    return taken
+
+
 COMMANDS: dict[str, Command] = {
+    "invite": _invite,
+    "invite-list": _invite_list,
+    "invite-revoke": _invite_revoke,
     "account-add": _add,
     "account-import": _import,
     "account-passwd": _passwd,

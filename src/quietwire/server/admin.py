@@ -67,7 +67,7 @@ class Admin:
             if await self._record(jid) is not None:
                 raise taken
             await self._set(jid, password, iterations)
-            await self._durable()
+            await self.durable()
             await self.changed(jid)
         return jid
 
@@ -79,7 +79,7 @@ class Admin:
                 with self._alone(jid):
                     await self._set(jid, password, iterations)
                 made.append(jid)
-        await self._durable()
+        await self.durable()
         for jid in made:
             await self.changed(jid)
         return len(made)
@@ -94,7 +94,7 @@ class Admin:
             if await self._record(jid) is None:
                 raise AdminError(f"{jid} does not exist: `quietwire account add` makes it")
             await self._set(jid, password, 0)
-            await self._durable()
+            await self.durable()
             await self.changed(jid)
             self.reset(jid, keep)
         return jid
@@ -108,11 +108,11 @@ class Admin:
                 raise AdminError(f"{jid} does not exist")
             await self.leaving(jid)
             self.storage.store.erase(jid.text.encode())
-            await self._durable()
+            await self.durable()
             gone()
             await self.changed(jid)
             self.storage.store.erase(jid.text.encode())  # what its sessions left while they ended
-            await self._durable()
+            await self.durable()
         return jid
 
     async def list(self) -> list[str]:
@@ -144,7 +144,8 @@ class Admin:
         assert record is not None
         self.storage.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
 
-    async def _durable(self) -> None:
+    async def durable(self) -> None:
+        """Everything written so far is on the disk."""
         committed: Later[None] = Later()
         self.storage.sync().when_settled(lambda: committed.resolve(None))
         await committed
