@@ -19,7 +19,7 @@ from quietwire.server.modules import discover
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 REQUIRED = "must be given"
-_ROW = re.compile(r"^\| `([\w.]+)` \| (.+?) \| (.+) \|$")
+_ROW = re.compile(r"^\| `([\w.-]+)` \| (.+?) \| (.+) \|$")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 

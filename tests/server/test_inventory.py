@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from quietwire.server.inventory import markdown
-from quietwire.server.module import Keeps, Module, Xep
+from quietwire.server.inventory import markdown, settings
+from quietwire.server.module import Keeps, Module, Reload, Setting, Xep
 from quietwire.server.modules import discover
 
 PING = Module("ping", Xep(199, "2.0.1"), ("urn:xmpp:ping",), (), (), "one reply")
@@ -25,3 +25,15 @@ def test_a_line_for_each_feature_by_number_and_for_all_that_is_kept() -> None:
 def test_the_file_in_docs_is_up_to_date() -> None:
     docs = Path(__file__).parents[2] / "docs" / "xeps.md"
     assert docs.read_text("utf-8") == markdown(discover()), "run make docs"
+
+
+def test_settings_of_modules_in_the_order_of_their_names() -> None:
+    archive = Module(
+        "archive", None, (), (Setting("days", 30, "how long"), Setting("who", "all", "For whom.")), (), "x"
+    )
+    offline = Module("offline", None, (), (Setting("stanzas", 9, "at most"), Reload(lambda *_: None)), (), "x")
+    assert settings((offline, archive)).splitlines()[-3:] == [
+        "| `archive.days` | `30` | How long. |",
+        '| `archive.who` | `"all"` | For whom. |',
+        "| `offline.stanzas` | `9` | At most. * |",
+    ]

@@ -1,10 +1,12 @@
-"""What the modules implement, keep and emit, as the Markdown of ``docs/xeps.md``."""
+"""What the modules implement, keep and emit, as the Markdown of ``docs/xeps.md``; their settings, as that of the last
+section of ``docs/configuration.md``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 
-from quietwire.server.module import Keeps, Module
+from quietwire.server.module import Keeps, Module, Reload, Setting
 
 _HEAD = """\
 # What the server implements
@@ -52,3 +54,27 @@ def _kept(module: Module, keeps: Keeps) -> tuple[str, ...]:
 
 def _lines(rows: Iterable[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
+
+
+SETTINGS_BEGIN = "## `[modules.NAME]`\n"
+"""Where the section of the modules' settings begins; it is the last one."""
+
+_SETTINGS = """
+Settings of single features; [xeps.md](xeps.md) says what each does. This section is made by `make docs` from what the
+modules declare. Those marked * change with a reload.
+
+| Key | Default | Meaning |
+|---|---|---|
+"""
+
+
+def settings(modules: Sequence[Module]) -> str:
+    """The section, with its title."""
+    rows = []
+    for module in sorted(modules, key=lambda one: one.name):
+        mark = " *" if any(isinstance(one, Reload) for one in module.handlers) else ""
+        for one in module.handlers:
+            if isinstance(one, Setting):
+                text = f"{one.text[:1].upper()}{one.text[1:].rstrip('.')}.{mark}"
+                rows.append((f"`{module.name}.{one.key}`", f"`{json.dumps(one.default)}`", text))
+    return SETTINGS_BEGIN + _SETTINGS + _lines(rows)

@@ -160,7 +160,7 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
             entry = old.popleft()
             if entry.confirmed or entry.holders:
                 continue
-            if account.blocks and _shut(account, entry):
+            if (account.blocks or account.closed) and _shut(account, entry):
                 context.ports["spool"].confirm(entry)  # came while the account was away and its list unread
                 continue
             if fetched and _archived_as(entry) in fetched:
@@ -188,9 +188,9 @@ def _archived_as(entry: Entry) -> str:
 
 
 def _shut(account: Account, entry: Entry) -> bool:
-    """The account has blocked who sent it."""
+    """The account takes nothing of who sent it."""
     sender = parse(entry.value[_STAMP:], ns.CLIENT).get("from")
-    return sender is not None and account.blocks.covers(parse_jid(sender))
+    return sender is not None and account.shuts(parse_jid(sender))
 
 
 def _pause(timers: Timers) -> Later[None]:
@@ -219,8 +219,12 @@ MODULE = Module(
     handlers=(
         MessageHook(Stage.KEEP, keep),
         PresenceHook("out", on_presence),
-        Setting("stanzas", 2_000, "offline messages of one account"),
-        Setting("bytes", 16 << 20, "bytes of offline messages of one account"),
+        Setting(
+            "stanzas",
+            2_000,
+            "Offline messages of one account. One more comes back to its sender with service-unavailable.",
+        ),
+        Setting("bytes", 16 << 20, "Their bytes together."),
         Reload(on_reload),
     ),
     keeps=(
