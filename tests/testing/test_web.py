@@ -6,7 +6,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.server.http import Request, Response
 from quietwire.server.module import Context, HttpRoute, Module
 from quietwire.testing.assembly import Assembly
-from quietwire.testing.web import ask
+from quietwire.testing.web import FakeFiles, ask
 
 
 async def page(context: Context, request: Request) -> Response:
@@ -43,3 +43,11 @@ def test_where_there_is_none_the_test_fails(method: str, path: str) -> None:
 def test_what_a_handler_raises_is_raised() -> None:
     with pytest.raises(StanzaError):
         ask(Assembly(HOUSE), Request("POST", "/c"))
+
+
+def test_the_disk_in_memory() -> None:
+    files = FakeFiles(b"a", b"b")
+    files.remove([b"a", b"c"]).result()
+    assert files.names().result() == [b"b"]
+    files.tidy().result()
+    assert files.tidied == 1

@@ -122,6 +122,8 @@ class Web:
             return plain(413, close=True)
         except TimeoutError:
             return plain(408, close=True)
+        except web.RequestPayloadError:
+            return plain(400, close=True)
         headers = {name.lower(): value for name, value in request.headers.items()}
         asked = Request(request.method, path, dict(request.query), headers, body)
         try:
@@ -135,7 +137,7 @@ class Web:
 
 
 async def read_body(request: web.BaseRequest) -> bytes:
-    """The whole body. Raises HTTPRequestEntityTooLarge, TimeoutError."""
+    """The whole body. Raises HTTPRequestEntityTooLarge, TimeoutError, RequestPayloadError."""
     if request.content_length is not None and request.content_length > BODY_BYTES:
         raise web.HTTPRequestEntityTooLarge(BODY_BYTES, request.content_length)
     await expect(request)

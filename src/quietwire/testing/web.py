@@ -1,8 +1,10 @@
-"""What browsers get from a module's routes, without a web port."""
+"""What browsers get from a module's routes, without a web port; and a disk for uploads in memory."""
 
 from __future__ import annotations
 
-from quietwire.core.later import drive
+from collections.abc import Collection
+
+from quietwire.core.later import Later, drive
 from quietwire.server.http import Request, Response
 from quietwire.server.module import Context, HttpRoute
 from quietwire.testing.assembly import Assembly
@@ -30,3 +32,22 @@ def _find(house: Assembly, request: Request) -> tuple[HttpRoute, Context]:
         if route.method == request.method and (prefix or route.path == request.path):
             return route, base
     raise AssertionError(f"no route for {request.method} {request.path}")
+
+
+class FakeFiles:
+    """Implements `server.uploads.Files`: names alone. `whole` is what is there."""
+
+    def __init__(self, *names: bytes) -> None:
+        self.whole = set(names)
+        self.tidied = 0
+
+    def tidy(self) -> Later[None]:
+        self.tidied += 1
+        return Later.of(None)
+
+    def names(self) -> Later[list[bytes]]:
+        return Later.of(sorted(self.whole))
+
+    def remove(self, names: Collection[bytes]) -> Later[None]:
+        self.whole.difference_update(names)
+        return Later.of(None)
