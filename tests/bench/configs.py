@@ -25,7 +25,7 @@ PLAIN = Setup()
 
 def quietwire_config(folder: Path, port: int, chain: Path, key: Path, setup: Setup = PLAIN) -> str:
     authority = f'authority = "{setup.authority}"\n' if setup.authority else ""
-    keep = "always" if setup.archive else "never"
+    keep = 30 if setup.archive else 0
     federation = f'[federation]\nresolver = "127.0.0.1:{setup.dns}"\n' if setup.dns else ""
     return f"""\
 domain = "{setup.host}"
@@ -46,7 +46,10 @@ iterations = {ITERATIONS}
 {federation}[log]
 level = "error"
 [modules.archive]
-default = "{keep}"
+days = {keep}
+[modules.muc]
+archive = {"true" if setup.archive else "false"}
+rate = 0.0
 """
 
 

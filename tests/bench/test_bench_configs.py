@@ -20,7 +20,7 @@ def test_ours_listens_for_clients_on_direct_tls_alone() -> None:
 def test_ours_keeps_everything_or_nothing() -> None:
     kept = tomllib.loads(quietwire_config(FOLDER, 1, CHAIN, KEY, ARCHIVE))["modules"]["archive"]
     plain = tomllib.loads(quietwire_config(FOLDER, 1, CHAIN, KEY))["modules"]["archive"]
-    assert (kept["default"], plain["default"]) == ("always", "never")
+    assert (kept["days"], plain["days"]) == (30, 0)
 
 
 def test_ours_finds_the_other_one() -> None:

@@ -35,7 +35,7 @@ c2s_tls = {c2s_tls}
 https = {https}
 
 [web]
-url = "https://127.0.0.1:{https}"
+url = "https://localhost:{https}"
 
 [federation]
 enabled = false
@@ -81,7 +81,8 @@ def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str]:
     authority = Authority(
         "Quietwire quickstart", now=time.time(), days=DAYS, new_key=new_p256_key, random=secrets.token_bytes
     )
-    issued = authority.issue([domain])
+    # Its rooms and uploads have domains of their own; the web port is on this machine.
+    issued = authority.issue(list(dict.fromkeys((domain, f"*.{domain}", "localhost"))))
     (folder / "authority.pem").write_bytes(authority.certificate)
     (folder / "certificate.pem").write_bytes(issued.certificate)
     descriptor = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
