@@ -63,7 +63,7 @@ class Session:
 class Account:
     """`jid` is the bare JID; `sessions` by resource, those that wait for resumption among them."""
 
-    __slots__ = ("blocks", "jid", "memory", "owner", "roster", "sessions")
+    __slots__ = ("blocks", "closed", "jid", "memory", "owner", "roster", "sessions")
 
     def __init__(self, jid: JID, roster: Roster, blocks: Blocks | None = None) -> None:
         self.jid = jid
@@ -71,9 +71,23 @@ class Account:
         """The owner bytes of everything the account keeps in the store."""
         self.roster = roster
         self.blocks = Blocks(jid) if blocks is None else blocks
+        self.closed = False
+        """It takes no messages of strangers."""
         self.sessions: dict[str, Session] = {}
         self.memory: dict[str, Any] = {}
         """What a module holds for the account while it is in memory, under the module's name."""
+
+    def shuts(self, sender: JID) -> bool:
+        """Whether messages of `sender` are dropped: who is blocked, and where the account is closed, who is neither in
+        the roster nor in a room with it nor the server. Nearly always false if `blocks` is empty and not `closed`."""
+        if self.blocks and self.blocks.covers(sender):
+            return True
+        if not self.closed or sender.is_domain or sender.bare == self.jid:
+            return False
+        contact = self.roster.get(sender.bare)
+        if contact is not None and contact.listed:
+            return False
+        return not any(sender.bare == jid.bare for session in self.sessions.values() for jid in session.directed)
 
     def available(self) -> list[Session]:
         """Sessions that have broadcast available presence (RFC 6121 §4.2)."""

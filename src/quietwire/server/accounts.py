@@ -31,6 +31,8 @@ class Accounts:
         self._loading: dict[JID, Later[Account | None]] = {}
         self.names: set[str] = set()
         self.loaded: dict[JID, Account] = {}
+        self.closed = False
+        """Accounts take no messages of strangers."""
 
     async def open(self) -> None:
         """Reads the names that exist. Call it once, before the first stream."""
@@ -82,6 +84,7 @@ class Accounts:
                 owner = bare.text.encode()
                 contacts, blocked = self._store.scan("roster", owner), self._store.scan(blocks.TABLE, owner)
                 found = Account(bare, Roster.from_rows(await contacts), Blocks(bare, await blocked))
+                found.closed = self.closed
             except BaseException as error:
                 del self._loading[bare]
                 pending.fail(error)

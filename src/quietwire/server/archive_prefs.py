@@ -140,7 +140,7 @@ async def settle(archive: Archive, account: Account) -> None:
 
     def wanted(with_: str) -> bool:
         other = parse_jid(with_)
-        return prefs.wants(other, account) and not (account.blocks and account.blocks.covers(other))
+        return prefs.wants(other, account) and not account.shuts(other)
 
     if (await archive.index(account.owner)).provisional:
         await archive.settle(account.owner, wanted)

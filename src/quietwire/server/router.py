@@ -111,7 +111,8 @@ class Router:
         self, modules: Sequence[Module], ports: Mapping[str, Any], settings: Mapping[str, Mapping[str, Any]]
     ) -> None:
         """Takes in what the modules register. Called once."""
-        self._refuses = bool(settings.get("blocking", {}).get("refuse", False))
+        wishes = settings.get("blocking", {})
+        self._refuses, self.accounts.closed = bool(wishes.get("refuse", False)), not wishes.get("strangers", True)
         staged: list[tuple[int, Callable[[Context, Passage], None], Context]] = []
         own = Context(self.domain, None, None, None, 0.0, self, {})
         staged.append((Stage.ROUTE, self._route, own))
@@ -299,7 +300,12 @@ class Router:
             hooks = self._local
             passage.local = True
             account = passage.account = self.accounts.loaded.get(to.bare)
-            if account is not None and account.blocks and self._shut(account, message):
+            if (
+                account is not None
+                and (account.blocks or account.closed)
+                and message.from_ is not None
+                and account.shuts(message.from_)
+            ):
                 if self._refuses:
                     self.bounce(message, "service-unavailable")
                     return

@@ -229,6 +229,7 @@ class Assembly:
         if found is None:
             blocked = self.storage.store.scan(blocks.TABLE, jid.bare.text.encode()).result()
             found = Account(jid.bare, Roster.from_rows(rows), Blocks(jid.bare, blocked))
+            found.closed = self.accounts.closed
             self.router.spawn(self.router.loading(found))  # the store answers at once
         account = self.accounts.hold(found)
         inbox = Inbox()

@@ -256,3 +256,33 @@ def test_an_operator_may_prefer_an_error_for_blocked_senders() -> None:
 def test_a_wrong_address_for_reports_is_a_mistake_of_the_configuration() -> None:
     with pytest.raises(ConfigError, match="abuse_address"):
         make_state({"abuse_address": "@"})
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_a_closed_server_takes_messages_from_people_one_knows(away: bool) -> None:
+    home = house(both(EVE), settings={"strangers": False})
+    alice = home.log_in(f"{ALICE}/phone", "<presence/>")
+    if away:
+        alice.leave()
+    for sender in ("stranger@b.example/x", f"{EVE}/x", "b.example", "a.example", "room@rooms.example/bob"):
+        home.receive(f"<message to='{ALICE}' type='chat'><body>x</body></message>", sender)
+    if away:
+        alice = home.log_in(f"{ALICE}/phone", "<presence/>")
+    got = [text.partition("'")[2].partition("'")[0] for text in alice.take() if text.startswith("<message")]
+    assert got == [f"{EVE}/x", "b.example", "a.example"]
+
+
+def test_on_a_closed_server_a_room_that_one_is_in_is_no_stranger() -> None:
+    home = house(settings={"strangers": False})
+    alice = home.log_in(f"{ALICE}/phone", "<presence/>")
+    alice.write("<presence to='room@rooms.example/me'/>")
+    said = f"<message to='{ALICE}/phone' type='groupchat'><body>x</body></message>"
+    alice.take()
+    home.receive(said, "room@rooms.example/bob")
+    home.receive(said, "other@rooms.example/bob")
+    assert len(alice.take()) == 1
+    bob = home.log_in(f"{BOB}/desk")
+    home.receive(f"<presence to='{ALICE}' type='subscribe'/>", "new@b.example")
+    assert len(alice.take()) == 1, "requests for subscription come as ever"
+    bob.write(f"<message to='{ALICE}' type='chat'><body>x</body></message>")
+    assert (alice.take(), bob.take()) == ([], [])

@@ -202,6 +202,7 @@ MODULE = Module(
         Setting(
             "refuse", False, "answer messages of blocked senders with an error; it tells them that they are blocked"
         ),
+        Setting("strangers", True, "messages of people who are not in the recipient's roster are delivered"),
         Setting("abuse_address", "", "who gets reports of spam and abuse, without the name of who made them"),
     ),
     keeps=(Keeps("addresses that the owner has blocked", TABLE, False, "unblocked"),),

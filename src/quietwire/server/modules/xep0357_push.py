@@ -208,7 +208,7 @@ async def _tell_away(context: Context, owner: JID, sender: JID | None) -> None:
     """Asks the services of all devices. `sender`: of the message, where it is not known whether it is blocked."""
     if sender is not None:
         copy = await context.services.load(owner)
-        if copy is None or copy.blocks.covers(sender):
+        if copy is None or copy.shuts(sender):
             return
     rows = dict(await context.ports["store"].scan(TABLE, owner.text.encode()))
     account = context.services.account(owner)

@@ -36,7 +36,7 @@ async def load(context: Context) -> None:
     except ValueError:
         prefs = Prefs("never")  # what was asked for cannot be read: nothing is kept that should not be
     account.memory[MEMORY] = prefs
-    if not prefs.plain or account.blocks:
+    if not prefs.plain or account.blocks or account.closed:
         context.services.spawn(settle(context.ports["archive"], account))
 
 
