@@ -112,7 +112,7 @@ class Context:
     "randomness" (n -> n bytes), "timers", "modules"
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
     (`server.publishing.Publisher`), "invitations" (`server.invitations.Invitations`), "web" (URL of the web port,
-    no slash at its end; '' where there is none)."""
+    no slash at its end; '' where there is none), "uploads" (`server.uploads.Uploads`)."""
     memory: dict[str, Any] | None = None
     """For `PreauthIq`: what a module holds for the stream, under the module's name. None elsewhere."""
 
