@@ -14,6 +14,7 @@ from typing import Any
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Message
+from quietwire.core.xml import Element
 from quietwire.server.account import Account, Session
 from quietwire.server.archive import FETCHED, PAGE_MESSAGES, Archive
 from quietwire.server.archive_prefs import MEMORY, Prefs, archivable, settle, token
@@ -33,6 +34,7 @@ from quietwire.server.mam import (
 )
 from quietwire.server.module import (
     AccountHook,
+    BoundMetadata,
     Context,
     Every,
     IqGet,
@@ -173,6 +175,17 @@ async def on_metadata(context: Context, iq: Iq) -> Iq:
         raise StanzaError("internal-server-error", type="wait") from None
 
 
+async def at_binding(context: Context) -> Element | None:
+    """The ends of the archive, for a session that begins (XEP-0386 §3.2)."""
+    account = context.account
+    assert account is not None
+    try:
+        await settle(context.ports["archive"], account)
+        return metadata(await context.ports["archive"].ends(account.owner))
+    except StorageError:
+        return None
+
+
 # -- keeping it small -------------------------------------------------------------------------------------------------
 
 
@@ -207,6 +220,7 @@ MODULE = Module(
         IqSet(QUERY, on_query, absent="forbidden"),
         IqGet(QUERY, on_form, absent="forbidden"),
         IqGet(METADATA, on_metadata, absent="forbidden"),
+        BoundMetadata(at_binding),
         SessionHook("ended", on_ended),
         AccountHook("erased", on_erased),
         Every(SWEEP_SECONDS, sweep),
