@@ -176,3 +176,12 @@ def test_memory_of_another_kind_is_no_interest() -> None:
     assert interest_of(world.alice.session) is None
     world.alice.session.presence = Presence.make()
     assert interest_of(world.alice.session) is None
+
+
+def test_who_is_blocked_reads_nothing() -> None:
+    account = Account(parse_jid("alice@a.example"), Roster([Contact(parse_jid("bob@b.example"), subscription="both")]))
+    node = Node("n", NodeConfig(access_model="open"))
+    assert may_read(account, node, parse_jid("bob@b.example/desk"))
+    account.blocks.add("bob@b.example")
+    assert not may_read(account, node, parse_jid("bob@b.example/desk"))
+    assert may_read(account, node, parse_jid("alice@a.example/phone"))
