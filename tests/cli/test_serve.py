@@ -105,10 +105,6 @@ def test_an_expired_certificate_is_a_line_of_log_and_the_server_runs(tmp_path: P
     issued = authority.issue(["a.example"])
     (tmp_path / "certificate.pem").write_bytes(issued.certificate)
     (tmp_path / "key.pem").write_bytes(issued.key)
-    with served.log.open("wb") as log:
-        served.process = subprocess.Popen(
-            [sys.executable, "-m", "quietwire", "serve", "--config", str(served.config)], stderr=log, stdout=log
-        )
-    wait_for(served, "event='ready'")
+    served.start()
     assert "event='certificate-expired'" in served.log.read_text()
     assert served.stop() == 0

@@ -7,8 +7,6 @@ import os
 import resource
 import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -183,13 +181,8 @@ def test_descriptors_run_out_and_come_back(tmp_path: Path) -> None:
     def less() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
-    with served.log.open("wb") as log:
-        served.process = subprocess.Popen(
-            [sys.executable, "-m", "quietwire", "serve", "--config", str(served.config)],
-            stderr=log, stdout=log, preexec_fn=less,  # noqa: PLW1509 - nothing but a system call
-        )  # fmt: skip
+    served.start(preexec_fn=less)
     try:
-        until(served, "event='ready'")
         alice = Peer(served).log_in("alice")
         many = [socket.create_connection(("127.0.0.1", served.starttls_port)) for _ in range(hard)]
         until(served, "event='accept-paused' condition='descriptors'")

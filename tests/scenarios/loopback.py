@@ -60,10 +60,15 @@ class Served:
         listed.write_text("".join(f"{name} {PASSWORD}\n" for name in accounts))
         self.command("account", "import", str(listed), "--iterations", str(iterations))
         self.log = folder / "log"
+        self.start()
+
+    def start(self, **options: Any) -> None:
+        """Returns when it listens; `options` are those of Popen."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "quietwire", "serve", "--config", str(self.config)], stderr=log, stdout=log
-            )
+                [sys.executable, "-m", "quietwire", "serve", "--config", str(self.config)],
+                stderr=log, stdout=log, **options,
+            )  # fmt: skip
         deadline = time.monotonic() + PATIENCE
         while b"event='ready'" not in self.log.read_bytes():
             assert self.process.poll() is None, self.log.read_text()
@@ -73,7 +78,7 @@ class Served:
     def command(self, *words: str, stdin: str = "") -> str:
         done = subprocess.run(
             [sys.executable, "-m", "quietwire", *words, "--config", str(self.config)],
-            input=stdin, capture_output=True, text=True, check=True, timeout=60,
+            input=stdin, capture_output=True, text=True, check=True, timeout=600,
         )  # fmt: skip
         return done.stdout
 
