@@ -148,10 +148,12 @@ def test_subscribers_are_told_once_and_only_while_they_may_see() -> None:
 def test_words() -> None:
     payload = b"<tune xmlns='t'/>"
     inner = "<event xmlns='http://jabber.org/protocol/pubsub#event'>"
-    assert pep.item_event(NodeConfig(), "a&b", "1'", payload).decode() == (
+    assert pep.item_event(ALICE, NodeConfig(), "a&b", "1'", payload).decode() == (
         inner + "<items node='a&amp;b'><item id='1&apos;'><tune xmlns='t'/></item></items></event>"
     )
-    assert b"tune" not in pep.item_event(NodeConfig(deliver_payloads=False), "n", "1", payload)
+    assert b"tune" not in pep.item_event(ALICE, NodeConfig(deliver_payloads=False), "n", "1", payload)
+    told = pep.item_event(ALICE, NodeConfig(itemreply="publisher"), "n", "1", payload)
+    assert b"<item id='1' publisher='alice@a.example'>" in told
     retracted = parse(pep.retract_event("n", ("1", "2")), ns.CLIENT)
     assert [e.get("id") for e in retracted[0]] == ["1", "2"]
     assert parse(pep.purge_event("n"), ns.CLIENT)[0].get("node") == "n"

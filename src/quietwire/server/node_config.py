@@ -45,6 +45,8 @@ class NodeConfig:
     deliver_notifications: bool = True
     deliver_payloads: bool = True
     description: str = ""
+    itemreply: str = "none"
+    """Items in notifications name their publisher, the account's bare JID: never the device."""
     max_items: int = 1
     notification_type: str = "headline"
     notify_delete: bool = True
@@ -178,7 +180,7 @@ RULES: Final[Mapping[str, _Rule]] = {
     "deliver_payloads": _boolean("deliver_payloads"),
     "description": _text("description"),
     "item_expire": _only("text-single", "max"),
-    "itemreply": _only("list-single", "none"),
+    "itemreply": _choice("itemreply", ("none", "owner", "publisher")),
     "max_items": _Rule(
         "text-single", _count, lambda config: ("max" if config.max_items == MAX_ITEMS else str(config.max_items),)
     ),

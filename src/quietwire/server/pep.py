@@ -166,14 +166,16 @@ def recipients(services: Services, account: Account, node: Node) -> list[JID]:
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def item(name: str, payload: bytes) -> bytes:
+def item(name: str, payload: bytes, publisher: str = "") -> bytes:
     """``<item/>`` around a stored payload, which declares its own namespace."""
-    return b"<item id='%b'>%b</item>" % (escape(name).encode(), payload)
+    said = f" publisher='{escape(publisher)}'" if publisher else ""
+    return b"<item id='%b'%b>%b</item>" % (escape(name).encode(), said.encode(), payload)
 
 
-def item_event(config: NodeConfig, node: str, name: str, payload: bytes) -> bytes:
+def item_event(account: JID, config: NodeConfig, node: str, name: str, payload: bytes) -> bytes:
     """The news of an item (§7.1.2 of XEP-0060), with or without its payload."""
-    return _event("items", node, item(name, payload if config.deliver_payloads else b""))
+    publisher = account.text if config.itemreply == "publisher" else ""
+    return _event("items", node, item(name, payload if config.deliver_payloads else b"", publisher))
 
 
 def retract_event(node: str, names: Iterable[str]) -> bytes:

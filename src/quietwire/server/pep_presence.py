@@ -41,7 +41,7 @@ async def send_last(context: Context, owner: JID, to: JID, nodes: list[Node], bo
         name = node.last
         payload = None if name is None else await book.payload(node, name)
         if name is not None and payload is not None:
-            tell(context.services, owner, node.config, (to,), item_event(node.config, node.name, name, payload))
+            tell(context.services, owner, node.config, (to,), item_event(owner, node.config, node.name, name, payload))
 
 
 async def greet(context: Context, owner: JID, to: JID, wanted: frozenset[str]) -> None:

@@ -52,7 +52,7 @@ class Publisher:
             node = book.nodes.get(node) or Node(node, defaults(node))
         book.publish(node, item, payload)
         node = book.nodes[node.name]
-        self.tell(account, node, pep.item_event(node.config, node.name, item, payload))
+        self.tell(account, node, pep.item_event(account.jid, node.config, node.name, item, payload))
 
     def retract(self, account: Account, book: Book, node: Node, items: Iterable[str], *, notify: bool = False) -> None:
         """Retracts items that are there; `notify`: tell of it whatever the node's configuration says."""
