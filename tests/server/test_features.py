@@ -52,3 +52,19 @@ def test_limits_grow_with_trust() -> None:
     assert after.findtext(MAX) == str(play.server.settings.limits.stanza_bytes)
     assert after.find(f"{{{ns.BIND}}}bind") is not None
     assert after.find(f"{{{ns.SASL}}}mechanisms") is None
+
+
+def test_what_a_session_has_is_not_offered_again() -> None:
+    """@xmpp/client would switch stream management on a second time."""
+    play = Playbook(accounts=["alice"])
+    for along, offered in (
+        ("", {"bind", "sm"}),
+        ("<bind xmlns='urn:xmpp:bind:0'/>", {"sm"}),
+        ("<bind xmlns='urn:xmpp:bind:0'><enable xmlns='urn:xmpp:sm:3'/></bind>", set()),
+    ):
+        client = play.connect()
+        client.sign_in("alice", along)
+        _, after = client.take()
+        assert isinstance(after, Element)
+        found = {name for name in ("bind", "sm") for each in after if each.tag.endswith(f"}}{name}")}
+        assert found == offered

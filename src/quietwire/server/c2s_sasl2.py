@@ -168,17 +168,17 @@ class Login2(Login):
         if wishes.resume is not None:
             resumed, told = c2s_sm.resume(self._host, stream, account, wishes.resume.attrib)
             if resumed is not None:
-                self._say(accepted, resumed.session.jid, told, bound=True)
+                self._say(accepted, resumed.session.jid, told, resumed)
                 stream.begin(resumed)
                 resumed.outgoing.resume(stream.link)
                 return
         if wishes.bind is None:
-            self._say(accepted, account, told, bound=False)
+            self._say(accepted, account, told)
             return
 
         def bound_to(outcome: tuple[Bound, bytes]) -> None:
             bound, element = outcome
-            self._say(accepted, bound.session.jid, told + element, bound=True)
+            self._say(accepted, bound.session.jid, told + element, bound)
             stream.begin(bound)
             bound.outgoing.begin(stream.link)
 
@@ -191,7 +191,7 @@ class Login2(Login):
         key = self._host.gate.client(account, wishes.agent)
         return Client(key, wishes.software, wishes.device, self._by_token)
 
-    def _say(self, accepted: Accepted, jid: JID, told: bytes, *, bound: bool) -> None:
+    def _say(self, accepted: Accepted, jid: JID, told: bytes, bound: Bound | None = None) -> None:
         data = f"<additional-data>{encode_payload(accepted.data)}</additional-data>" if accepted.data else ""
         token = ""
         if self._token is not None:
@@ -204,7 +204,7 @@ class Login2(Login):
             + told
             + b"</success>"
         )
-        put(after_login(self._host, bound=bound))
+        put(after_login(self._host, bound))
         self._token = None
         self._wishes = Wishes()
 

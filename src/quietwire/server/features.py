@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from quietwire.core import ns
 from quietwire.server.bind2 import NS as BIND2
+from quietwire.server.bound import Bound
 from quietwire.server.c2s_host import Host
 from quietwire.server.links import Link
 from quietwire.server.tokens import NS as FAST
@@ -38,11 +39,12 @@ def before_login(host: Host, link: Link) -> bytes:
     )
 
 
-def after_login(host: Host, *, bound: bool) -> bytes:
-    """`bound`: the stream carries a session already, so that there is nothing to bind."""
-    bind = "" if bound else f"<bind xmlns='{ns.BIND}'/>"
+def after_login(host: Host, bound: Bound | None = None) -> bytes:
+    """`bound`: the session that the stream carries already; what it has is not offered again."""
+    bind = f"<bind xmlns='{ns.BIND}'/>" if bound is None else ""
+    managed = f"<sm xmlns='{ns.SM}'/>" if bound is None or not bound.outgoing.enabled else ""
     limits = _limits(host.settings.limits.stanza_bytes)
-    return _features(f"{bind}<sm xmlns='{ns.SM}'/>", limits, host.features().decode())
+    return _features(bind, managed, limits, host.features().decode())
 
 
 def _limits(size: int) -> str:

@@ -72,7 +72,7 @@ class Negotiation:
     def features(self) -> bytes:
         if self._stream.account is None:
             return before_login(self._host, self._stream.link)
-        return after_login(self._host, bound=False)
+        return after_login(self._host)
 
     def hear(self, child: Child) -> None:
         """One first-level child. Raises StreamError."""
