@@ -1,6 +1,6 @@
 """Quietwire and a foreign server, servers of two domains that find each other by SRV records on a loopback DNS server.
 
-Messages, iq and presence go both ways, both ends authenticated by SASL EXTERNAL.
+Messages, iq and presence go both ways, both ends authenticated by SASL EXTERNAL or by dialback.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ s2s_tls = {direct}
 https = 0
 [federation]
 resolver = "127.0.0.1:{dns}"
+authentication = "{authentication}"
 [login]
 iterations = 4096
 """
@@ -66,6 +67,10 @@ class House:
     starttls: int
     direct: int
     dns: int = 0
+    authentication: str = "certificate"
+    """`dialback`: neither server trusts the authority of the other one's certificate."""
+    manners: str = ""
+    """`rich`: streams in both directions and with acknowledgements, where the foreign server can."""
 
     def fill(self, template: str) -> str:
         return template.format(**vars(self))
@@ -76,19 +81,27 @@ class House:
         # ejabberd asks the C library for addresses: every system knows this name.
         return {
             (f"_{service}-server._tcp.{self.domain}", "SRV"): [f"5 10 {port} localhost."],
+            (f"_{service}-server._tcp.conference.{self.domain}", "SRV"): [f"5 10 {port} localhost."],
             ("localhost", "A"): ["127.0.0.1"],
         }
 
 
-def certify(folder: Path) -> ssl.SSLContext:
-    """Writes an authority and both certificates; returns what a client of either server trusts."""
-    authority = Authority("root", now=time.time(), days=1, new_key=new_p256_key, random=os.urandom)
-    (folder / "root.pem").write_bytes(authority.certificate)
-    for domain in (OURS, THEIRS):
-        issued = authority.issue([domain])
-        (folder / f"{domain}.pem").write_bytes(issued.certificate)
-        (folder / f"{domain}-key.pem").write_bytes(issued.key)
-    return ssl.create_default_context(cafile=str(folder / "root.pem"))
+def certify(folder: Path, house: House, names: list[str], name: str, age: float = 0.0) -> None:
+    """Writes a certificate for the house and its authority, `age` seconds ago, good for a day."""
+    authority = Authority(name, now=time.time() - age, days=1, new_key=new_p256_key, random=os.urandom)
+    issued = authority.issue(names)
+    (folder / f"{house.domain}-root.pem").write_bytes(authority.certificate)
+    (folder / f"{house.domain}.pem").write_bytes(issued.certificate)
+    (folder / f"{house.domain}-key.pem").write_bytes(issued.key)
+
+
+def trust(folder: Path, each_other: bool) -> ssl.SSLContext:
+    """Writes root.pem, whom servers trust; returns what a client of either server trusts."""
+    roots = [(folder / f"{domain}-root.pem").read_bytes() for domain in (OURS, THEIRS)]
+    (folder / "both.pem").write_bytes(b"".join(roots))
+    authority = Authority("nobody", now=time.time(), days=1, new_key=new_p256_key, random=os.urandom)
+    (folder / "root.pem").write_bytes(b"".join(roots) if each_other else authority.certificate)
+    return ssl.create_default_context(cafile=str(folder / "both.pem"))
 
 
 def run(*command: str, stdin: str = "") -> None:
@@ -122,11 +135,19 @@ class Person(slixmpp.ClientXMPP):  # type: ignore[misc]
         self._changed = asyncio.Event()
         self.enable_starttls = False
         self.enable_plaintext = False
-        for event in ("message", "message_error", "presence_available", "presence_unavailable", "presence_subscribe"):
+        for event in (
+            "message",
+            "groupchat_message",
+            "message_error",
+            "presence_available",
+            "presence_unavailable",
+            "presence_subscribe",
+        ):
             self.add_event_handler(event, self._keep)
         self.auto_authorize = True
         self.auto_subscribe = False
-        self.register_plugin("xep_0199")
+        for plugin in ("xep_0199", "xep_0045", "xep_0004"):
+            self.register_plugin(plugin)
 
     def get_ssl_context(self) -> ssl.SSLContext:
         return self._context
@@ -145,6 +166,22 @@ class Person(slixmpp.ClientXMPP):  # type: ignore[misc]
             await started
             await self.get_roster()
         self.send_presence()
+
+    async def enter(self, room: str, *, make: bool = False) -> None:
+        """Joins; `make`: the room is new, and open to all."""
+        muc = self.plugin["xep_0045"]
+        async with asyncio.timeout(WAIT):
+            await muc.join_muc_wait(room, self.boundjid.user, maxstanzas=0, timeout=WAIT)
+            if make:
+                form = await muc.get_room_config(room)
+                answer = self.plugin["xep_0004"].make_form(ftype="submit")
+                for name, value in (
+                    ("FORM_TYPE", "http://jabber.org/protocol/muc#roomconfig"),
+                    ("muc#roomconfig_membersonly", "0"),
+                ):
+                    answer.add_field(var=name, value=value)
+                assert form is not None
+                await muc.set_room_config(room, answer)
 
     async def until(self, wanted: Callable[[Any], bool]) -> Any:
         """The first thing that came and is `wanted`."""
@@ -182,12 +219,25 @@ async def listening(port: int, process: subprocess.Popen[bytes]) -> None:
 
 
 @asynccontextmanager
-async def world(folder: Path, kind: str, start: Start) -> AsyncIterator[World]:
-    """Both servers, started, with alice here and bob there; found by records of that `kind` of listener."""
+async def world(
+    folder: Path,
+    kind: str,
+    start: Start,
+    *,
+    authentication: str = "certificate",
+    manners: str = "",
+    age: float = 0.0,
+) -> AsyncIterator[World]:
+    """Both servers, started, with alice here and bob there; found by records of that `kind` of listener. `age`: of
+    their certificate, which is good for a day."""
     ports = free_ports(6)
-    ours = House(folder, OURS, *ports[:3])
-    theirs = House(folder, THEIRS, *ports[3:])
-    context = certify(folder)
+    ours = House(folder, OURS, *ports[:3], authentication=authentication)
+    theirs = House(folder, THEIRS, *ports[3:], authentication=authentication, manners=manners)
+    certify(folder, ours, [OURS, f"conference.{OURS}"], "our root")
+    certify(folder, theirs, [THEIRS, f"conference.{THEIRS}"], "their root", age)
+    context = trust(folder, authentication == "certificate")
+    if age:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     dns = Nameserver(ours.records(kind) | theirs.records(kind))
     ours.dns = theirs.dns = await dns.open()
     processes: list[subprocess.Popen[bytes]] = []
@@ -245,6 +295,30 @@ async def converse(world: World) -> None:
     assert error["error"]["condition"] == "remote-server-not-found"
 
 
+async def chatter(folder: Path, start: Start, authentication: str) -> None:
+    """Alice and bob in a room there, then in one here: domains below both have to be talked to and to be believed."""
+    async with world(folder, "starttls", start, authentication=authentication) as here:
+        for owner, guest, domain in ((here.bob, here.alice, THEIRS), (here.alice, here.bob, OURS)):
+            room = f"hall@conference.{domain}"
+            await owner.enter(room, make=True)
+            await guest.enter(room)
+            for speaker, listener in ((guest, owner), (owner, guest)):
+                said = f"{speaker.boundjid.user} at {domain}"
+                speaker.send_message(room, said, mtype="groupchat")
+                await listener.until(body(said))
+                await speaker.until(body(said))
+
+
+async def expired(folder: Path, start: Start) -> None:
+    """Their certificate has run out: nobody sends anything, and both the sender and the log are told."""
+    async with world(folder, "starttls", start, age=3 * 86_400) as here:
+        here.alice.send_message(f"bob@{THEIRS}", "to there", mtype="chat")
+        error = await here.alice.until(lambda stanza: stanza.name == "message" and stanza["type"] == "error")
+        assert error["error"]["condition"] == "remote-server-timeout"
+        assert here.bob.bodies == []
+    assert "state='certificate-expired'" in (folder / "quietwire.log").read_text()
+
+
 async def farewell(world: World) -> None:
     """Our server stops: their user is told that ours is gone, and our streams are closed in order."""
     world.quietwire.terminate()
@@ -253,11 +327,11 @@ async def farewell(world: World) -> None:
     assert await asyncio.to_thread(world.quietwire.wait, 15) == 0
 
 
-def federate(folder: Path, kind: str, start: Start) -> None:
+def federate(folder: Path, kind: str, start: Start, authentication: str = "certificate", manners: str = "") -> None:
     """The whole scene; `kind` of listener is "starttls" or "direct"."""
 
     async def scene() -> None:
-        async with world(folder, kind, start) as here:
+        async with world(folder, kind, start, authentication=authentication, manners=manners) as here:
             await converse(here)
             await farewell(here)
 

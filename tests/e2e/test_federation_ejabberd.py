@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from federation_world import PASSWORD, House, federate
+from federation_world import PASSWORD, House, chatter, expired, federate
 
 HOMES = sorted(Path("/usr/lib").glob("*/ejabberd-*/ebin/ejabberd.app"))
 
@@ -23,7 +24,7 @@ loglevel: debug
 certfiles: ["{folder}/ejabberd.pem"]
 ca_file: "{folder}/root.pem"
 s2s_cafile: "{folder}/root.pem"
-s2s_use_starttls: required
+s2s_use_starttls: {starttls_rule}
 auth_method: internal
 auth_password_format: scram
 listen:
@@ -42,6 +43,9 @@ modules:
   mod_ping: {{}}
   mod_roster: {{}}
   mod_disco: {{}}
+  mod_muc:
+    host: "conference.@HOST@"
+{more}
 """
 INETRC = """
 {{resolv_conf, ""}}.
@@ -56,7 +60,10 @@ def start_ejabberd(house: House) -> subprocess.Popen[bytes]:
     folder = house.folder
     pem = (folder / f"{house.domain}.pem").read_bytes() + (folder / f"{house.domain}-key.pem").read_bytes()
     (folder / "ejabberd.pem").write_bytes(pem)
-    (folder / "ejabberd.yml").write_text(house.fill(EJABBERD))
+    dialback = house.authentication == "dialback"
+    template = EJABBERD.replace("{more}", "  mod_s2s_dialback: {{}}" if dialback else "")
+    template = template.replace("{starttls_rule}", "required" if dialback else "required_trusted")
+    (folder / "ejabberd.yml").write_text(house.fill(template))
     (folder / "inetrc").write_text(house.fill(INETRC))
     command = ["erl", "+S", "1", "+sbwt", "none", "-noinput", "-mnesia", "dir", f'"{folder}/mnesia"', "-s", "ejabberd"]
     command += ["-eval", BOOT.format(domain=house.domain, password=PASSWORD)]
@@ -77,3 +84,19 @@ def start_ejabberd(house: House) -> subprocess.Popen[bytes]:
 @pytest.mark.parametrize("kind", ["starttls", "direct"])
 def test_federation(tmp_path: Path, kind: str) -> None:
     federate(tmp_path, kind, start_ejabberd)
+
+
+@pytest.mark.slow
+def test_dialback(tmp_path: Path) -> None:
+    federate(tmp_path, "starttls", start_ejabberd, "dialback")
+
+
+@pytest.mark.slow
+def test_their_certificate_has_expired(tmp_path: Path) -> None:
+    asyncio.run(expired(tmp_path, start_ejabberd))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("authentication", ["certificate", "dialback"])
+def test_rooms(tmp_path: Path, authentication: str) -> None:
+    asyncio.run(chatter(tmp_path, start_ejabberd, authentication))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from federation_world import OURS, PASSWORD, House, federate, run
+from federation_world import OURS, PASSWORD, House, chatter, expired, federate, run
 
 pytestmark = [
     pytest.mark.peer,
@@ -27,9 +28,9 @@ s2s_ports = {{ {starttls} }}
 s2s_direct_tls_ports = {{ {direct} }}
 authentication = "internal_hashed"
 storage = "internal"
-modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "s2s", "s2s_auth_certs" }}
-modules_disabled = {{ "dialback" }}
-s2s_secure_auth = true
+modules_enabled = {{ "roster", "saslauth", "tls", "disco", "ping", "s2s", "s2s_auth_certs" {more} }}
+modules_disabled = {{ {less} }}
+s2s_secure_auth = {strict}
 ssl = {{ certificate = "{folder}/{domain}.pem", key = "{folder}/{domain}-key.pem", cafile = "{folder}/root.pem" }}
 c2s_direct_tls_ssl = {{ certificate = "{folder}/{domain}.pem", key = "{folder}/{domain}-key.pem" }}
 s2s_direct_tls_ssl = {{ certificate = "{folder}/{domain}.pem", key = "{folder}/{domain}-key.pem" }}
@@ -38,12 +39,20 @@ unbound = {{
   options = {{ ["do-not-query-localhost:"] = "no" }},
 }}
 VirtualHost "{domain}"
+Component "conference.{domain}" "muc"
+ssl = {{ certificate = "{folder}/{domain}.pem", key = "{folder}/{domain}-key.pem", cafile = "{folder}/root.pem" }}
+restrict_room_creation = false
 """
 
 
 def start_prosody(house: House) -> subprocess.Popen[bytes]:
     config = str(house.folder / "prosody.cfg.lua")
-    Path(config).write_text(house.fill(PROSODY))
+    dialback = house.authentication == "dialback"
+    more = ', "dialback"' if dialback else ""
+    more += ', "s2s_bidi", "smacks"' if house.manners == "rich" else ""
+    template = PROSODY.replace("{more}", more).replace("{less}", "" if dialback else '"dialback"')
+    template = template.replace("{strict}", "false" if dialback else "true")
+    Path(config).write_text(house.fill(template))
     (house.folder / "data-prosody").mkdir()
     run("prosodyctl", "--config", config, "--root", "register", "bob", house.domain, PASSWORD)
     return subprocess.Popen(
@@ -58,3 +67,31 @@ def test_federation(tmp_path: Path, kind: str) -> None:
     log = (tmp_path / "prosody.log").read_text()
     assert f"SASL EXTERNAL with {OURS} succeeded" in log
     assert f"Accepting SASL EXTERNAL identity from {OURS}" in log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("authentication", ["certificate", "dialback"])
+def test_both_directions_on_one_stream_and_acknowledgements(tmp_path: Path, authentication: str) -> None:
+    federate(tmp_path, "starttls", start_prosody, authentication, "rich")
+    log = (tmp_path / "prosody.log").read_text()
+    assert "Requested bidirectional stream" in log or "Requesting bidirectional stream" in log
+    if authentication == "certificate":
+        assert "Enabling stream management" in log  # on ours or theirs: only one is needed
+
+
+@pytest.mark.slow
+def test_dialback(tmp_path: Path) -> None:
+    federate(tmp_path, "starttls", start_prosody, "dialback")
+    log = (tmp_path / "prosody.log").read_text()
+    assert "SASL EXTERNAL with" not in log
+
+
+@pytest.mark.slow
+def test_their_certificate_has_expired(tmp_path: Path) -> None:
+    asyncio.run(expired(tmp_path, start_prosody))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("authentication", ["certificate", "dialback"])
+def test_rooms(tmp_path: Path, authentication: str) -> None:
+    asyncio.run(chatter(tmp_path, start_prosody, authentication))
