@@ -7,7 +7,7 @@ import pytest
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import parse_jid
 from quietwire.server.blocks import MAX_BLOCKED, TABLE, VERSION
-from quietwire.server.modules import xep0160_offline
+from quietwire.server.modules import xep0045_muc, xep0160_offline
 from quietwire.server.modules.xep0191_blocking import MAX_REPORTS, MODULE, make_state
 from quietwire.server.roster import Contact
 from quietwire.testing.assembly import Assembly, Client, stanza
@@ -286,3 +286,34 @@ def test_on_a_closed_server_a_room_that_one_is_in_is_no_stranger() -> None:
     assert len(alice.take()) == 1, "requests for subscription come as ever"
     bob.write(f"<message to='{ALICE}' type='chat'><body>x</body></message>")
     assert (alice.take(), bob.take()) == ([], [])
+
+
+def test_a_room_of_ours_and_one_of_its_occupants() -> None:
+    home = Assembly((MODULE, xep0045_muc.MODULE), settings={"muc": {"members_only": False}})
+    room, guests = "den@conference.a.example", []
+    for name in (ALICE, BOB):
+        home.add(name)
+        guests.append(home.log_in(f"{name}/x", "<presence/>"))
+    alice, bob = guests
+    for guest, nick in ((alice, "al"), (bob, "bo")):
+        guest.write(f"<presence to='{room}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+        if guest is alice:
+            form = "<x xmlns='jabber:x:data' type='submit'/>"
+            query = f"<query xmlns='http://jabber.org/protocol/muc#owner'>{form}</query>"
+            alice.write(f"<iq type='set' id='1' to='{room}'>{query}</iq>")
+    alice.take(), bob.take()
+    said = f"<message to='{room}' type='groupchat'><body>hi</body></message>"
+    bob.write(said)
+    assert (len(alice.take()), len(bob.take())) == (1, 1)
+    block(alice, f"{room}/bo")
+    bob.write(said)
+    assert (len(alice.take()), len(bob.take())) == (0, 1), "one occupant is not heard any more"
+    alice.write(said)
+    assert (len(alice.take()), len(bob.take())) == (1, 1)
+    block(alice, room)
+    assert any(f"from='{room}/al'" in text and "unavailable" in text for text in bob.take()), "who blocks it has left"
+    bob.write(said)
+    assert alice.take() == []
+    alice.write(said)
+    [refused] = alice.take()
+    assert REFUSED in refused
