@@ -80,7 +80,7 @@ def main() -> None:
         loop = Loop()
         path = Path(directory) / "q.db"
         storage = SqliteStorage(path, post=loop.posted.put, later=loop.later, randomness=os.urandom)
-        archive = Archive("localhost", storage, os.urandom, lambda work: loop.run(work))
+        archive = Archive("localhost", storage, os.urandom, loop.run)
         archive.stanzas, archive.bytes = 1 << 30, 1 << 40
         loop.run(archive.open())
         gc.collect()

@@ -25,12 +25,18 @@ def test_only_rows_and_erasures_matter_to_reads() -> None:
     group = Group()
     kept(group, b"o", b"1")
     group.gone[b"2"] = b"o"
-    assert not group.matters_to_reads
-    group.rows["item", b"o", b"k"] = None
-    assert group.matters_to_reads
+    assert not group.matters_to("item", b"o")
+    group.put("item", b"o", b"k", None)
+    assert group.matters_to("item", b"o")
+    assert group.matters_to("item", None)
+    assert not group.matters_to("item", b"p")
+    assert not group.matters_to("node", b"o")
+    assert not group.matters_to("node", None)
     erasing = Group()
     erasing.erase(b"o")
-    assert erasing.matters_to_reads
+    assert erasing.matters_to("node", b"o")
+    assert erasing.matters_to("node", None)
+    assert not erasing.matters_to("node", b"p")
 
 
 def test_erase_takes_the_owner_out_of_the_group() -> None:
@@ -51,7 +57,7 @@ def test_absorbing_is_as_if_it_had_been_one_group() -> None:
     confirmed, staying = kept(older, b"o", b"1"), kept(older, b"o", b"2")
     older.rows |= {("item", b"o", b"k"): b"old", ("item", b"o", b"l"): b"old"}
     newer.gone |= {confirmed.key: b"o", b"on the disk": b"o"}
-    newer.rows["item", b"o", b"k"] = None
+    newer.put("item", b"o", b"k", None)
     late = kept(newer, b"o", b"3")
     older.absorb(newer)
     assert older.kept == {b"2": staying, b"3": late}
@@ -63,10 +69,10 @@ def test_absorbing_is_as_if_it_had_been_one_group() -> None:
 def test_an_erasure_that_is_absorbed_spares_what_came_after_it() -> None:
     older, newer = Group(), Group()
     before = kept(older, b"o", b"1")
-    older.rows["item", b"o", b"k"] = b"before"
+    older.put("item", b"o", b"k", b"before")
     newer.erase(b"o")
     after = kept(newer, b"o", b"2")
-    newer.rows["item", b"o", b"k"] = b"after"
+    newer.put("item", b"o", b"k", b"after")
     older.absorb(newer)
     assert before.confirmed
     assert older.kept == {b"2": after}

@@ -35,7 +35,7 @@ def test_any_number_of_rows_in_few_statements(db: sqlite3.Connection, rows: int)
     for n in range(rows):
         key = n.to_bytes(4)
         group.kept[key] = Entry(b"o", key, b"v", group.ticket)
-        group.rows["item", b"o", key] = b"v"
+        group.put("item", b"o", key, b"v")
     commit(db, group)
     assert count(db, "spool") == count(db, "item") == rows
     deleting = Group()
@@ -55,13 +55,15 @@ def test_deletions_find_their_rows_by_key(db: sqlite3.Connection, table: str) ->
 def test_a_commit_is_all_or_nothing(db: sqlite3.Connection) -> None:
     db.execute("DROP TABLE spool")
     group = Group()
-    group.rows["item", b"o", b"k"] = b"v"
+    group.put("item", b"o", b"k", b"v")
     group.kept[b"k"] = Entry(b"o", b"k", b"v", group.ticket)
-    read = Read(writer.query_get("item", b"o", b"k"), Later())
-    job = Job(group, [read], checkpoint=False)
+    read = Read(writer.query_get("item", b"o", b"k"), Later(), "item", b"o")
+    other = Read(writer.query_get("item", b"p", b"k"), Later(), "item", b"p")
+    job = Job(group, [read, other], checkpoint=False)
     perform(db, job)
     assert isinstance(job.error, sqlite3.OperationalError)
     assert read.error is job.error
+    assert (other.error, other.answer) == (None, None), "what the commit does not concern can be read"
     assert not db.in_transaction
     assert count(db, "item") == 0
 
@@ -70,7 +72,7 @@ def test_erasures_come_first(db: sqlite3.Connection) -> None:
     db.execute("INSERT INTO item VALUES (x'6f', x'00', x'00')")
     group = Group()
     group.erase(b"o")
-    group.rows["item", b"o", b"k"] = b"v"
+    group.put("item", b"o", b"k", b"v")
     commit(db, group)
     assert writer.query_scan("item", b"o")(db) == [(b"k", b"v")]
 

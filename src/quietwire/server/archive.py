@@ -144,9 +144,9 @@ class Archive:
         ticket = self._store.put(TABLE, owner, self._key(stamp, raw), value)
         index = self._indexes.get(owner)
         if index is not None:
-            index.add(Header(raw, self._order, stamp, with_, size, token, weak, provisional))
+            index.add(Header(self._order, raw, stamp, with_, size, token, weak, provisional))
         elif owner in self._loading:
-            self._loading[owner][1].append(Header(raw, self._order, stamp, with_, size, token, weak, provisional))
+            self._loading[owner][1].append(Header(self._order, raw, stamp, with_, size, token, weak, provisional))
         grown = self._grown.get(owner)
         if grown is None:
             grown = self._grown[owner] = [0, 0]
@@ -337,7 +337,7 @@ def _header(key: bytes, value: bytes) -> Header | None:
     if end > len(value):
         return None
     return Header(
-        key[len(_MESSAGE) + 2 :], order, stamp, value[_HEADER.size : end].decode(), size, token,
+        order, key[len(_MESSAGE) + 2 :], stamp, value[_HEADER.size : end].decode(), size, token,
         bool(flags & _WEAK), bool(flags & _PROVISIONAL),
     )  # fmt: skip
 

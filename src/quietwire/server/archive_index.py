@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
@@ -20,12 +21,11 @@ AGAIN_MS = 600_000
 from 1 in each session: what they send tomorrow under the same id is new."""
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
+class Header(NamedTuple):
     """One archived message; `stamp` in milliseconds since the epoch, `size` in bytes, `token` 0 for none."""
 
-    id: bytes
     order: int
+    id: bytes
     stamp: int
     with_: str
     size: int
@@ -84,34 +84,38 @@ class Index:
         self._aliases: dict[bytes, int] = {}
         """Ids of repetitions -> position of the first."""
         self._tokens: dict[int, int] = {}
-        for header in sorted(headers, key=lambda header: header.order):
-            self.add(header)
+        self._extend(sorted(headers))  # by order: no two have the same
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def add(self, header: Header) -> None:
         """The newest message."""
-        token = header.token
-        position = len(self.ids)
-        if token:
-            first = self._tokens.get(token)
-            if first is not None and (not header.weak or abs(header.stamp - self.stamps[first]) <= AGAIN_MS):
-                self._aliases[header.id] = first
-                return
-            self._tokens[token] = position
-        self._where[header.id] = position
-        self.ids.append(header.id)
-        self.stamps.append(header.stamp)
-        self.sizes.append(header.size)
-        self.total += header.size
-        number = self._numbers.get(header.with_)
-        if number is None:
-            number = self._numbers[header.with_] = len(self._names)
-            self._names.append(header.with_)
-        self._peers.append(number)
-        if header.provisional:
-            self.provisional[header.id] = header.order
+        self._extend((header,))
+
+    def _extend(self, headers: Iterable[Header]) -> None:
+        ids, stamps, sizes, peers = self.ids, self.stamps, self.sizes, self._peers
+        tokens, where, numbers, names = self._tokens, self._where, self._numbers, self._names
+        for order, id, stamp, with_, size, token, weak, provisional in headers:
+            position = len(ids)
+            if token:
+                first = tokens.get(token)
+                if first is not None and (not weak or abs(stamp - stamps[first]) <= AGAIN_MS):
+                    self._aliases[id] = first
+                    continue
+                tokens[token] = position
+            where[id] = position
+            ids.append(id)
+            stamps.append(stamp)
+            sizes.append(size)
+            self.total += size
+            number = numbers.get(with_)
+            if number is None:
+                number = numbers[with_] = len(names)
+                names.append(with_)
+            peers.append(number)
+            if provisional:
+                self.provisional[id] = order
 
     def with_(self, position: int) -> str:
         """Whom the message is from or to, besides the owner."""

@@ -16,7 +16,7 @@ class Group:
     within the group leaves no trace but, for a row, its deletion.
     """
 
-    __slots__ = ("erased", "gone", "kept", "others", "rows", "ticket", "weight")
+    __slots__ = ("erased", "gone", "kept", "others", "rows", "ticket", "touched", "weight")
 
     def __init__(self) -> None:
         self.ticket = Ticket()
@@ -26,7 +26,9 @@ class Group:
         self.gone: dict[bytes, bytes] = {}
         """Key -> owner of spool entries on the disk that were confirmed."""
         self.rows: dict[tuple[str, bytes, bytes], bytes | None] = {}
-        """(table, owner, key) -> value, None for a deletion."""
+        """(table, owner, key) -> value, None for a deletion. Written by `put`."""
+        self.touched: set[tuple[str, bytes]] = set()
+        """(table, owner) of the rows."""
         self.erased: set[bytes] = set()
         self.weight = 0
         """Bytes written into the group, entries confirmed meanwhile taken off again."""
@@ -35,10 +37,17 @@ class Group:
     def empty(self) -> bool:
         return not (self.kept or self.gone or self.rows or self.erased)
 
-    @property
-    def matters_to_reads(self) -> bool:
-        """Whether a read must see this on the disk; the spool's entries are merged in memory instead."""
-        return bool(self.rows or self.erased)
+    def put(self, table: str, owner: bytes, key: bytes, value: bytes | None) -> None:
+        self.rows[table, owner, key] = value
+        self.touched.add((table, owner))
+
+    def matters_to(self, table: str, owner: bytes | None) -> bool:
+        """Whether a read of that owner's rows, or of all owners' (None), must see this on the disk. Other reads do not
+        wait: an archive that grows all the time would have every login commit it. The spool's entries are merged in
+        memory."""
+        if owner is None:
+            return bool(self.erased) or any(touched == table for touched, _ in self.touched)
+        return (table, owner) in self.touched or owner in self.erased
 
     def erase(self, owner: bytes) -> None:
         """Deletes all of the owner's rows and entries, here and, when the group is applied, on the disk."""
@@ -47,6 +56,7 @@ class Group:
             self._drop(entry)
         self.gone = {key: whose for key, whose in self.gone.items() if whose != owner}
         self.rows = {row: value for row, value in self.rows.items() if row[1] != owner}
+        self.touched = {touched for touched in self.touched if touched[1] != owner}
         self.erased.add(owner)
         self.weight += OVERHEAD
 
@@ -61,6 +71,7 @@ class Group:
             else:
                 self._drop(entry)
         self.rows.update(newer.rows)
+        self.touched |= newer.touched
         self.kept.update(newer.kept)
         self.weight += newer.weight
         self.others += [newer.ticket, *newer.others]

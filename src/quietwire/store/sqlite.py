@@ -167,7 +167,7 @@ class SqliteStorage:
         self._wrote(0)
 
     def load(self, owner: bytes) -> Later[list[Entry]]:
-        return self._ask(query_scan("spool", owner), partial(self._entries, owner))
+        return self._ask(query_scan("spool", owner), "spool", owner, partial(self._entries, owner))
 
     def usage(self, owner: bytes) -> tuple[int, int]:
         entries, size = self._usage.get(owner, (0, 0))
@@ -176,18 +176,18 @@ class SqliteStorage:
     # the store
 
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
-        return self._ask(query_get(_known(table), owner, key))
+        return self._ask(query_get(_known(table), owner, key), table, owner)
 
     def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
-        return self._ask(query_get_many(_known(table), owner, keys))
+        return self._ask(query_get_many(_known(table), owner, keys), table, owner)
 
     def scan(
         self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
     ) -> Later[list[tuple[bytes, bytes]]]:
-        return self._ask(query_scan(_known(table), owner, first, stop, head))
+        return self._ask(query_scan(_known(table), owner, first, stop, head), table, owner)
 
     def owners(self, table: str) -> Later[list[bytes]]:
-        return self._ask(query_owners(_known(table)))
+        return self._ask(query_owners(_known(table)), table, None)
 
     def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket:
         return self._write(table, owner, key, value)
@@ -266,7 +266,7 @@ class SqliteStorage:
             self._refuse()
         if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise ValueError("owners and keys have at most 4,096 bytes")
-        self._group.rows[_known(table), owner, key] = value
+        self._group.put(_known(table), owner, key, value)
         ticket = self._group.ticket
         self._wrote(len(owner) + len(key) + len(value or b""))
         return ticket
@@ -343,14 +343,17 @@ class SqliteStorage:
         else:
             earlier.others += [group.ticket, *group.others]
 
-    def _ask(self, query: Query, convert: Callable[[Any], T] | None = None) -> Later[T]:
+    def _ask(
+        self, query: Query, table: str, owner: bytes | None, convert: Callable[[Any], T] | None = None
+    ) -> Later[T]:
         later: Later[T] = Later()
+        read = Read(query, later, table, owner, convert)
         if self._closed:
             later.fail(StorageError("the storage is closed"))
-        elif self._retry_timer is not None and self._matters_to_reads():
+        elif self._retry_timer is not None and self._matters_to(read):
             later.fail(StorageError(self._fault))  # it cannot see the writes before it; the next try comes by itself
         else:
-            self._reads.append(Read(query, later, convert))
+            self._reads.append(read)
             self._advance()
         return later
 
@@ -360,7 +363,7 @@ class SqliteStorage:
             return
         group = None
         unwritten = False
-        if (self._due or (self._reads and self._matters_to_reads())) and self._retry_timer is None:
+        if (self._due or any(map(self._matters_to, self._reads))) and self._retry_timer is None:
             self._merge()
             self._due = False
             unwritten = self._group.empty
@@ -371,8 +374,9 @@ class SqliteStorage:
         if unwritten:  # last, since waiters may ask for more; now, since no timer need be set
             self._settle_unwritten()
 
-    def _matters_to_reads(self) -> bool:
-        return self._group.matters_to_reads or (self._held is not None and self._held.matters_to_reads)
+    def _matters_to(self, read: Read) -> bool:
+        table, owner = read.table, read.owner
+        return self._group.matters_to(table, owner) or (self._held is not None and self._held.matters_to(table, owner))
 
     def _submit(self, group: Group | None) -> None:
         self._job = Job(group, self._reads, self._checkpoint_due)
@@ -462,11 +466,11 @@ class SqliteStorage:
         self._failures += 1
         self._retry_timer = (lambda: None) if self._closed else self._later(seconds, self._retry)
         self._report(_reason(error))
-        blind: list[Read] = []
-        if group.matters_to_reads:
-            blind, self._reads = self._reads, []
-            for read in blind:
-                read.error = error
+        blind = [read for read in self._reads if group.matters_to(read.table, read.owner)]
+        if blind:
+            self._reads = [read for read in self._reads if read not in blind]
+        for read in blind:
+            read.error = error
         return blind
 
     def _retry(self) -> None:

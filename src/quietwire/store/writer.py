@@ -8,6 +8,7 @@ seconds while the loop is under load.
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from functools import cache
 from queue import SimpleQueue
@@ -25,12 +26,22 @@ Query = Callable[[sqlite3.Connection], Any]
 
 
 class Read:
-    """A question for the database. `convert` turns the answer into the value of `later`, in the loop's thread."""
+    """A question for the database about an owner's rows in a table, or about its owners (None). `convert` turns the
+    answer into the value of `later`, in the loop's thread."""
 
-    __slots__ = ("answer", "convert", "error", "later", "query")
+    __slots__ = ("answer", "convert", "error", "later", "owner", "query", "table")
 
-    def __init__(self, query: Query, later: Later[Any], convert: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self,
+        query: Query,
+        later: Later[Any],
+        table: str = "",
+        owner: bytes | None = None,
+        convert: Callable[[Any], Any] | None = None,
+    ) -> None:
         self.query = query
+        self.table = table
+        self.owner = owner
         self.later = later
         self.convert = convert
         self.answer: Any = None
@@ -84,11 +95,10 @@ def perform(db: sqlite3.Connection, job: Job) -> None:
             commit(db, job.group)
         except Exception as error:
             job.error = error
-    blind = job.error if job.group is not None and job.group.matters_to_reads else None
     for read in job.reads:
         try:
-            if blind is not None:  # the answer would not be that of a moment after the writes before it
-                raise blind
+            if job.error is not None and job.group is not None and job.group.matters_to(read.table, read.owner):
+                raise job.error  # the answer would not be that of a moment after the writes before it
             read.answer = read.query(db)
         except Exception as error:
             read.error = error
@@ -117,10 +127,17 @@ def commit(db: sqlite3.Connection, group: Group) -> None:
             for table in ALL_TABLES:
                 db.execute(f"DELETE FROM {table} WHERE owner=?", (owner,))  # noqa: S608 - a name of ours
         _each(db, _delete, "spool", sorted((owner, key) for key, owner in group.gone.items()))
-        for table in TABLES if group.rows else ():
-            rows = [(owner, key, value) for (name, owner, key), value in group.rows.items() if name == table]
-            _each(db, _delete, table, sorted((owner, key) for owner, key, value in rows if value is None))
-            _each(db, _insert, table, sorted((owner, key, value) for owner, key, value in rows if value is not None))
+        doomed: defaultdict[str, list[tuple[bytes, ...]]] = defaultdict(list)
+        fresh: defaultdict[str, list[tuple[bytes, ...]]] = defaultdict(list)
+        for (table, owner, key), value in group.rows.items():
+            if value is None:
+                doomed[table].append((owner, key))
+            else:
+                fresh[table].append((owner, key, value))
+        for table, rows in sorted(doomed.items()):
+            _each(db, _delete, table, sorted(rows))
+        for table, rows in sorted(fresh.items()):
+            _each(db, _insert, table, sorted(rows))
         _each(db, _insert, "spool", sorted((entry.owner, entry.key, entry.value) for entry in group.kept.values()))
         db.execute("COMMIT")
     except BaseException:
