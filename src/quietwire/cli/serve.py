@@ -23,7 +23,6 @@ from quietwire.cli.status import status
 from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.net.control import open_control
 from quietwire.net.daemon import raise_descriptors
-from quietwire.net.shell import driven
 from quietwire.net.tls import SOON_DAYS, own_expiry
 
 CERTIFICATE_SECONDS = 86_400.0
@@ -69,8 +68,8 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
 async def take_commands(composition: Composition, path: Path | None = None) -> None:
     """Opens the control socket."""
 
-    async def told(arguments: dict[str, Any]) -> Any:
-        return await driven(status(composition))
+    async def told(arguments: dict[str, Any]) -> dict[str, Any]:
+        return status(composition)
 
     commands = answers(composition.server, {"reload": lambda _: reread(composition, path), "status": told})
     composition.control = await open_control(composition.config.data / CONTROL, commands)

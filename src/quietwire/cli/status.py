@@ -19,12 +19,13 @@ from rich.table import Table
 from quietwire.cli.commands import ask_running
 from quietwire.cli.compose import Composition
 from quietwire.cli.config import load
+from quietwire.cli.room import rooms_of
 from quietwire.core.errors import ConfigError
 from quietwire.net.tls import own_expiry
 
 
-async def status(composition: Composition) -> dict[str, Any]:
-    """What the command shows; awaits the storage. Values are what JSON can hold, times are seconds."""
+def status(composition: Composition) -> dict[str, Any]:
+    """What the command shows. Values are what JSON can hold, times are seconds."""
     server, storage, doors = composition.server, composition.storage, composition.daemon.doors
     refusing, reason, waiting = storage.condition
     try:
@@ -42,7 +43,7 @@ async def status(composition: Composition) -> dict[str, Any]:
         "connections": doors.open,
         "connections_before_login": doors.strangers,
         "connections_paused": bool(doors.room()),
-        "rooms": len(await server.ports.storage.store.owners("room")),
+        "rooms": len(rooms_of(server).rooms),
         "jobs_computing": composition.shell.computing,
         "storage_accepting": not refusing,
         "storage_fault": reason,
