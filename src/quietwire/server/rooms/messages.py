@@ -107,7 +107,7 @@ def _cleaned(room: Room, occupant: Occupant, message: Message) -> tuple[bytes, t
     kept = []
     for child in message.tree:
         if child.tag in _ROOMS_OWN:
-            theirs = child.tag == names.DELAY and owner and _bare(child.get("from", "")) != room.jid.text
+            theirs = child.tag == names.DELAY and owner and _bare(child.get("from", room.jid.text)) != room.jid.text
             others = child.tag == names.STANZA_ID and _bare(child.get("by", "")) != room.jid.text
             if not (theirs or others):
                 continue

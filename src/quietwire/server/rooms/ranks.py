@@ -54,10 +54,10 @@ def may_affiliate(
     if oneself and new is Affiliation.OUTCAST:
         raise StanzaError("conflict")
     if actor < Affiliation.OWNER:
+        if new > Affiliation.MEMBER and new is not old:
+            raise StanzaError("forbidden")
         if old > Affiliation.MEMBER and new is not old:
             raise StanzaError("not-allowed")
-        if new > Affiliation.MEMBER:
-            raise StanzaError("forbidden")
     if old is Affiliation.OWNER and new is not Affiliation.OWNER and not other_owners:
         raise StanzaError("conflict")
 
