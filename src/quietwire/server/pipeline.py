@@ -22,7 +22,7 @@ class Passage:
     """
 
     __slots__ = (
-        "account", "added", "data", "dropped", "entry", "kept", "known", "local", "message", "own", "session",
+        "_plain", "account", "added", "data", "dropped", "entry", "kept", "known", "local", "message", "own", "session",
         "targets", "to",
     )  # fmt: skip
 
@@ -36,6 +36,7 @@ class Passage:
         self.entry: Entry | None = None
         self.targets: list[Session] = []
         self.data: bytes | None = None
+        self._plain: bytes | None = None
         self.kept: Any = None
         """The archive's note to itself, from STAMP to RECORD."""
         self.added = self.own = b""
@@ -49,13 +50,19 @@ class Passage:
     def bytes(self) -> bytes:
         """The message as it goes to every local recipient; built once."""
         if self.data is None:
-            data = self.message.to_bytes()
+            data = self.plain()
             self.data = appended(data, self.added) if self.added else data
         return self.data
+
+    def plain(self) -> Bytes:
+        """The message without what is added for one side; built once."""
+        if self._plain is None:
+            self._plain = self.message.to_bytes()
+        return self._plain
 
     def sent(self) -> Bytes:
         """The message as the sender's other devices see it."""
         if self.own == self.added:
             return self.bytes()
-        data = self.message.to_bytes()
+        data = self.plain()
         return appended(data, self.own) if self.own else data

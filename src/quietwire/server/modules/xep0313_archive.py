@@ -103,7 +103,8 @@ def stamp(context: Context, passage: Passage) -> None:
             sender = None
     if sender is not None and _wants(sender, passage.to):
         id = archive.new_id()
-        passage.own = stanza_id(id, sender.jid.text)
+        if len(sender.sessions) > 1:
+            passage.own = stanza_id(id, sender.jid.text)
         notes.append((sender.owner, id, passage.to.text, False))
     if notes:
         passage.kept = notes
@@ -121,7 +122,7 @@ def record(context: Context, passage: Passage) -> None:
         return
     archive: Archive = context.ports["archive"]
     message = passage.message
-    data = message.to_bytes()
+    data = passage.plain()
     same, weak = token(message)
     for owner, id, with_, provisional in notes:
         archive.append(owner, id, context.now, with_, data, token=same, weak=weak, provisional=provisional)
