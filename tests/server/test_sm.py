@@ -209,3 +209,18 @@ def test_a_session_that_overran_is_ended_once_and_keeps_nothing_but_names() -> N
     it.put("presence")
     assert it.overruns == 1
     assert it.outgoing.leftovers()[1:] == [(b"", late)]
+
+
+def test_what_is_kept_and_not_confirmed_is_owed() -> None:
+    link = FakeLink()
+    plain, queued = (Outgoing(link, lambda entry: None, lambda: None) for _ in range(2))
+    queued.enabled = True
+    for outgoing in (plain, queued):
+        assert not outgoing.owes()
+        outgoing.put(b"<presence/>", None)
+        assert not outgoing.owes()
+        entry = Entry(b"o", b"k", b"v", Ticket())
+        outgoing.put(b"<message/>", entry)
+        assert outgoing.owes()
+        entry.confirmed = True
+        assert not outgoing.owes()

@@ -22,8 +22,9 @@ HELD_BYTES: Final = 256 << 10
 """Of one session: presence and events of some hundred contacts. What exceeds it is sent, not lost."""
 
 NOTICED: Final = "noticed"
-"""Key in a session's memory: a function that is called when something said in a room reaches a resting session. Other
-messages have passed `module.Stage`s, where who wants to know can see them."""
+"""Key in a session's memory: a function that is called when something said in a room reaches a resting session, and
+when a connection is gone that has not confirmed what it was sent. Other messages have passed `module.Stage`s, where who
+wants to know can see them."""
 
 _START = re.compile(rb"<(presence|message)((?:\s+[^\s=>]+\s*=\s*(?:'[^']*'|\"[^\"]*\"))*)\s*/?>")
 _ATTRIBUTE = re.compile(rb"\s([a-z]+)\s*=\s*(?:'([^']*)'|\"([^\"]*)\")")
@@ -80,8 +81,7 @@ class Held:
         self.flush()
         self.to.put(data, entry)
         if entry is None and NOTICED in self._session.memory and _said_in_room(data):
-            noticed: Callable[[], None] = self._session.memory[NOTICED]
-            noticed()
+            notice(self._session)
 
     def flush(self) -> None:
         """What was held goes out."""
@@ -150,6 +150,13 @@ def wake(session: Session) -> None:
     if isinstance(outlet, Held):
         session.outlet = outlet.to
         outlet.flush()
+
+
+def notice(session: Session) -> None:
+    """There is something for it that it does not see."""
+    noticed: Callable[[], None] | None = session.memory.get(NOTICED)
+    if noticed is not None:
+        noticed()
 
 
 def rests(session: Session) -> bool:

@@ -30,7 +30,7 @@ from quietwire.server.login import PLAIN_UNDER, Gate
 from quietwire.server.module import Module, StreamFeature
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
-from quietwire.server.resting import rest, wake
+from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
 from quietwire.server.settings import Settings
 from quietwire.server.sm import Incoming, Outgoing
@@ -274,6 +274,7 @@ class Server:
             same = client is not None and former.client is not None and former.client.id == client.id
             if same or former.jid == jid:
                 old = self._bounds[former]
+                former.memory.pop(NOTICED, None)  # what it owes is fetched now
                 self._evict(old)
                 self.end(old)
         self.accounts.hold(holder)
@@ -337,6 +338,8 @@ class Server:
             self.end(bound)
             return
         rest(bound.session, connected=False)
+        if bound.outgoing.owes():
+            notice(bound.session)  # it was sent into a connection that was gone already
         bound.waiting = self.timers.after(self.settings.resume_seconds, lambda: self.end(bound))
 
     def _overrun(self, bound: Bound) -> None:
@@ -363,12 +366,15 @@ class Server:
             bound.waiting.cancel()
         self._carriers.pop(id(bound), None)
         bound.outgoing.detach()
+        owed = bound.outgoing.owes()
         leftovers = bound.outgoing.leftovers()
         account.sessions.pop(session.jid.resource, None)
         self.presence.ended(session)
         self.router.session_hooks("ended", session)
         for data, entry in leftovers:
             self._return(session, data, entry)
+        if owed and not self.stopping:
+            notice(session)
         self.accounts.release(account)
 
     def _end_session(self, session: Session, condition: str) -> None:

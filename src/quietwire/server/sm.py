@@ -219,6 +219,11 @@ class Outgoing:
         self.link = None
         self._asked = False
 
+    def owes(self) -> bool:
+        """Something that the spool keeps was sent and not confirmed."""
+        kept = (entry for _, entry in self._queue)
+        return any(entry is not None and not entry.confirmed for entry in (*kept, *self._unwritten))
+
     def leftovers(self) -> list[tuple[bytes, Entry | None]]:
         """What the peer never confirmed; the session is over."""
         rest = list(self._queue)

@@ -22,6 +22,7 @@ from quietwire.server.modules.xep0357_push import (
 )
 from quietwire.server.resting import rest, wake
 from quietwire.testing.assembly import Assembly, Client
+from quietwire.testing.playbook import Playbook, nothing
 
 ALICE, BOB = "alice@a.example", "bob@a.example"
 SECONDS = 15.0
@@ -397,3 +398,39 @@ def test_an_account_that_is_erased_leaves_nothing() -> None:
     world.house.take_remote()
     world.say()
     assert world.pushes() == []
+
+
+REGISTER = "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='carol@a.example/app' node='n'/></iq>"
+HI = "<message to='alice@a.example' type='chat'><body>hi</body></message>"
+
+
+@pytest.mark.parametrize("resumable", [True, False])
+def test_what_was_sent_into_a_dead_connection_wakes_the_device(resumable: bool) -> None:
+    play = Playbook(accounts=["alice", "bob", "carol"])
+    phone, desk, service = play.client("alice/phone", "<presence/>"), play.client("bob/desk"), play.client("carol/app")
+    phone >> REGISTER
+    if resumable:
+        phone >> "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+    phone.take()
+    phone.reads = False
+    desk >> HI
+    service << nothing
+    phone.cut()
+    [request] = service.take()
+    assert getattr(request, "tag", "") == "{jabber:client}iq"
+
+
+def test_a_connection_that_ends_with_everything_confirmed_wakes_nobody() -> None:
+    play = Playbook(accounts=["alice", "bob", "carol"])
+    phone, desk, service = play.client("alice/phone", "<presence/>"), play.client("bob/desk"), play.client("carol/app")
+    phone >> REGISTER
+    phone >> "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+    phone.take()
+    desk >> HI
+    phone >> "<a xmlns='urn:xmpp:sm:3' h='1'/>"
+    phone.cut()
+    service << nothing
+    desk >> HI
+    assert len(service.take()) == 1, "and what comes then does"
+    play.stop()
+    assert [each for each in service.take() if getattr(each, "tag", "") == "{jabber:client}iq"] == []
