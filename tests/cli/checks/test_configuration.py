@@ -26,6 +26,9 @@ def test_nothing_to_say() -> None:
     [
         ("[login]\niterations = 4096", "login.iterations", Severity.WARNING),
         ("[login]\nplain = true", "login.plain", Severity.NOTE),
+        ("[modules.registration]\nopen = true", "modules.registration.open", Severity.WARNING),
+        ('[admin]\njids = ["me@b.example"]', "admin.jids", Severity.WARNING),
+        ('[modules.addresses]\nabuse = "me@a.example"', "modules.addresses.abuse", Severity.WARNING),
         ("[rates]\nclient_bytes = 0", "rates.client_bytes", Severity.WARNING),
         ("[rates]\nclient_stanzas = 0", "rates.client_stanzas", Severity.WARNING),
         ("[limits]\nstanza_bytes = 4000000", "limits.stanza_bytes", Severity.WARNING),
@@ -44,6 +47,11 @@ def test_nothing_to_say() -> None:
 )
 def test_each_weakness_has_its_finding(text: str, subject: str, severity: Severity) -> None:
     assert found(text)[subject] == severity
+
+
+def test_invitations_administrators_and_addresses_are_no_weakness() -> None:
+    text = '[admin]\njids = ["me@a.example"]\n[modules.addresses]\nabuse = "mailto:me@a.example"\n'
+    assert found(STRONG + text) == {"quietwire.toml": Severity.OK}
 
 
 def test_whatever_does_not_work_has_a_remedy() -> None:

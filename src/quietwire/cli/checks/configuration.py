@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 
 from quietwire.cli.checks.finding import Finding, Severity
 from quietwire.cli.config import Config
+from quietwire.core.jid import JID
 
 ITERATIONS = 10_000
 """RFC 7677 §4 says 4,096 at least, of 2015; a thief tries that many times more slowly."""
 STANZA_BYTES = 1 << 20
+URI = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
 WAIT_SECONDS = 120.0
 RESUME_SECONDS = 3_600.0
 
@@ -22,7 +25,7 @@ _error = partial(Finding, Severity.ERROR, "configuration")
 
 def configuration(config: Config) -> list[Finding]:
     """Everything that can be said of the file alone."""
-    found = [*_login(config), *_limits(config), *_ports(config), *_others(config)]
+    found = [*_login(config), *_people(config), *_limits(config), *_ports(config), *_others(config)]
     return found or [Finding(Severity.OK, "configuration", "quietwire.toml", "no weak settings")]
 
 
@@ -40,6 +43,23 @@ def _login(config: Config) -> Iterator[Finding]:
             "PLAIN shows passwords to whoever has broken into the running server",
             "false, if all your clients can do SCRAM; those that people use can",
         )
+
+
+def _people(config: Config) -> Iterator[Finding]:
+    """Who gets in, who gives commands, who is written to."""
+    if config.modules.get("registration", {}).get("open"):
+        yield _warning(
+            "modules.registration.open",
+            "everybody may make accounts: spammers find such a server within days, and other servers shut it out",
+            "false; `quietwire invite` lets in whom you know",
+        )
+    for jid in config.admin.jids:
+        if JID.parse(jid).domain != config.domain:
+            yield _warning("admin.jids", f"{jid} has no account here: its commands are refused", "an account of yours")
+    for kind, value in config.modules.get("addresses", {}).items():
+        for word in str(value).split():
+            if not URI.fullmatch(word):
+                yield _warning(f"modules.addresses.{kind}", f"{word} is no URI and is not shown", f"mailto:{word}")
 
 
 def _limits(config: Config) -> Iterator[Finding]:
