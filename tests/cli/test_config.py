@@ -6,6 +6,7 @@ import pytest
 
 from quietwire.cli.config import load
 from quietwire.core.errors import ConfigError
+from quietwire.core.jid import JID
 
 
 def write(folder: Path, text: str) -> Path:
@@ -25,6 +26,11 @@ def test_only_the_domain_must_be_given(tmp_path: Path) -> None:
     assert settings.limits.stanza_bytes == 262_144
 
 
+def test_administrators(tmp_path: Path) -> None:
+    config = load(write(tmp_path, 'domain = "a.example"\n[admin]\njids = ["Me@a.example"]'))
+    assert config.settings().admins == {JID.parse("me@a.example")}
+
+
 def test_absolute_paths_stay(tmp_path: Path) -> None:
     config = load(write(tmp_path, 'domain = "a.example"\ndata = "/srv/q"\n[tls]\nauthority = "ca.pem"'))
     assert config.data == Path("/srv/q")
@@ -42,6 +48,9 @@ def test_absolute_paths_stay(tmp_path: Path) -> None:
         ('domain = "a.example"\n[listen]\nc2s = "x"', "listen.c2s: "),
         ('domain = "a.example"\n[limits]\nstanza_bytes = 10', "limits.stanza_bytes: "),
         ('domain = "a.example"\n[links]\nprofile = "invisible"', "links.profile: "),
+        ('domain = "a.example"\n[admin]\njids = ["a.example"]', "admin.jids: addresses of accounts"),
+        ('domain = "a.example"\n[admin]\njids = ["me@a.example/x"]', "admin.jids: addresses of accounts"),
+        ('domain = "a.example"\n[admin]\njids = ["@"]', "admin.jids: addresses of accounts"),
         ('domain = "a.example"\n[web]\nurl = "chat.example"', "web.url: a URL"),
         ('domain = "a.example"\n[modules.nonsense]\na = 1', "modules.nonsense: no such module"),
         (
