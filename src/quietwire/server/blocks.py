@@ -16,6 +16,9 @@ VERSION: Final = b"\x01"
 MAX_BLOCKED: Final = 2_000
 """Addresses of one list, as many as a roster has contacts. It is read at each login and sent as one stanza."""
 
+MAX_SIZE: Final = 128 << 10
+"""Characters of all addresses together: the stanza with the whole list must pass clients' limits."""
+
 BLOCKED: Final = "{urn:xmpp:blocking:errors}blocked"
 
 
@@ -36,7 +39,7 @@ class Blocks(set[str]):
         """Whether that address is blocked (XEP-0191 §5). The owner's own sessions never are, nor is the server itself,
         without which nobody could change the list."""
         bare = jid.bare.text
-        if bare == self._owner or bare == self._domain:
+        if bare in (self._owner, self._domain):
             return False
         return bare in self or jid.text in self or jid.domain in self
 

@@ -6,7 +6,7 @@ import pytest
 
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import parse_jid
-from quietwire.server.blocks import MAX_BLOCKED, TABLE, VERSION
+from quietwire.server.blocks import MAX_BLOCKED, MAX_SIZE, TABLE, VERSION
 from quietwire.server.modules import xep0045_muc, xep0160_offline
 from quietwire.server.modules.xep0191_blocking import MAX_REPORTS, MODULE, make_state
 from quietwire.server.roster import Contact
@@ -189,6 +189,9 @@ def test_a_list_is_bounded_and_survives() -> None:
     assert len(home.storage.store.scan(TABLE, ALICE.encode()).result()) == MAX_BLOCKED
     block(alice, tag="unblock")
     assert home.storage.store.scan(TABLE, ALICE.encode()).result() == []
+    long = "x" * 1_000
+    block(alice, *(f"{long}@y{number}.example" for number in range(MAX_SIZE // 1_015)))
+    assert "resource-constraint" in block(alice, f"{long}@z.example")[-1]
 
 
 @pytest.mark.parametrize("query", ["<blocklist xmlns='urn:xmpp:blocking'/>"])

@@ -16,7 +16,7 @@ from quietwire.core.jid import JID, JIDError, parse_jid
 from quietwire.core.stanza import Iq, Message, Presence
 from quietwire.core.xml import Element, build
 from quietwire.server.account import Account
-from quietwire.server.blocks import MAX_BLOCKED, TABLE, VERSION
+from quietwire.server.blocks import MAX_BLOCKED, MAX_SIZE, TABLE, VERSION
 from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, Setting, Xep
 
 NS: Final = "urn:xmpp:blocking"
@@ -68,8 +68,9 @@ async def on_list(context: Context, iq: Iq) -> Iq:
     return iq.result(build(BLOCKLIST, None, *(build(ITEM, {"jid": text}) for text in sorted(account.blocks))))
 
 
-async def on_block(context: Context, iq: Iq) -> Iq:
+async def on_block(context: Context, iq: Iq) -> None:
     account = _owner(context, iq)
+    assert context.session is not None
     asked = _addresses(iq.payload)
     if not asked:
         raise StanzaError("bad-request", "one address at least")
@@ -77,20 +78,22 @@ async def on_block(context: Context, iq: Iq) -> Iq:
     if any(jid.bare == account.jid for jid in asked):
         raise StanzaError("not-acceptable", "one's own address", type="cancel")
     added = [jid for jid in asked if jid.text not in blocks]
-    if len(blocks) + len(added) > MAX_BLOCKED:
+    size = sum(map(len, blocks)) + sum(len(jid.text) for jid in added)
+    if added and (len(blocks) + len(added) > MAX_BLOCKED or size > MAX_SIZE):
         raise StanzaError("resource-constraint", f"at most {MAX_BLOCKED} addresses", type="cancel")
     seen = _seen(account, added)
     for jid in added:
         store.put(TABLE, account.owner, jid.text.encode(), VERSION)
     blocks.update(jid.text for jid in added)
-    _hide(context, account, [jid for jid in seen if blocks.covers(jid)])
+    context.session.send(iq.result())  # before what follows from it
     _push(account, BLOCK, asked)
+    _hide(context, account, [jid for jid in seen if blocks.covers(jid)])
     _report(context, account, iq.payload)
-    return iq.result()
 
 
-async def on_unblock(context: Context, iq: Iq) -> Iq:
+async def on_unblock(context: Context, iq: Iq) -> None:
     account = _owner(context, iq)
+    assert context.session is not None
     asked = _addresses(iq.payload)
     blocks, store = account.blocks, context.ports["store"]
     removed = [parse_jid(text) for text in blocks] if not asked else [jid for jid in asked if jid.text in blocks]
@@ -99,9 +102,9 @@ async def on_unblock(context: Context, iq: Iq) -> Iq:
     for jid in removed:
         store.delete(TABLE, account.owner, jid.text.encode())
     blocks.difference_update([jid.text for jid in removed])
+    context.session.send(iq.result())
     _push(account, UNBLOCK, asked)
     _show(context, account, [jid for jid in hidden if not blocks.covers(jid)], full)
-    return iq.result()
 
 
 def _addresses(query: Element) -> list[JID]:
