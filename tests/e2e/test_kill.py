@@ -20,10 +20,12 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "bench"))
 
-from peers import HOST, PASSWORD, Running, serve_quietwire, start_quietwire
+from configs import PLAIN
+from peers import PASSWORD, Running, serve_quietwire, start_quietwire
 from session import READY_STANZAS, Session, unverified_tls
 from wire import Arrivals, Keys, Letter
 
+HOST = PLAIN.host
 SEED = 1998
 KILLS = 50
 PAIRS = 12
