@@ -12,7 +12,7 @@ from quietwire.core.jid import parse_jid
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import build
 from quietwire.server import router
-from quietwire.server.module import Context, IqGet, MessageHook, Module, Stage
+from quietwire.server.module import Context, Hosted, IqGet, MessageHook, Module, Stage
 from quietwire.server.pipeline import Passage
 from quietwire.testing.assembly import Assembly
 
@@ -156,3 +156,20 @@ def test_a_refusal_in_a_hook_goes_back_to_the_sender() -> None:
     alice.write("<message to='bob@a.example' type='chat' id='1'><body>x</body></message>")
     assert "<policy-violation " in alice.take()[0]
     assert bob.take() == []
+
+
+def test_hosted_domains_are_told_who_leaves_but_not_when_everybody_does() -> None:
+    told: list[str] = []
+
+    async def nothing(context: Context, iq: Iq) -> Iq | None:
+        return None
+
+    rooms = Hosted("rooms", lambda *_: None, lambda context, presence: told.append(presence.type), nothing)
+    it = house(module(rooms))
+    for stopping, expected in ((False, ["", "unavailable"]), (True, [""])):
+        alice = it.log_in("alice@a.example/phone", "<presence/>")
+        alice.write("<presence to='den@rooms.a.example/alice'/>")
+        it.router.stopping = stopping
+        alice.leave()
+        assert told == expected
+        told.clear()

@@ -89,6 +89,8 @@ class Router:
         self._loading: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
         self._opening: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
         self._reload: dict[str, tuple[Callable[[Context, Mapping[str, Any]], None], Context]] = {}
+        self.stopping = False
+        """The server is closing its streams: the hosted domains end with it."""
         self.hosted: dict[str, tuple[Hosted, Context]] = {}
         """Domains below ours, by their whole name."""
         self.http: list[tuple[HttpRoute, Context]] = []
@@ -388,6 +390,8 @@ class Router:
         to = presence.to
         assert to is not None
         if to.domain in self.hosted:
+            if self.stopping:
+                return  # nobody need be told one by one that all leave
             hosted, base = self.hosted[to.domain]
             hosted.presence(self.context(base, None, None), presence)
         elif to.domain != self.domain.domain:

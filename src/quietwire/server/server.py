@@ -234,6 +234,7 @@ class Server:
 
     def _say_good_bye(self) -> None:
         """Closes every stream; what waits for resumption waits in the spool."""
+        self.router.stopping = True
         for stream in list(self._streams):
             stream.shut_down()
         for bound in list(self._resumable.values()):
