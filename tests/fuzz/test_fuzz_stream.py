@@ -28,7 +28,7 @@ SEEDS = [
     "<a xmlns='urn:xmpp:sm:3' h='1'/>",
     "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>biwsbj1hLHI9Yg==</auth>",
     "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>Yz1iaXdzLHI9Yg==</response>",
-    "</stream:stream>",
+    "</stream:stream>", "text", "<![CDATA[text]]>",
     "<!--", "-->", "<![CDATA[", "]]>", "<?", "?>", "&#x0;", "&lt;", "'", '"', "/>", "\u2028", "\U0010ffff",
 ]  # fmt: skip
 

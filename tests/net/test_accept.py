@@ -251,3 +251,15 @@ def test_every_address_has_one_port() -> None:
 def test_an_address_that_is_not_ours_is_a_mistake_in_the_configuration(address: str) -> None:
     with pytest.raises(ConfigError, match=r"listen\.s2s: .*cannot listen there"):
         listen_on(address, 0, "s2s")
+
+
+def test_why_a_handshake_failed_in_a_word() -> None:
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).wrap_bio(
+        told := ssl.MemoryBIO(), ssl.MemoryBIO(), server_side=True
+    )
+    told.write(b"GET / HTTP/1.1\r\n\r\n")
+    with pytest.raises(ssl.SSLError) as failure:
+        server.do_handshake()
+    assert accept.reason(failure.value) == "http_request"
+    assert accept.reason(TimeoutError()) == "timeout"
+    assert accept.reason(ConnectionResetError("what the peer said")) == "closed"

@@ -38,3 +38,10 @@ def test_a_handshake_that_takes_too_long_is_cut_without_a_word() -> None:
     play.pass_time(play.server.settings.unauthenticated_seconds + 1)
     assert client.link.aborted
     assert client.link.take() == ""
+
+
+def test_a_handshake_that_fails_is_noted() -> None:
+    play, client = connect()
+    client.link.says(STARTTLS)
+    client.link.breaks()
+    assert ("tls-failed", {}) in play.notes

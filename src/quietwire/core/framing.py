@@ -101,8 +101,8 @@ class StreamParser:
 
     __slots__ = (
         "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_end", "_events", "_failed", "_header",
-        "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_quote", "_seen", "_stanzas", "_start",
-        "_tag",
+        "_last", "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_quote", "_seen", "_stanzas",
+        "_start", "_tag",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = Limits()) -> None:
@@ -131,6 +131,8 @@ class StreamParser:
         """Offset of `_buffer` in what this parser was given."""
         self._depth = 0
         self._start = -1
+        self._last = -1
+        """Offset of the end of the last first-level child, or of the stream's start tag; -1 before it."""
         self._seen = 0
         self._names: list[str] = []
         self._attributes: dict[str, str] = {}
@@ -157,7 +159,7 @@ class StreamParser:
         parser.EndElementHandler = self._on_end
         if prologue:
             parser.Parse(prologue, False)
-            self._base = len(prologue)
+            self._base = self._last = len(prologue)
 
     @property
     def idle(self) -> bool:
@@ -180,14 +182,13 @@ class StreamParser:
                 self._start_afresh()
             if len(self._buffer) >= _LONG_TAG or len(self._buffer) > self._limits.stanza_bytes:
                 self._check_size()
+            self._forget()
         except StreamError as error:
             self._fail(error)
         except expat.ExpatError as error:
-            self._fail(self._translate(error))
+            self._fail(self._stray(self._parser.ErrorByteIndex) or self._translate(error))
         except (UnicodeDecodeError, ValueError):
             self._fail(StreamError("unsupported-encoding"))
-        else:
-            self._forget()
         return events
 
     def close(self) -> None:
@@ -242,6 +243,10 @@ class StreamParser:
         index = self._start if self._start >= 0 else self._parser.CurrentByteIndex
         cut = index - self._base
         if cut > 0:
+            if index > self._last and self._start < 0:
+                self._check_between(index)
+                if self._last >= 0:
+                    self._last = index
             self._buffer = self._buffer[cut:] if cut < len(self._buffer) else b""
             self._base = index
         if self._seen > _NAMES_PER_PARSER and self.idle:
@@ -265,6 +270,7 @@ class StreamParser:
     # -- expat's callbacks ----------------------------------------------------------------------------------------
 
     def _prohibited(self, *_: object) -> None:
+        self._check_between(self._parser.CurrentByteIndex)
         raise StreamError("restricted-xml")
 
     def _declaration(self, version: str, encoding: str | None, standalone: int) -> None:
@@ -276,12 +282,14 @@ class StreamParser:
     def _declare(self, prefix: str | None, uri: str | None) -> None:
         self._declared[prefix or ""] = uri or ""
         if len(self._declared) > self._limits.attributes:
+            self._check_between(self._parser.CurrentByteIndex)
             raise StreamError("policy-violation", "too many namespaces")
 
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         depth = self._depth
         self._depth = depth + 1
         if len(attributes) > self._limits.attributes:
+            self._check_between(self._parser.CurrentByteIndex)
             raise StreamError("policy-violation", "too many attributes")
         if depth == 2:
             self._names.append(name)
@@ -289,7 +297,10 @@ class StreamParser:
         elif depth == 1:
             if name == _STREAM:
                 raise StreamError("bad-format", "a stream header inside of a stream")
-            self._start = self._parser.CurrentByteIndex
+            start = self._parser.CurrentByteIndex
+            if start != self._last:
+                self._check_between(start)
+            self._start = start
             self._attributes = attributes
             self._names = []
             self._parser.StartNamespaceDeclHandler = None  # what children declare is theirs, and comes with them
@@ -312,6 +323,9 @@ class StreamParser:
             raise StreamError("unsupported-encoding")
         spaces = "".join(attr(f"xmlns:{prefix}" if prefix else "xmlns", uri) for prefix, uri in declared.items())
         self._header = b"%b%b>" % (root[0], spaces.encode())
+        tag = _START_TAG.match(self._buffer, root.start())
+        if tag is not None:  # it is whole, as expat has seen it
+            self._last = self._base + tag.end()
         self._content = declared.pop("", "")
         self._stanzas = _STANZAS_IN.get(self._content, {})
         if declared.get("stream") == ns.STREAMS:
@@ -319,11 +333,29 @@ class StreamParser:
         self._prefixes = declared
         self._events.append(StreamOpen({_CLARK[k]: v for k, v in attributes.items()}, self._content))
 
+    def _check_between(self, end: int) -> None:
+        """Raises what `_stray` finds."""
+        stray = self._stray(end)
+        if stray is not None:
+            raise stray
+
+    def _stray(self, end: int) -> StreamError | None:
+        """Between first-level children there is white space and nothing else (RFC 6120 §11.7). Asked before anything
+        else is said of what comes after them, so that it does not matter how the text was cut."""
+        if self._last < 0 or self._start >= 0:
+            return None
+        text = self._buffer[max(self._last, self._base) - self._base : end - self._base].lstrip(b" \t\r\n")
+        if not text or (text[0] == 0x3C and not text.startswith(b"<![CDATA[")):  # '<': what is wrong is in a tag
+            return None
+        return StreamError("bad-format", "text outside of stanzas")
+
     def _on_end(self, name: str) -> None:
         depth = self._depth = self._depth - 1
         if depth == 1:
             self._finish_child(name)
         elif depth == 0:
+            self._check_between(self._parser.CurrentByteIndex)
+            self._last = -1
             self._events.append(StreamClose())
 
     def _finish_child(self, name: str) -> None:
@@ -344,6 +376,7 @@ class StreamParser:
         if end - start > self._limits.stanza_bytes:
             raise StreamError("policy-violation", "stanza too big")
         self._start = -1
+        self._last = base + end
         names = self._names
         attributes = self._attributes
         self._seen += len(names) + len(attributes) + 1

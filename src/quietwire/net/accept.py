@@ -133,9 +133,18 @@ class Acceptor:
                 ssl=context,
                 ssl_handshake_timeout=HANDSHAKE_SECONDS if context is not None else None,
             )
-        except (OSError, EOFError):  # no handshake: a scanner, a bad network, a peer that wants other ciphers
+        except (OSError, EOFError) as error:  # no handshake: a scanner, a bad network, a peer that wants other ciphers
             accepted.close()
             visitor.gone()
+            if context is not None:
+                self._note("tls-failed", condition=reason(error))
+
+
+def reason(error: Exception) -> str:
+    """OpenSSL's word for what is wrong with a handshake, for instance ``no_shared_cipher``; nothing of the peer's."""
+    if isinstance(error, ssl.SSLError) and error.reason:
+        return error.reason.lower()
+    return "timeout" if isinstance(error, TimeoutError) else "closed"
 
 
 def listen_on(address: str, port: int, key: str) -> list[socket.socket]:

@@ -104,6 +104,8 @@ class ClientStream:
     def lost(self) -> None:
         self._gone = True
         self._negotiation = None
+        if self._securing and not self._closing:
+            self._host.note("tls-failed")
         self._parser.close()
         self._cancel_timer()
         bound, self.bound = self.bound, None

@@ -1,4 +1,5 @@
-"""RFC 3921 §3: session establishment. RFC 6121 has dropped it; older clients ask for it and go no further without."""
+"""What is asked of a session that is there: to be established (RFC 3921 §3; RFC 6121 has dropped it, older clients go
+no further without), and to be bound once more (RFC 6120 §7.6.2.2)."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
 from quietwire.server.module import Context, IqSet, Module, StreamFeature
 
+BIND = f"{{{ns.BIND}}}bind"
 SESSION = f"{{{ns.SESSION}}}session"
 
 
@@ -16,6 +18,10 @@ async def on_session(context: Context, iq: Iq) -> Iq:
     if session is None or iq.to not in (None, context.domain, session.account.jid):
         raise StanzaError("service-unavailable")
     return iq.result()  # the session is there since the resource was bound
+
+
+async def on_bind(context: Context, iq: Iq) -> Iq:
+    raise StanzaError("not-allowed" if context.session is not None else "service-unavailable")
 
 
 def feature(modules: object) -> Element:
@@ -27,7 +33,7 @@ MODULE = Module(
     name="session",
     xep=None,
     features=(),
-    handlers=(IqSet(SESSION, on_session), StreamFeature(feature)),
+    handlers=(IqSet(SESSION, on_session), IqSet(BIND, on_bind), StreamFeature(feature)),
     keeps=(),
     emits="one reply per request",
 )
