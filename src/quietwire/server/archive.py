@@ -95,6 +95,8 @@ class Archive:
         """Bytes of one archive at most."""
         self._ids: list[bytes] = []
         self._order = 0
+        self.generation = 0
+        """How often the server was started on this database: what orders by time can be ordered by this first."""
         self._indexes: OrderedDict[bytes, Index] = OrderedDict()
         self._loading: dict[bytes, tuple[Later[Index], list[Header]]] = {}
         self._grown: dict[bytes, list[int]] = {}
@@ -107,6 +109,7 @@ class Archive:
         generation = int.from_bytes(last or b"", "big") + 1
         self._store.put("preference", self._server, _GENERATION, generation.to_bytes(3, "big"))
         self._order = generation << _GENERATION_BITS
+        self.generation = generation
 
     # -- writing ----------------------------------------------------------------------------------------------------
 

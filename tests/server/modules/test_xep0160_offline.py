@@ -113,3 +113,20 @@ def test_nothing_is_lost_if_nobody_is_left_or_the_disk_refuses() -> None:
         held.say("newer")
         end(held)
         assert held.house.storage.usage(b"bob@a.example")[0] == 2
+
+
+def test_a_clock_set_back_over_a_restart_changes_no_order() -> None:
+    play = Playbook(accounts=["alice", "bob"])
+    for text, back in (("one", 0.0), ("two", 3600.0), ("three", 86_400.0)):
+        if back:
+            play = Playbook(storage=play.storage.crash())
+            play.now -= back
+        play.client("alice/phone") >> f"<message to='bob@a.example' type='chat'><body>{text}</body></message>"
+    bob = play.client("bob/desk")
+    bob >> "<presence/>"
+    bob << "<presence _='...'/>"
+    for text, when in (("one", "09-09T01"), ("two", "09-09T00"), ("three", "09-08T01")):
+        bob << (
+            f"<message from='alice@a.example/phone' to='bob@a.example' type='chat'><body>{text}</body>"
+            f"<delay xmlns='urn:xmpp:delay' from='a.example' stamp='2001-{when}:46:40Z'/></message>"
+        )

@@ -21,7 +21,18 @@ from quietwire.core.stanza import Message, Presence
 from quietwire.core.xml import escape, parse
 from quietwire.server.account import Account, Session
 from quietwire.server.archive import FETCHED
-from quietwire.server.module import Context, Keeps, MessageHook, Module, PresenceHook, Reload, Setting, Stage, Xep
+from quietwire.server.module import (
+    Context,
+    Keeps,
+    MessageHook,
+    Module,
+    Opening,
+    PresenceHook,
+    Reload,
+    Setting,
+    Stage,
+    Xep,
+)
 from quietwire.server.pipeline import Passage
 from quietwire.server.timers import Timers
 from quietwire.store.ports import Entry, StorageError
@@ -40,6 +51,9 @@ _STORE = "{urn:xmpp:hints}store"
 _BODY = f"{{{ns.CLIENT}}}body"
 _THREAD = f"{{{ns.CLIENT}}}thread"
 _STAMP = 8
+"""Bytes before each kept message, which order them: the server's start in the upper bits, then microseconds."""
+_TIME_BITS = 52
+"""Enough until the year 2112; the other twelve are for 4,096 starts, after which they begin again."""
 _STANZA_ID = re.compile(rb"<stanza-id xmlns='urn:xmpp:sid:0' by='[^']*' id='([0-9a-f]{32})'/></message\s*>\Z")
 _TAIL = 8_192
 """Bytes at the end of a message that the id stands in: an address has at most 3,071, escaped up to twice as many."""
@@ -56,6 +70,8 @@ _PAUSE_SECONDS = 0.1
 class State:
     stanzas: int
     size: int
+    generation: int = 0
+    """The server's start that this is: a clock that was set back in between puts nothing before what is waiting."""
     last: int = 0
     """The last stamp given out, in microseconds: stamps order an account's messages, so no two are alike."""
 
@@ -65,11 +81,15 @@ class State:
         if stamp <= self.last:
             stamp = self.last + 1
         self.last = stamp
-        return stamp.to_bytes(_STAMP, "big")
+        return (self.generation << _TIME_BITS | stamp).to_bytes(_STAMP, "big")
 
 
 def make_state(settings: Mapping[str, Any]) -> State:
     return State(int(settings.get("stanzas", 2_000)), int(settings.get("bytes", 16 << 20)))
+
+
+async def on_open(context: Context) -> None:
+    context.state.generation = context.ports["archive"].generation % (1 << 8 * _STAMP - _TIME_BITS)
 
 
 def worth_keeping(message: Message) -> bool:
@@ -201,7 +221,9 @@ def _pause(timers: Timers) -> Later[None]:
 
 def _delayed(value: bytes, domain: str) -> bytes:
     """The kept message with the time it came (XEP-0203). White space may stand in its end tag."""
-    when = datetime.datetime.fromtimestamp(int.from_bytes(value[:_STAMP], "big") / 1e6, datetime.UTC)
+    when = datetime.datetime.fromtimestamp(
+        (int.from_bytes(value[:_STAMP], "big") & ((1 << _TIME_BITS) - 1)) / 1e6, datetime.UTC
+    )
     stamp = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     delay = f"<delay xmlns='{ns.DELAY}' from='{escape(domain)}' stamp='{stamp}'/></message>"
     return value[_STAMP : value.rindex(b"</")] + delay.encode()
@@ -217,6 +239,7 @@ MODULE = Module(
     xep=Xep(160, "1.0.1"),
     features=("msgoffline",),
     handlers=(
+        Opening(on_open),
         MessageHook(Stage.KEEP, keep),
         PresenceHook("out", on_presence),
         Setting(
@@ -236,6 +259,6 @@ MODULE = Module(
         ),
     ),
     emits="kept messages with the time they came, when a device becomes available",
-    needs=("spool", "timers"),
+    needs=("spool", "timers", "archive"),
     state=make_state,
 )
