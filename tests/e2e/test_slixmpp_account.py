@@ -10,7 +10,11 @@ import ssl
 import subprocess
 import sys
 from typing import Any
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
 
+import pytest
 from quickstart_world import DOMAIN, PASSWORD, WAIT, Friend, Home
 from slixmpp import JID
 
@@ -153,5 +157,31 @@ def test_a_guest_comes_by_invitation_and_goes(home: Home) -> None:
             stranger.dial()
             await refused
             await asyncio.gather(guest.disconnect(), stranger.disconnect())
+
+    asyncio.run(scene())
+
+
+def test_a_guest_registers_in_the_browser(home: Home) -> None:
+    command = (sys.executable, "-m", "quietwire", "invite", "--plain", "--config", str(home.folder / "quietwire.toml"))
+    done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT, check=True)
+    page = done.stdout.splitlines()[0]
+    opener = build_opener(
+        ProxyHandler({}), HTTPSHandler(context=ssl.create_default_context(cafile=str(home.authority)))
+    )
+    with opener.open(page, timeout=WAIT) as answer:
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        assert "<form method=" in answer.read().decode()
+    form = urlencode({"name": "Visitor", "password": NEW, "again": NEW}).encode()
+    with opener.open(page, form, timeout=WAIT) as answer:
+        assert f"visitor@{DOMAIN}" in answer.read().decode()
+    with pytest.raises(HTTPError, match="404"):
+        opener.open(page, timeout=WAIT)
+
+    async def scene() -> None:
+        visitor = friend("visitor", home)
+        visitor.password = NEW
+        async with asyncio.timeout(WAIT):
+            await visitor.dial()
+        await visitor.disconnect()
 
     asyncio.run(scene())
