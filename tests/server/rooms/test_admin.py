@@ -53,7 +53,7 @@ def test_a_kick() -> None:
     alice, bob, carol = den.full("bob", "carol", **SEMI)
     kick = "<item role='none' nick='bo'><reason>Out!</reason></item>"
     assert den.admin(alice, kick)[-1] == "result"
-    assert said(bob) == ["bo gone none/none jid=bob@a.example/x by=al(alice@a.example/x) 'Out!' 110 307"]
+    assert said(bob) == ["bo gone none/none jid=bob@a.example/x by=al 'Out!' 110 307"]
     assert said(carol) == ["bo gone none/none by=al 'Out!' 307"]
 
 

@@ -63,7 +63,7 @@ def test_what_it_may_not_say(tag: str) -> None:
     ],
 )
 def test_the_extension(see: object, codes: tuple[int, ...], notice: Notice, inner: bytes) -> None:
-    built = x(Affiliation.MEMBER, Role.VISITOR, see, codes, notice)  # type: ignore[arg-type]
+    built = x(Affiliation.MEMBER, Role.VISITOR, see, codes, notice, seeing=see is not None)  # type: ignore[arg-type]
     assert built == b"<x xmlns='%b#user'>%b</x>" % (MUC.encode(), inner)
 
 

@@ -142,7 +142,7 @@ def _subject(rooms: Rooms, room: Room, occupant: Occupant, message: Message) -> 
     text = b"".join(serialise(child, ns.CLIENT) for child in subjects)
     if len(text) > MAX_SUBJECT:
         raise StanzaError("policy-violation", "subject: 8 KiB at most")
-    room.subject = Subject(text, occupant.jid, rooms.now)
+    room.subject = Subject(text + occupant.tag, occupant.jid, rooms.now)
     persistence.save_subject(rooms, room)
     id = rooms.fresh()
     inner += occupant.tag

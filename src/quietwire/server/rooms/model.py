@@ -37,7 +37,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """`inner` is ``<subject/>`` in all its languages; `setter` the occupant JID it came from."""
+    """`inner` is ``<subject/>`` in all its languages and the setter's occupant id; `setter` the occupant JID."""
 
     inner: bytes
     setter: JID

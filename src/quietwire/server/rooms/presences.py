@@ -63,8 +63,10 @@ def x(
     notice: Notice = NOTHING,
     *,
     nick: str = "",
+    seeing: bool = False,
 ) -> bytes:
-    """``<x/>`` of the room; `jid` is the real full JID where it may be told (then the actor's may be as well)."""
+    """``<x/>`` of the room; `jid` is the real full JID where it may be told. `seeing`: the recipient sees real JIDs,
+    so that the actor's may be told as well."""
     item = f"<item affiliation='{affiliation.label}' role='{role.label}'"
     if jid is not None:
         item += f" jid='{escape(jid.text)}'"
@@ -76,7 +78,7 @@ def x(
         inside += "<actor"
         if actor.nick:
             inside += f" nick='{escape(actor.nick)}'"
-        if jid is not None:
+        if seeing:
             inside += f" jid='{escape(actor.jid.text)}'"
         inside += "/>"
     if notice.reason:
@@ -129,14 +131,16 @@ def announce(
                 presence = shown(room, occupant, see)
                 if notice is not NOTHING:
                     jid = occupant.primary if see else None
-                    extension = x(room.affiliation(occupant.bare), occupant.role, jid, (), notice)
+                    extension = x(room.affiliation(occupant.bare), occupant.role, jid, (), notice, seeing=see)
                     presence = _presence(occupant.jid, occupant.visit(), extension, occupant.tag)
                 rooms.tell(presence, sessions)
     elif former is not None and announced(room, former):
         _absent(rooms, room, occupant, NOTHING, Visit({}, b"", (), 0.0))
     for session, visit in list(occupant.sessions.items()):
         if only is None or session == only:
-            extension = x(room.affiliation(occupant.bare), occupant.role, session, (110, *own), notice)
+            rank = room.affiliation(occupant.bare)
+            seeing = room.sees_jids(occupant)
+            extension = x(rank, occupant.role, session, (110, *own), notice, seeing=seeing)
             rooms.tell(_presence(occupant.jid, visit, extension, occupant.tag), (session,))
 
 
@@ -149,7 +153,7 @@ def part(
     rank = room.affiliation(occupant.bare)
     role = occupant.role if notice.nick else Role.NONE
     for session in gone:
-        extension = x(rank, role, session, (110,), notice)
+        extension = x(rank, role, session, (110,), notice, seeing=room.sees_jids(occupant))
         rooms.tell(_presence(occupant.jid, said, extension, occupant.tag, "unavailable"), (session,))
     if not notice.destroy and (not occupant.sessions or notice.nick) and announced(room, occupant.role):
         _absent(rooms, room, occupant, notice, said, list(gone))
@@ -163,7 +167,7 @@ def _absent(
     real = gone[-1] if gone else occupant.primary
     for see, sessions in zip((True, False), audience(room, occupant), strict=True):
         if sessions:
-            extension = x(rank, role, real if see else None, (), notice)
+            extension = x(rank, role, real if see else None, (), notice, seeing=see)
             rooms.tell(_presence(occupant.jid, visit, extension, occupant.tag, "unavailable"), sessions)
 
 
