@@ -7,15 +7,17 @@ import contextlib
 import os
 import signal
 import sqlite3
+import struct
 import subprocess
+import zlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from stage import DOMAIN, PASSWORD, ROOM, WAIT, Missed, Stage, play
+from stage import DOMAIN, PASSWORD, ROOM, WAIT, Alice, Missed, Stage, bookmark, play
 
 PACKAGE = "dino-im"
-NEEDS = ("dino-im", "Xvfb", "xdotool", "dbus-run-session", "gdbus")
+NEEDS = ("dino-im", "Xvfb", "xdotool", "dbus-daemon", "gdbus", "xclip")
 OMEMO = 2
 """`conversation.encryption`."""
 
@@ -27,6 +29,7 @@ class Dino:
     stage: Stage
     name: str
     display: int
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def home(self) -> Path:
@@ -71,14 +74,48 @@ class Dino:
         )
         return found.stdout
 
-    async def types(self, jid: str, text: str) -> None:
+    async def _opens(self, jid: str) -> str:
+        """-> the window."""
         self.act("open-conversation", await self.conversation(jid))
         await asyncio.sleep(1.5)
         window = self.keys("search", "--onlyvisible", "--name", "Dino").split()[-1]
         self.keys("windowfocus", window)
         await asyncio.sleep(0.3)
+        return window
+
+    async def types(self, jid: str, text: str) -> None:
+        await self._opens(jid)
         self.keys("type", "--delay", "20", text)
         self.keys("key", "Return")
+
+    async def pastes(self, jid: str, picture: Path) -> None:
+        """A picture out of the clipboard, into the conversation, and sent."""
+        clip = ["xclip", "-selection", "clipboard", "-t", "image/png", "-i", str(picture)]
+        subprocess.run(clip, env=self.environment, check=True, timeout=WAIT, stdout=subprocess.DEVNULL)
+        window = await self._opens(jid)
+        self.keys("key", "--window", window, "ctrl+v")
+        await asyncio.sleep(2)
+        self.keys("key", "Return")
+
+    def start(self) -> None:
+        with (self.stage.folder / f"dino-{self.name}.log").open("ab") as log:
+            command = ["dino-im", "--print-xmpp=all"]
+            self.process = subprocess.Popen(
+                command, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def stop(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait()
+
+    def change(self, statement: str, *values: object) -> None:
+        """Changes its database while it does not run."""
+        self.stop()
+        with contextlib.closing(self._database()) as database, database:
+            database.execute(statement, values)
+        self.start()
 
     async def has(self, body: str, encryption: int = 0) -> None:
         """A message has come, encrypted like that."""
@@ -101,24 +138,16 @@ async def dino(stage: Stage, name: str, display: int) -> AsyncIterator[Dino]:
     ]
     try:
         await asyncio.sleep(1)
-        first = subprocess.Popen(["dino-im"], env=one.environment, **quiet)
-        processes.append(first)
+        one.start()
         await one.finds("it made no database", "SELECT 1 FROM _meta WHERE name = 'version'")
         await asyncio.sleep(1)
-        os.killpg(first.pid, signal.SIGTERM)
-        first.wait()
-        with contextlib.closing(one._database()) as database, database:
-            database.execute(
-                "INSERT INTO account (bare_jid, resourcepart, password, alias, enabled) VALUES (?, 'dino', ?, '', 1)",
-                (f"{name}@{DOMAIN}", PASSWORD),
-            )
-        with (stage.folder / f"dino-{name}.log").open("wb") as log:
-            command = ["dino-im", "--print-xmpp=all"]
-            processes.append(
-                subprocess.Popen(command, env=one.environment, stdout=log, stderr=log, start_new_session=True)
-            )
+        one.change(
+            "INSERT INTO account (bare_jid, resourcepart, password, alias, enabled) VALUES (?, 'dino', ?, '', 1)",
+            f"{name}@{DOMAIN}", PASSWORD,
+        )  # fmt: skip
         yield one
     finally:
+        one.stop()
         for process in reversed(processes):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGTERM)
@@ -146,9 +175,57 @@ async def course(stage: Stage) -> None:
             assert await alice.hears("hello from Dino") == bob
         async with record.step("room"):
             await alice.opens_room(bob)
-            alice["xep_0045"].invite(ROOM, bob)
-            number = await client.conversation(ROOM)
-            raise Missed(f"not tried yet {number}")
+            # Another of Bob's clients bookmarks the room: Dino enters it.
+            other = Alice(stage.authority, "bob")
+            await other.arrive()
+            await bookmark(other, ROOM)
+            await client.types(ROOM, "from Dino to all")
+            await alice.hears("from Dino to all")
+            alice.says(ROOM, "welcome, Dino", "groupchat")
+            await client.has("welcome, Dino")
+            await other.disconnect()
+        async with record.step("file"):
+            await client.pastes(alice.boundjid.bare, picture(stage.home / "picture.png"))
+            await alice.hears("https://")
+        async with record.step("omemo"):
+            await whisper(stage, client)
+
+
+def picture(path: Path) -> Path:
+    """A PNG of one grey pixel."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 1, 1, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(b"\0\x80"))
+        + chunk(b"IEND", b"")
+    )
+    return path
+
+
+async def whisper(stage: Stage, bob: Dino) -> None:
+    """Another Dino, Carol's, and a message that only its device can read."""
+    async with dino(stage, "carol", 72) as carol:
+        addresses = {"bob": f"bob@{DOMAIN}", "carol": f"carol@{DOMAIN}"}
+        greeter = Alice(stage.authority, "carol")
+        await greeter.arrive()
+        greeter.send_presence_subscription(addresses["bob"])
+        greeter.says(addresses["bob"], "hello, Bob")
+        bob.act("accept-subscription", await bob.conversation(addresses["carol"]))
+        await greeter.until(lambda: addresses["bob"] in greeter.seen, "Bob did not accept")
+        await greeter.disconnect()
+        await bob.has("hello, Bob")
+        await bob.types(addresses["carol"], "hello, Carol")
+        await carol.has("hello, Carol")
+        # The lock beside the line to type in; without a hand to move the mouse, in the database.
+        number = await bob.conversation(addresses["carol"])
+        bob.change("UPDATE conversation SET encryption = ? WHERE id = ?", OMEMO, number)
+        await asyncio.sleep(6)
+        await bob.types(addresses["carol"], "only for Carol")
+        await carol.has("only for Carol", OMEMO)
 
 
 if __name__ == "__main__":

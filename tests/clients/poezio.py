@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from stage import DOMAIN, PASSWORD, ROOM, Stage, play
 from terminal import Terminal
 
 PACKAGE = "poezio"
-NEEDS = ("poezio", "tmux")
+NEEDS = ("poezio", "tmux", "setpriv")
+NOBODY = 65534
+"""poezio does not run as root."""
 CONFIG = """[Poezio]
 jid = bob@{domain}/poezio
 password = {password}
@@ -25,9 +28,17 @@ async def course(stage: Stage) -> None:
     friend = alice.boundjid.bare
     folder = stage.home / ".config" / "poezio"
     folder.mkdir(parents=True)
-    (folder / "poezio.cfg").write_text(CONFIG.format(domain=DOMAIN, password=PASSWORD, authority=stage.authority))
+    (folder / "poezio.cfg").write_text(
+        CONFIG.format(domain=DOMAIN, password=PASSWORD, authority=stage.home / "authority.pem")
+    )
     with contextlib.ExitStack() as stack:
-        terminal = Terminal("poezio", stage.environment())
+        stage.folder.chmod(0o755)
+        for path in (stage.home, *stage.home.rglob("*")):
+            os.chown(path, NOBODY, NOBODY)
+        authority = stage.home / "authority.pem"
+        authority.write_bytes(stage.authority.read_bytes())
+        nobody = f"setpriv --reuid={NOBODY} --regid={NOBODY} --clear-groups"
+        terminal = Terminal(f"{nobody} poezio", stage.environment(XDG_RUNTIME_DIR=str(stage.home)))
         stack.callback(terminal.close)
         async with record.step("login"):
             await terminal.shows("Authentication success")

@@ -30,6 +30,7 @@ async def course(stage: Stage) -> None:
         async with record.step("contact"):
             terminal.type(f"/roster add {friend} Allie")
             terminal.type(f"/sub request {friend}")
+            terminal.type(f"/sub allow {friend}")
             await alice.until(lambda: f"bob@{DOMAIN}" in alice.seen, "no presence came")
         async with record.step("chat"):
             terminal.type(f"/msg {friend} from the terminal")
@@ -61,8 +62,9 @@ async def whisper(stage: Stage, bob: Terminal, stack: contextlib.ExitStack) -> N
     stack.callback(carol.close)
     await log_in(carol, "carol")
     for terminal, other in ((bob, "carol"), (carol, "bob")):
+        terminal.type("/win 1")
         terminal.type("/omemo gen")
-        await terminal.shows("OMEMO")
+        await terminal.shows("Your Device ID is")
         terminal.type("/omemo trustmode blind")
         terminal.type(f"/roster add {other}@{DOMAIN}")
         terminal.type(f"/sub allow {other}@{DOMAIN}")

@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import slixmpp
 
@@ -32,6 +33,7 @@ WAIT = 40.0
 FEATURES = ("login", "contact", "chat", "room", "file", "omemo")
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 INSIDE = "QUIETWIRE_STAGE"
+PUBLISH_OPTIONS = "http://jabber.org/protocol/pubsub#publish-options"
 
 
 class Missed(Exception):
@@ -76,7 +78,7 @@ class Alice(slixmpp.ClientXMPP):  # type: ignore[misc]
         self.auto_authorize = self.auto_subscribe = True
         self.enable_direct_tls = False
         self.enable_plaintext = False
-        for number in ("0030", "0045", "0066", "0184", "0198", "0199", "0280", "0363"):
+        for number in ("0030", "0045", "0060", "0066", "0184", "0198", "0199", "0280", "0363"):
             self.register_plugin(f"xep_{number}")
         self.add_event_handler("message", self._message)
         self.add_event_handler("groupchat_message", self._message)
@@ -129,6 +131,19 @@ class Alice(slixmpp.ClientXMPP):  # type: ignore[misc]
         await self["xep_0045"].set_room_config(slixmpp.JID(ROOM), form)
         for member in members:
             await self["xep_0045"].set_affiliation(slixmpp.JID(ROOM), "member", jid=slixmpp.JID(member))
+
+
+async def bookmark(client: Alice, room: str) -> None:
+    """Puts the room into the account's bookmarks (XEP-0402): its other clients are to enter it by themselves."""
+    conference = ET.Element("{urn:xmpp:bookmarks:1}conference", {"autojoin": "true"})
+    ET.SubElement(conference, "{urn:xmpp:bookmarks:1}nick").text = client.boundjid.user
+    options = client.plugin["xep_0004"].make_form("submit")
+    for key, value in (("FORM_TYPE", PUBLISH_OPTIONS), ("pubsub#persist_items", "true"), ("pubsub#max_items", "max"),
+                       ("pubsub#send_last_published_item", "never"), ("pubsub#access_model", "whitelist")):  # fmt: skip
+        options.add_field(var=key, value=value, ftype="hidden" if key == "FORM_TYPE" else None)
+    await client.plugin["xep_0060"].publish(
+        client.boundjid.bare, "urn:xmpp:bookmarks:1", id=room, payload=conference, options=options, timeout=WAIT
+    )
 
 
 @dataclass
