@@ -109,6 +109,8 @@ class Login(_Table):
     """SCRAM iterations of new passwords."""
     plain: bool = True
     """Offer PLAIN too, on TLS only."""
+    token_hours: Annotated[float, Field(ge=0, le=720)] = 24.0
+    """How long a client may log in with a token instead of the password (XEP-0484); 0: never."""
 
 
 class Override(_Table):
@@ -256,6 +258,7 @@ class Config(_Table):
             resume_seconds=limits.resume_seconds,
             sessions_per_account=limits.sessions_per_account,
             plain_login=self.login.plain,
+            token_seconds=self.login.token_hours * 3600,
             modules=self.modules,
             federation=self.federation.enabled,
             admins=frozenset(JID.parse(jid) for jid in self.admin.jids),

@@ -19,6 +19,26 @@ Made by `make docs` from what each module declares; a test compares it with the 
 |---|---|---|---|
 """
 
+_STREAMS_HEAD = """
+## Streams of clients
+
+What needs no module.
+
+| Specification | Version | Puts on the wire |
+|---|---|---|
+"""
+_STREAMS = (
+    (198, "1.6.3", "counts and acknowledgements; a session that is resumed keeps its address"),
+    (386, "1.1.0", "the resource is bound with the login; it is the tag that the client gives, and something random"),
+    (388, "1.0.4", "the login; what the client says of itself is told to its own account only"),
+    (440, "1.0.0", "the kinds of channel binding, before login"),
+    (474, "0.5.0", "a hash of what was offered, in SCRAM's challenge"),
+    (478, "0.2.0", "the size of the biggest stanza that is taken"),
+    (484, "0.2.0", "a token, to a client that asks for one; the server has it in memory only"),
+    (515, "0.1.0", "the version of TLS, in SCRAM's challenge"),
+)
+"""Number, version, what is on the wire."""
+
 _KEPT = """
 ## What is kept
 
@@ -33,19 +53,19 @@ def markdown(modules: Sequence[Module]) -> str:
     """The whole file: features by XEP number, those of no XEP last, then everything that is stored."""
     ordered = sorted(modules, key=lambda m: (m.xep is None, m.xep.number if m.xep else 0, m.name))
     kept = [(module, keeps) for module in ordered for keeps in module.keeps]
-    return _HEAD + _lines(map(_feature, ordered)) + _KEPT + _lines(_kept(*each) for each in kept)
+    streams = _lines((_link(number), version, emits) for number, version, emits in _STREAMS)
+    features = _HEAD + _lines(map(_feature, ordered)) + _STREAMS_HEAD + streams
+    return features + _KEPT + _lines(_kept(*each) for each in kept)
 
 
 def _feature(module: Module) -> tuple[str, ...]:
     if module.xep is None:
         return module.name, "RFC 6121", "", module.emits
-    number = f"{module.xep.number:04}"
-    return (
-        module.name,
-        f"[XEP-{number}](https://xmpp.org/extensions/xep-{number}.html)",
-        module.xep.version,
-        module.emits,
-    )
+    return module.name, _link(module.xep.number), module.xep.version, module.emits
+
+
+def _link(xep: int) -> str:
+    return f"[XEP-{xep:04}](https://xmpp.org/extensions/xep-{xep:04}.html)"
 
 
 def _kept(module: Module, keeps: Keeps) -> tuple[str, ...]:
