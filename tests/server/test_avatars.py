@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, TypeVar, cast
 
 import pytest
@@ -160,6 +161,23 @@ def test_a_picture_that_is_too_large_is_refused() -> None:
     with pytest.raises(StanzaError, match="not-acceptable"):
         shelf.run(avatars.publish(shelf.publisher, ALICE, bytes(MAX_PAYLOAD), "image/png"))
     assert not shelf.book.nodes
+
+
+def test_a_picture_for_some_contacts_only_is_not_in_presence() -> None:
+    house = Assembly(())
+    house.add("alice@a.example")
+    publisher = Publisher(house.store, house.router)
+
+    async def work() -> None:
+        await avatars.publish(publisher, ALICE, b"png", "image/png")
+        book = await publisher.book(ALICE)
+        node = book.nodes[DATA]
+        book.put(replace(node, config=replace(node.config, access_model="whitelist")))
+        await avatars.refresh(publisher, ALICE)
+        assert await avatars.photo(publisher, ALICE, ALICE) is not None
+
+    house.router.spawn(work())
+    assert house.storage.store.get("vcard", b"alice@a.example", b"avatar").result() is None
 
 
 def test_a_picture_that_changes_while_its_owner_is_away_is_remembered() -> None:

@@ -153,8 +153,9 @@ async def withdraw(publisher: Publisher, owner: JID) -> None:
 async def refresh(publisher: Publisher, owner: JID, *, complete: bool = True) -> None:
     """The nodes have changed: remembers the hash and broadcasts presence with it again, if it is another one. Not
     `complete`: the client has yet to say which picture it is, so that none is no news."""
-    found = await look(await publisher.book(owner))
-    avatar = found[0] if found is not None else None
+    book = await publisher.book(owner)
+    found = await look(book)
+    avatar = found[0] if found is not None and _for_contacts(book) else None
     key = owner.text.encode()
     row = await publisher.store.get(TABLE, key, KEY)
     before = Avatar.decode(row) if row is not None else None
@@ -169,6 +170,12 @@ async def refresh(publisher: Publisher, owner: JID, *, complete: bool = True) ->
         account.memory[MEMORY] = avatar or Avatar("")
         for session in account.available():
             publisher.services.presence_again(session)
+
+
+def _for_contacts(book: Book) -> bool:
+    """All contacts may fetch it; otherwise presence does not speak of it."""
+    nodes = (book.nodes.get(name) for name in (METADATA, DATA))
+    return all(node is not None and node.config.access_model in ("open", "presence") for node in nodes)
 
 
 def stamp(account: Account, presence: Presence) -> Presence:
