@@ -1,11 +1,18 @@
-"""Packages of npm that drivers need, of fixed versions, installed into a cache of the user's."""
+"""Packages of npm that drivers need, of fixed versions, in a cache of the user's, and scripts of node that use them."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
 import os
 import shutil
 import subprocess
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
+
+from stage import WAIT, Missed, Stage
 
 PATIENCE = 300.0
 """Seconds for a registry to hand out a hundred megabytes."""
@@ -24,3 +31,60 @@ def installed(*packages: str) -> Path:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
         (folder / "whole").touch()
     return folder
+
+
+class Script:
+    """A script of node that takes commands and tells what happens, as lines of JSON. What it tells is kept until
+    somebody asks for it."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.told: list[dict[str, Any]] = []
+
+    def does(self, what: str, **more: str | bool) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
+
+    async def has_done(self, what: str, **more: str | bool) -> None:
+        """The same for a script that tells when it is done. Raises Missed."""
+        self.does(what, **more)
+        await self.tells("done")
+
+    async def tells(self, event: str, true: Callable[[dict[str, Any]], bool] = lambda told: True) -> dict[str, Any]:
+        """The first event of that kind that `true` likes and that nobody has asked for yet. Raises Missed."""
+        try:
+            async with asyncio.timeout(WAIT):
+                while True:
+                    for told in self.told:
+                        if told["event"] == event and true(told):
+                            self.told.remove(told)
+                            return told
+                    await self._read()
+        except TimeoutError:
+            raise Missed(f"no {event}") from None
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        line = await self._process.stdout.readline()
+        if not line:
+            raise Missed("node has ended")
+        told: dict[str, Any] = json.loads(line)
+        if told["event"] == "failed":
+            raise Missed(told["text"])
+        self.told.append(told)
+
+
+@contextlib.asynccontextmanager
+async def running(stage: Stage, script: Path, *arguments: str) -> AsyncIterator[Script]:
+    """Runs it with these arguments; it is ended afterwards."""
+    process = await asyncio.create_subprocess_exec(
+        "node", "--no-warnings", "--experimental-websocket", str(script), *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+        env=stage.environment(NODE_EXTRA_CA_CERTS=str(stage.authority)),
+    )  # fmt: skip
+    try:
+        yield Script(process)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

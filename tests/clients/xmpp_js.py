@@ -5,16 +5,11 @@ It brings SASL2, Bind 2, FAST and stream management of its own.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import json
-import os
-from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
 
-from npm import installed
-from stage import DOMAIN, INSIDE, PASSWORD, ROOM, WAIT, Missed, Stage, play
+from npm import Script, installed, running
+from stage import DOMAIN, PASSWORD, ROOM, Stage, play
 
 PACKAGE = ""
 NEEDS = ("node", "npm")
@@ -26,59 +21,13 @@ def version() -> str:
     return VERSION
 
 
-def modules() -> Path:
-    return installed(f"@xmpp/client@{VERSION}")
+def modules() -> str:
+    return str(installed(f"@xmpp/client@{VERSION}"))
 
 
-class Bob:
-    """A process of node; what it tells is kept until somebody asks for it."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.told: list[dict[str, Any]] = []
-
-    def does(self, what: str, **more: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"do": what, **more}).encode() + b"\n")
-
-    async def tells(self, event: str, true: Callable[[dict[str, Any]], bool] = lambda told: True) -> dict[str, Any]:
-        """The first event of that kind that `true` likes and that nobody has asked for yet. Raises Missed."""
-        try:
-            async with asyncio.timeout(WAIT):
-                while True:
-                    for told in self.told:
-                        if told["event"] == event and true(told):
-                            self.told.remove(told)
-                            return told
-                    await self._read()
-        except TimeoutError:
-            raise Missed(f"no {event}") from None
-
-    async def _read(self) -> None:
-        assert self._process.stdout is not None
-        line = await self._process.stdout.readline()
-        if not line:
-            raise Missed("node has ended")
-        told: dict[str, Any] = json.loads(line)
-        if told["event"] == "failed":
-            raise Missed(told["text"])
-        self.told.append(told)
-
-
-@contextlib.asynccontextmanager
-async def bob(stage: Stage, service: str) -> AsyncIterator[Bob]:
+def bob(stage: Stage, service: str) -> AbstractAsyncContextManager[Script]:
     script = Path(__file__).with_suffix(".mjs")
-    process = await asyncio.create_subprocess_exec(
-        "node", "--no-warnings", "--experimental-websocket", str(script), str(modules()), SERVICES[service], DOMAIN,
-        PASSWORD, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        env={**stage.environment(NODE_EXTRA_CA_CERTS=str(stage.authority)), "HOME": os.environ["HOME"]},
-    )  # fmt: skip
-    try:
-        yield Bob(process)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+    return running(stage, script, modules(), SERVICES[service], DOMAIN, PASSWORD)
 
 
 async def course(stage: Stage) -> None:
@@ -121,6 +70,5 @@ async def course(stage: Stage) -> None:
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        modules()  # where the play is there is no registry
+    modules()  # where the play is there is no registry
     play(course)
