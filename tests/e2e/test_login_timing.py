@@ -1,7 +1,8 @@
 """Does the time of an answer tell whether an account exists? (Wrong password against unknown user, interleaved.)
 
-The attacker sits on loopback, logs in by SCRAM, measures both answers of each try and is given the better of two
-statistics over groups of tries. The result is the rank-based area under the curve: 0.5 is chance.
+The attacker sits on loopback, logs in by SCRAM in either form of SASL, or with a token (XEP-0484), measures the answers
+of each try and is given the better of two statistics over groups of tries. The result is the rank-based area under the
+curve: 0.5 is chance.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import socket
 import ssl
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Attacker:
         self.context = served.context()
         self.socket: ssl.SSLSocket | None = None
         self.left = 0
+        self.forms = {"sasl": self.by_sasl, "sasl2": self.by_sasl2, "token": self.by_token}
 
     def connect(self) -> None:
         if self.socket is not None:
@@ -62,16 +64,41 @@ class Attacker:
             answer += piece
         return answer, time.perf_counter() - begun
 
-    def try_in(self, name: str) -> tuple[float, float]:
-        """Seconds to the challenge, and from the proof to the refusal."""
+    def try_in(self, name: str, form: str) -> tuple[float, float]:
+        """Seconds to the challenge (0 where there is none), and from the proof to the refusal."""
         if not self.left:
             self.connect()
         self.left -= 1
+        return self.forms[form](name)
+
+    def by_token(self, name: str) -> tuple[float, float]:
+        proof = base64.b64encode(name.encode() + b"\0" + os.urandom(32))
+        answer, to_refusal = self.ask(
+            b"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='HT-SHA-256-NONE'><initial-response>%b</initial-response>"
+            b"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><fast xmlns='urn:xmpp:fast:0'/></authenticate>"
+            % proof,
+            b"</failure>",
+        )
+        assert b"<not-authorized " in answer
+        return 0.0, to_refusal
+
+    def by_sasl2(self, name: str) -> tuple[float, float]:
+        def begin(first: bytes) -> bytes:
+            inside = b"<initial-response>%b</initial-response>" % first
+            return b"<authenticate xmlns='urn:xmpp:sasl:2' mechanism='SCRAM-SHA-256'>%b</authenticate>" % inside
+
+        return self.by_scram(name, begin, "urn:xmpp:sasl:2")
+
+    def by_sasl(self, name: str) -> tuple[float, float]:
+        def begin(first: bytes) -> bytes:
+            return b"<auth xmlns='%b' mechanism='SCRAM-SHA-256'>%b</auth>" % (ns.SASL.encode(), first)
+
+        return self.by_scram(name, begin, ns.SASL)
+
+    def by_scram(self, name: str, begin: Callable[[bytes], bytes], space: str) -> tuple[float, float]:
         peer = ScramClient("SCRAM-SHA-256", name, "wrong", base64.b64encode(os.urandom(12)).decode())
         first = base64.b64encode(peer.first())
-        answer, to_challenge = self.ask(
-            b"<auth xmlns='%b' mechanism='SCRAM-SHA-256'>%b</auth>" % (ns.SASL.encode(), first), b"</challenge>"
-        )
+        answer, to_challenge = self.ask(begin(first), b"</challenge>")
         challenge = dict(
             part.split("=", 1)
             for part in base64.b64decode(answer.partition(b">")[2].partition(b"<")[0]).decode().split(",")
@@ -80,9 +107,9 @@ class Attacker:
         # Any proof of the right length is wrong, and costs the attacker nothing.
         proof = f"c=biws,r={challenge['r']},p={base64.b64encode(os.urandom(32)).decode()}".encode()
         answer, to_refusal = self.ask(
-            b"<response xmlns='%b'>%b</response>" % (ns.SASL.encode(), base64.b64encode(proof)), b"</failure>"
+            b"<response xmlns='%b'>%b</response>" % (space.encode(), base64.b64encode(proof)), b"</failure>"
         )
-        assert b"<not-authorized/>" in answer
+        assert b"<not-authorized" in answer
         return to_challenge, to_refusal
 
 
@@ -114,18 +141,19 @@ def served(tmp_path: Path) -> Iterator[Served]:
     assert server.stop() == 0
 
 
-def test_an_unknown_user_takes_as_long_as_a_wrong_password(served: Served) -> None:
+@pytest.mark.parametrize("form", ["sasl", "sasl2", "token"])
+def test_an_unknown_user_takes_as_long_as_a_wrong_password(served: Served, form: str) -> None:
     attacker, chance = Attacker(served), random.Random(6120)
     names = [(f"user{number % ACCOUNTS}", True) for number in range(TRIES // 2)]
     names += [(f"ghost{number % ACCOUNTS}", False) for number in range(TRIES // 2)]
     chance.shuffle(names)
     for name, _ in names[:100]:  # what is made once is made by now
-        attacker.try_in(name)
+        attacker.try_in(name, form)
     times: dict[bool, list[tuple[float, float]]] = {True: [], False: []}
     gc.disable()
     try:
         for name, known in names:
-            times[known].append(attacker.try_in(name))
+            times[known].append(attacker.try_in(name, form))
     finally:
         gc.enable()
     areas = {}
