@@ -60,6 +60,15 @@ def test_an_invitation_may_be_for_one_name_and_for_no_contact() -> None:
     assert office.play.storage.store.scan("roster", b"carol@a.example").result() == []
 
 
+def test_a_name_with_power_is_for_who_is_invited_to_it() -> None:
+    office = Office()
+    office.play.server.router.admins = frozenset((parse_jid("boss@a.example"),))
+    for name in ("boss", "admin", "Support"):
+        assert office.register(name) == "conflict"
+        assert office.register(name, office.invite()) == "conflict"
+        assert office.register(name, office.invite(name=name)) == f"{name.lower()}@a.example"
+
+
 def test_what_fails_uses_no_invitation_up() -> None:
     office = Office()
     token = office.invite()

@@ -20,6 +20,15 @@ MAX_PASSWORD: Final = 1_024
 """Characters, as SASLprep and PBKDF2 must work on all of them."""
 
 
+OFFICIAL: Final = frozenset(
+    (
+        "abuse", "admin", "administrator", "hostmaster", "info", "moderator", "news", "noc", "postmaster", "quietwire",
+        "root", "security", "server", "service", "support", "system", "webmaster", "xmpp",
+    )
+)  # fmt: skip
+"""Names that people take for the operator's (RFC 2142, and what else is usual)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registrar:
     """Made where it is needed; holds nothing of its own."""
@@ -63,11 +72,17 @@ class Registrar:
             raise StanzaError("jid-malformed", "not a name that an account can have")
         return jid.local
 
+    def _kept_back(self, local: str) -> bool:
+        """Only who is invited to this very name may have it: it is promised, has an administrator's rights, or would be
+        taken for the server's own voice."""
+        jid = JID.of(local, self.domain.domain)
+        return local in OFFICIAL or self.services.is_admin(jid) or self.invitations.reserved(local)
+
     async def _make(self, local: str, password: str, invitation: Invitation | None) -> JID:
         if invitation is not None and invitation.name:
             if local != invitation.name:
                 raise StanzaError("not-acceptable", "the invitation is for another name")
-        elif self.invitations.reserved(local):
+        elif self._kept_back(local):
             raise StanzaError("conflict")
         try:
             jid = await self.admin.add(local, password)
