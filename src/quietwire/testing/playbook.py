@@ -198,6 +198,8 @@ class Playbook:
         modules' settings, by name."""
         self.domain = parse_jid(domain)
         self.now = 1_000_000_000.0
+        self.skew = 0.0
+        """Seconds that the wall clock was set forward; timers go by another one."""
         self.notes: list[tuple[str, Mapping[str, str]]] = []
         self.known: dict[str, str] = {}
         self.clients: list[Client] = []
@@ -212,7 +214,7 @@ class Playbook:
             Settings(self.domain, iterations=1, modules=tables or {}, **settings),
             Ports(
                 storage=self.storage,
-                clock=lambda: self.now,
+                clock=lambda: self.now + self.skew,
                 timers=self.timers,
                 randomness=self.randomness,
                 compute=_compute,
