@@ -183,7 +183,7 @@ def test_expiry_of_many_waits_for_the_disk_now_and_then(monkeypatch: pytest.Monk
     for number in range(25):
         world.say(str(number))
     ended: list[bool] = []
-    drive(world.archive.expire(ALICE, NOW + 1), lambda value, error: ended.append(error is None))  # type: ignore[arg-type]
+    drive(world.archive.expire(ALICE, NOW + 1), lambda value, error: ended.append(error is None))
     left = [len(world.rows())]
     while not ended:
         world.storage.commit()

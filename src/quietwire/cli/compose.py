@@ -120,7 +120,7 @@ def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
         post=shell.post,
         later=lambda seconds, action: shell.timers.after(seconds, action).cancel,
         randomness=secrets.token_bytes,
-        on_fault=lambda text: log.note("storage", state=text),
+        on_fault=lambda text: log.warn("storage", state=text or "accepts writes again"),
     )
 
 
