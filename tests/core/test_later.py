@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from quietwire.core.later import Later, Ticket, drive
+from quietwire.core.later import Later, Ticket, all_of, drive
 
 
 def test_a_value_that_is_there() -> None:
@@ -90,3 +90,26 @@ def test_many_that_are_there_do_not_deepen_the_stack() -> None:
     outcome: list[object] = []
     drive(_sum(*[Later.of(1)] * 10_000), lambda *both: outcome.append(both))
     assert outcome == [(10_000, None)]
+
+
+def test_all_of_several_tickets() -> None:
+    first, second, done = Ticket(), Ticket(), Ticket()
+    done.settle()
+    assert all_of([]) is None
+    assert all_of([done]) is None
+    assert all_of([done, first]) is first
+    joint = all_of([first, second, done])
+    assert joint is not None
+    first.settle()
+    assert not joint.settled
+    second.settle()
+    assert joint.settled
+
+
+def test_all_of_very_many_tickets() -> None:
+    tickets = [Ticket() for _ in range(10_000)]  # of a room with as many servers
+    joint = all_of(tickets)
+    assert joint is not None
+    for ticket in tickets:
+        ticket.settle()
+    assert joint.settled

@@ -14,6 +14,7 @@ from quietwire.server.federation import Federation
 from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Failure
 from quietwire.server.s2s_policy import Policy
+from quietwire.server.s2s_traffic import Traffic
 from quietwire.testing.links import FakeLink
 
 HEADER = (
@@ -369,3 +370,224 @@ def test_nothing_personal_is_noted() -> None:
     world.dials[1].answers().breaks()
     assert set(world.states()) == {"refused", "ready", "connection-lost"}
     assert {facts["peer"] for _, facts in world.notes} == {world.common.peers.tag("b.example")} != {"b.example"}
+
+
+def test_a_refused_domain_is_not_dialled() -> None:
+    world = World(Policy(refuse=("*.evil.example",)))
+    assert world.send(to="bob@x.evil.example").settled
+    assert world.conditions() == ["not-allowed"]
+    assert world.dials == []
+
+
+def test_each_pair_of_domains_is_a_route_of_its_own() -> None:
+    world = World()
+    world.send()
+    room = Message.make(to=JID.parse("bob@b.example"), from_=JID.parse("room@conference.a.example/x"))
+    world.federation.send(room)
+    assert [(dialled.ours, dialled.domain) for dialled in world.dials] == [
+        ("a.example", "b.example"),
+        ("conference.a.example", "b.example"),
+    ]
+    assert "from='conference.a.example'" in world.dials[1].connects().take()
+
+
+LIMITED = (
+    "<stream:features><limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>10000</max-bytes></limits></stream:features>"
+)
+
+
+def long(id: str = "long") -> Message:
+    return Message.make(to=JID.parse("bob@b.example"), from_=JID.parse("alice@a.example"), id=id + "x" * 10_000)
+
+
+def test_what_is_longer_than_the_peer_takes_comes_back() -> None:
+    world = World()
+    early = world.federation.send(long())
+    behind = world.send("1")
+    link = world.dials[0].connects()
+    link.says(HEADER + EXTERNAL)
+    link.says(SUCCESS)
+    link.take()
+    link.says(HEADER + LIMITED)
+    assert link.take() == message("1")
+    assert early.settled
+    assert world.conditions() == ["policy-violation"]
+    assert world.federation.send(long()).settled
+    assert world.conditions() == ["policy-violation"]
+    link.flushes()
+    assert behind.settled
+
+
+def test_stanzas_that_share_a_ticket_are_confirmed_together() -> None:
+    world = World()
+    world.send("0")
+    link = world.dials[0].connects()
+    link.says(HEADER + EXTERNAL)
+    link.says(SUCCESS)
+    link.says(HEADER + "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>")
+    link.says("<enabled xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='1'/>")
+    tickets = [world.send(str(number)) for number in range(1, 4)]
+    link.says("<a xmlns='urn:xmpp:sm:3' h='3'/>")
+    assert not tickets[2].settled
+    assert world.send("4") is not tickets[2]
+    link.says("<a xmlns='urn:xmpp:sm:3' h='4'/>")
+    assert tickets[2].settled
+
+
+def test_a_peer_that_acknowledges_nothing_is_given_up() -> None:
+    world = World()
+    world.send("0")
+    link = world.dials[0].connects()
+    link.says(HEADER + EXTERNAL)
+    link.says(SUCCESS)
+    link.says(HEADER + "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>")
+    link.says("<enabled xmlns='urn:xmpp:sm:3'/>")
+    link.flushes()
+    world.passes(module.STALL_SECONDS)
+    assert link.aborted
+    link = world.dials[1].answers()
+    assert link.take() == message("0")
+
+
+# -- asking about dialback keys ---------------------------------------------------------------------------------------
+
+
+def asks(world: World, told: list[str]) -> Callable[[], None]:
+    return world.federation.verify("a.example", "b.example", "7", "key", told.append)
+
+
+def test_their_own_server_is_asked_about_a_key() -> None:
+    world, told = World(), list[str]()
+    asks(world, told)
+    (dialled,) = world.dials
+    assert (dialled.ours, dialled.domain) == ("a.example", "b.example")
+    link = dialled.connects()
+    link.says(HEADER + "<stream:features/>")
+    assert "<db:verify from='a.example' to='b.example' id='7'>key</db:verify>" in link.take()
+    assert world.federation.streams == 1
+    link.says("<db:verify xmlns:db='jabber:server:dialback' from='b.example' to='a.example' id='7' type='valid'/>")
+    link.breaks()
+    assert (told, world.federation.streams, world.federation.routes) == (["valid"], 0, 0)
+
+
+def test_a_server_that_cannot_be_asked() -> None:
+    world, told = World(), list[str]()
+    for failure in (REFUSED, Failure("remote-server-timeout", "certificate-expired", permanent=True)):
+        asks(world, told)
+        world.dials[-1].failed(failure)
+    assert told == ["remote-server-not-found", "not-authorized"]
+
+
+def test_who_does_not_wait_for_the_answer_is_not_told() -> None:
+    world, told = World(), list[str]()
+    asks(world, told)()
+    world.dials[-1].failed(REFUSED)
+    assert told == []
+
+
+def test_questions_are_bounded() -> None:
+    world, told = World(), list[str]()
+    for _ in range(module.VERIFICATIONS):
+        asks(world, told)
+    asks(world, told)
+    assert told == ["resource-constraint"]
+    world.dials[0].failed(REFUSED)
+    asks(world, told)
+    assert len(world.dials) == module.VERIFICATIONS + 1
+    world.federation.close()
+    asks(world, told)
+    assert told[-1] == "resource-constraint"
+
+
+# -- their streams, both directions -----------------------------------------------------------------------------------
+
+
+def theirs(world: World) -> tuple[FakeLink, Traffic]:
+    link = FakeLink(secure=True)
+    return link, Traffic(world.common, link, lambda error: None, link.abort)
+
+
+def test_a_stream_of_theirs_saves_the_dial() -> None:
+    world = World()
+    link, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    ticket = world.send("1")
+    assert (link.take(), world.dials) == (message("1"), [])
+    traffic.written()
+    assert ticket.settled
+
+
+def test_a_stream_of_theirs_takes_what_waits_for_a_dial() -> None:
+    world = World()
+    world.send("1")
+    link, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    assert link.take() == message("1")
+    assert world.dials[0].cancelled
+    traffic.written()
+    world.federation.adopt(traffic, "b.example", "a.example")  # told twice
+    assert link.take() == ""
+
+
+def test_ours_goes_on_where_it_is_there_first() -> None:
+    world = World()
+    world.send("1")
+    ours = world.dials[0].answers()
+    link, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    assert (ours.take(), link.take()) == (message("1"), "")
+    world.federation.parted(traffic, resumable=False)
+    world.send("2")
+    assert ours.take() == message("2")
+
+
+def test_when_theirs_is_lost_we_wait_a_little_and_dial() -> None:
+    world = World()
+    _, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    ticket = world.send("1")
+    traffic.detach()
+    world.federation.parted(traffic, resumable=True)
+    world.passes(module.RETURN_SECONDS - 1)
+    assert (world.dials, ticket.settled) == ([], False)
+    world.passes(1)
+    assert traffic.resume_id == ""
+    assert world.dials[0].answers().take() == message("1")
+
+
+def test_theirs_comes_back() -> None:
+    world = World()
+    _, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    world.send("1")
+    traffic.detach()
+    world.federation.parted(traffic, resumable=True)
+    world.send("2")
+    link = FakeLink(secure=True)
+    traffic.attach(link, lambda error: None, lambda: None)
+    world.federation.returned(traffic)
+    assert link.take() == message("1") + message("2")
+    world.passes(2 * module.RETURN_SECONDS)
+    assert world.dials == []
+
+
+def test_theirs_does_not_read() -> None:
+    world = World()
+    link, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    world.send("1")
+    world.passes(module.STALL_SECONDS)
+    assert link.aborted
+
+
+def test_a_stream_of_theirs_that_ends_leaves_nothing() -> None:
+    world = World()
+    _, traffic = theirs(world)
+    world.federation.adopt(traffic, "b.example", "a.example")
+    assert world.federation.routes == 1
+    traffic.close()
+    world.federation.parted(traffic, resumable=False)
+    assert world.federation.routes == 0
+    world.federation.close()
+    world.federation.adopt(traffic, "b.example", "a.example")
+    assert world.federation.routes == 0

@@ -3,14 +3,16 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from copy import copy
+from typing import Any
 
 import pytest
 from s2s_world import Surroundings
 
 from quietwire.core.jid import JID
+from quietwire.core.later import Ticket
 from quietwire.core.stanza import Stanza
 from quietwire.server.s2s import IDLE_SECONDS
-from quietwire.server.s2s_in import Incoming
+from quietwire.server.s2s_in import FIRST_WORD_SECONDS, QUESTIONS, RESUME_SECONDS, Incoming
 from quietwire.server.s2s_policy import Policy
 from quietwire.server.s2s_traffic import Traffic
 from quietwire.testing.links import FakeLink
@@ -195,8 +197,8 @@ def test_no_initial_response() -> None:
 def test_sasl_failures(words: str, condition: str) -> None:
     scene = Scene(secure=True)
     scene.says(opening())
-    assert scene.says(words) == failure(condition)
-    assert scene.says(words) == failure(condition)
+    for _ in range(scene.common.settings.login_attempts - 1):
+        assert scene.says(words) == failure(condition)
     assert scene.says(words) == failure(condition) + error("policy-violation", "too many attempts")
 
 
@@ -423,3 +425,310 @@ def test_nothing_personal_is_logged() -> None:
         ("server-stream", {"state": "accepted", "peer": tag}),
         ("server-stream-error", {"condition": "invalid-from", "peer": tag}),
     ]
+
+
+# -- dialback ---------------------------------------------------------------------------------------------------------
+
+STREAM_ID = "000000000000000000000000"
+
+
+def key(from_: str = "a.example", to: str = "b.example", text: str = "key") -> str:
+    return f"<db:result from='{from_}' to='{to}'>{text}</db:result>"
+
+
+def result(outcome: str, from_: str = "a.example", to: str = "b.example") -> str:
+    return f"<db:result from='{to}' to='{from_}' type='{outcome}'/>"
+
+
+def refused(condition: str, kind: str, from_: str = "a.example", to: str = "b.example") -> str:
+    error = f"<error type='{kind}'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    return f"<db:result from='{to}' to='{from_}' type='error'>{error}</db:result>"
+
+
+def by_prefix(words: str) -> str:
+    return words.replace("<stream:stream", "<stream:stream xmlns:db='jabber:server:dialback'")
+
+
+def unknown(**settings: Any) -> Scene:
+    """A peer without a certificate that says anything."""
+    scene = Scene(secure=True, names=(), **settings)
+    assert scene.says(by_prefix(opening())) == ANSWER + WITHOUT
+    return scene
+
+
+def test_a_key_is_asked_about_and_then_believed() -> None:
+    scene = unknown()
+    assert scene.says(key()) == ""
+    assert scene.outward.asked == [("b.example", "a.example", STREAM_ID, "key")]
+    assert not scene.stream.known
+    scene.says(key())
+    assert len(scene.outward.asked) == 1  # once is enough
+    scene.outward.answers[0]("valid")
+    assert scene.link.take() == result("valid")
+    assert scene.says(MESSAGE) == ""
+    assert len(scene.got) == 1
+
+
+def test_a_key_that_is_not_theirs_costs_the_stream() -> None:
+    scene = unknown()
+    scene.says(key())
+    scene.outward.answers[0]("invalid")
+    assert scene.link.take() == result("invalid") + CLOSING
+    assert scene.link.closed
+
+
+def test_stanzas_do_not_wait_for_the_answer() -> None:
+    scene = unknown()
+    assert scene.says(key() + MESSAGE) == error("not-authorized")
+    assert (scene.got, scene.outward.cancelled) == ([], 1)
+    scene.outward.answers[0]("valid")
+    assert scene.link.take() == ""
+
+
+def test_a_certificate_saves_the_question() -> None:
+    scene = Scene(secure=True, names=("a.example", "*.a.example"))
+    scene.says(by_prefix(opening()))
+    assert scene.says(key() + key("rooms.a.example", "conference.b.example")) == result("valid") + result(
+        "valid", "rooms.a.example", "conference.b.example"
+    )
+    assert scene.outward.asked == []
+    scene.says(MESSAGE.replace("alice@a.example/x", "x@rooms.a.example").replace("b.example", "conference.b.example"))
+    assert len(scene.got) == 1
+
+
+def test_more_pairs_on_a_stream_that_is_authenticated() -> None:
+    scene = Scene(secure=True).authenticated()
+    other = "<message from='x@c.example' to='bob@b.example'/>"
+    said = key("c.example").replace("db:result", "result").replace("<result", "<result xmlns='jabber:server:dialback'")
+    assert scene.says(said) == ""
+    scene.outward.answers[0]("valid")
+    assert scene.link.take() == result("valid", "c.example")
+    assert scene.says(MESSAGE + other) == ""
+    assert len(scene.got) == 2
+    scene.says(said.replace("c.example", "d.example"))
+    scene.outward.answers[1]("invalid")
+    assert scene.link.take() == refused("forbidden", "auth", "d.example")
+    assert scene.says(MESSAGE) == ""
+    assert not scene.link.closed
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (key(to="c.example"), refused("item-not-found", "cancel", to="c.example")),
+        (key("b.example"), refused("not-acceptable", "modify", "b.example")),
+        (key("evil.example"), refused("policy-violation", "modify", "evil.example")),
+        (key("alice@a.example"), error("improper-addressing")),
+        (key(to=""), error("improper-addressing")),
+        (key().replace("<db:result", "<db:result type='valid'"), error("invalid-id")),
+        (
+            "<db:verify from='a.example' to='b.example' id='1' type='valid'/>",
+            error("invalid-id"),
+        ),
+    ],
+)
+def test_keys_that_are_not_asked_about(said: str, answer: str) -> None:
+    scene = unknown(policy=Policy(refuse=("evil.example",), name_domains=True))
+    assert scene.says(said) == answer
+    assert scene.outward.asked == []
+    assert not scene.stream.known
+
+
+def test_questions_of_one_stream_are_bounded() -> None:
+    scene = unknown()
+    for number in range(QUESTIONS):
+        assert scene.says(key(f"d{number}.example")) == ""
+    assert scene.says(key("one-more.example")) == refused("resource-constraint", "wait", "one-more.example")
+    scene.link.breaks()
+    assert scene.outward.cancelled == QUESTIONS
+
+
+def test_we_vouch_for_our_own_keys_and_for_no_others() -> None:
+    scene = unknown()
+    ours = scene.common.keys.make("a.example", "b.example", "5")
+
+    def asked(text: str, to: str = "b.example", id: str = "5") -> str:
+        return scene.says(f"<db:verify from='a.example' to='{to}' id='{id}'>{text}</db:verify>")
+
+    assert asked(ours) == "<db:verify from='b.example' to='a.example' id='5' type='valid'/>"
+    assert asked(f" {ours} ").endswith("type='valid'/>")
+    assert asked(ours, id="6") == "<db:verify from='b.example' to='a.example' id='6' type='invalid'/>"
+    assert asked(ours, "conference.b.example").endswith("type='invalid'/>")
+    assert "<item-not-found " in asked(ours, "c.example")
+    assert not scene.stream.known
+
+
+def test_a_certificate_that_is_not_valid_is_noted() -> None:
+    scene = Scene(secure=True, names=(), fault="expired")
+    scene.says(opening())
+    assert scene.states() == ["certificate-expired"]
+
+
+# -- whom we talk to --------------------------------------------------------------------------------------------------
+
+
+def test_a_refused_domain_is_told_so() -> None:
+    scene = Scene(secure=True, policy=Policy(allow=("*.friends.example",)))
+    assert scene.says(opening()) == ANSWER + error("policy-violation")
+
+
+def test_domains_below_ours_can_be_called() -> None:
+    scene = Scene(secure=True)
+    answered = scene.says(opening(to="conference.b.example"))
+    assert "from='conference.b.example'" in answered
+    assert scene.says(auth()) == SUCCESS
+    assert scene.says(opening()).endswith(error("invalid-from"))  # the pair is that of the first header
+
+
+def test_connections_of_one_domain_are_limited() -> None:
+    scene = Scene(secure=True, policy=Policy(connections_per_domain=2)).authenticated()
+    scene.connects().authenticated()
+    third = scene.connects()
+    third.says(opening())
+    assert third.says(auth()) == error("resource-constraint", "too many connections")
+    scene.link.breaks()
+    scene.connects().authenticated()
+
+
+# -- both directions, acknowledgements --------------------------------------------------------------------------------
+
+BIDI = "<bidi xmlns='urn:xmpp:bidi'/>"
+ENABLE = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+ENABLED = "<enabled xmlns='urn:xmpp:sm:3' id='00000000000000000000000000000000' resume='true' max='180'/>"
+
+
+def resume(h: int, previd: str = "0" * 32) -> str:
+    return f"<resume xmlns='urn:xmpp:sm:3' previd='{previd}' h='{h}'/>"
+
+
+NO_SUCH = "<failed xmlns='urn:xmpp:sm:3'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>"
+UNEXPECTED = NO_SUCH.replace("item-not-found", "unexpected-request")
+
+
+def both(scene: Scene) -> Scene:
+    scene.says(opening())
+    assert scene.says(BIDI + auth()) == SUCCESS
+    scene.says(opening())
+    return scene
+
+
+def test_our_stanzas_go_out_on_it_once_the_peer_has_spoken() -> None:
+    scene = both(Scene(secure=True))
+    assert scene.outward.told == []
+    assert scene.says(ENABLE) == ENABLED
+    assert scene.outward.told == ["adopt a.example b.example"]
+    assert scene.stream.traffic.sends
+    quiet = both(Scene(secure=True))
+    quiet.passes(FIRST_WORD_SECONDS)
+    assert quiet.outward.told == ["adopt a.example b.example"]
+    talking = both(Scene(secure=True))
+    talking.says(MESSAGE)
+    assert talking.outward.told == ["adopt a.example b.example"]
+    talking.link.breaks()
+    assert talking.outward.told[1:] == ["parted"]
+
+
+def test_not_without_having_agreed_to_it() -> None:
+    scene = ready()
+    scene.says(ENABLE + MESSAGE)
+    scene.passes(10)
+    assert scene.outward.told == []
+    assert not scene.stream.traffic.sends
+
+
+def test_both_directions_after_dialback() -> None:
+    scene = unknown()
+    limits = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>20000</max-bytes></limits>"
+    scene.says(f"<bidi xmlns='urn:xmpp:bidi'>{limits}</bidi>")
+    scene.says(key())
+    assert scene.outward.told == []
+    scene.outward.answers[0]("valid")
+    assert scene.outward.told == ["adopt a.example b.example"]
+    assert scene.stream.traffic.max_bytes == 20_000
+
+
+def test_stanzas_are_acknowledged() -> None:
+    scene = ready()
+    assert scene.says(ENABLE) == ENABLED
+    assert scene.says(MESSAGE + MESSAGE + "<r xmlns='urn:xmpp:sm:3'/>") == "<a xmlns='urn:xmpp:sm:3' h='2'/>"
+    assert scene.says(ENABLE + resume(0)) == UNEXPECTED * 2
+    assert scene.says(MESSAGE + CLOSING) == f"<a xmlns='urn:xmpp:sm:3' h='3'/>{CLOSING}"
+
+
+def test_a_lost_stream_is_resumed() -> None:
+    scene = ready()
+    scene.says(ENABLE + MESSAGE)
+    first = scene.stream.traffic
+    scene.link.breaks()
+    assert scene.outward.told == ["parted, resumable"]
+    again = scene.connects().authenticated()
+    assert again.says(resume(0)) == f"<resumed xmlns='urn:xmpp:sm:3' previd='{'0' * 32}' h='1'/>"
+    assert again.stream.traffic is first
+    assert again.outward.told == ["parted, resumable", "parted", "returned"]
+    assert again.says(MESSAGE + "<r xmlns='urn:xmpp:sm:3'/>") == "<a xmlns='urn:xmpp:sm:3' h='2'/>"
+    assert first.peer is not None
+    assert first.peer.streams == 1
+
+
+def test_a_stream_that_is_not_known_to_be_lost_is_resumed_too() -> None:
+    scene = ready()
+    scene.says(ENABLE + MESSAGE)
+    again = scene.connects().authenticated()
+    assert "h='1'" in again.says(resume(0))
+    assert scene.link.aborted
+    scene.link.breaks()
+    assert again.says(MESSAGE) == ""
+    assert len(scene.got) == 2
+
+
+def test_it_is_resumed_when_what_came_is_durable() -> None:
+    scene = ready()
+    scene.inward.durable = Ticket()
+    scene.says(ENABLE + MESSAGE)
+    scene.link.breaks()
+    again = scene.connects().authenticated()
+    assert again.says(resume(0)) == ""
+    scene.inward.durable.settle()
+    assert "h='1'" in again.link.take()
+
+
+def test_who_leaves_while_it_is_resumed_may_come_again() -> None:
+    scene = ready()
+    scene.inward.durable = Ticket()
+    scene.says(ENABLE + MESSAGE)
+    scene.link.breaks()
+    hasty = scene.connects().authenticated()
+    hasty.says(resume(0))
+    hasty.link.breaks()
+    scene.inward.durable.settle()
+    again = scene.connects().authenticated()
+    assert "<resumed " in again.says(resume(0))
+
+
+def test_streams_that_cannot_be_resumed() -> None:
+    scene = ready()
+    scene.says(ENABLE)
+    scene.link.breaks()
+    other = scene.connects(("c.example",))
+    other.says(opening(from_="c.example"))
+    other.says(auth())
+    other.says(opening(from_="c.example"))
+    assert other.says(resume(0)) == NO_SUCH  # another domain's
+    again = scene.connects().authenticated()
+    assert again.says(resume(0, "unknown")) == NO_SUCH
+    assert again.says(resume(0).replace("h='0'", "h='-'")) == NO_SUCH
+    scene.passes(RESUME_SECONDS)
+    assert again.says(resume(0)) == NO_SUCH
+    assert again.says(ENABLE) == ENABLED
+    closed = scene.connects().authenticated()
+    again.says(CLOSING)
+    assert closed.says(resume(0)) == NO_SUCH  # closed in order
+
+
+def test_shutting_down_forgets_what_waits() -> None:
+    scene = ready()
+    scene.says(ENABLE)
+    scene.link.breaks()
+    scene.incoming.shut_down()
+    assert scene.outward.told == ["parted, resumable", "parted"]
+    assert scene.stream.traffic.peer is None

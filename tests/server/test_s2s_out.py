@@ -4,9 +4,9 @@ import pytest
 from s2s_world import Surroundings
 
 from quietwire.server.s2s import Failure
-from quietwire.server.s2s_out import NEGOTIATION_SECONDS, OutgoingServerStream
+from quietwire.server.s2s_out import NEGOTIATION_SECONDS, OutgoingServerStream, Verification
 from quietwire.server.s2s_policy import Policy
-from quietwire.server.s2s_traffic import Traffic
+from quietwire.server.s2s_traffic import ANSWER_SECONDS, QUIET_SECONDS, Traffic
 from quietwire.testing.links import FakeLink
 
 HEADER = (
@@ -318,3 +318,292 @@ def test_abort_says_nothing() -> None:
     scene.stream.close()
     scene.link.breaks()
     assert scene.owner.told == ["ready", failed("stalled"), "lost"]
+
+
+# -- dialback ---------------------------------------------------------------------------------------------------------
+
+DIALBACK = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
+SASL_FAILURE = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>"
+
+
+def offering(*features: str) -> str:
+    return f"<stream:features>{''.join(features)}</stream:features>"
+
+
+def answer(outcome: str, from_: str = "b.example", to: str = "a.example") -> str:
+    return f"<db:result from='{from_}' to='{to}' type='{outcome}'/>"
+
+
+def dialback_error(condition: str) -> str:
+    error = f"<error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    return answer("error").replace("/>", f">{error}</db:result>", 1)
+
+
+def with_key(scene: Scene) -> Scene:
+    scene.to_tls()
+    assert scene.link.take() == HEADER
+    scene.link.says(ANSWER + offering(DIALBACK))
+    key = scene.common.keys.make("b.example", "a.example", "x")
+    assert scene.link.take() == f"<db:result from='a.example' to='b.example'>{key}</db:result>"
+    return scene
+
+
+def test_a_key_where_external_is_not_offered() -> None:
+    scene = with_key(Scene())
+    scene.link.says(answer("valid"))
+    assert scene.owner.told == ["ready"]
+
+
+def test_a_key_where_external_has_failed() -> None:
+    scene = Scene().to_tls()
+    scene.link.says(ANSWER + EXTERNAL.replace("</stream:features>", f"{DIALBACK}</stream:features>"))
+    assert scene.link.take() == HEADER + AUTH
+    scene.link.says(SASL_FAILURE)
+    assert scene.link.take().startswith("<db:result ")
+    scene.link.says(answer("valid"))
+    assert scene.owner.told == ["ready"]
+
+
+@pytest.mark.parametrize(
+    ("said", "permanent"),
+    [
+        (answer("invalid"), True),
+        (dialback_error("not-authorized"), True),
+        (dialback_error("remote-server-not-found"), True),
+        (dialback_error("remote-server-timeout"), False),
+        (dialback_error("resource-constraint"), False),
+    ],
+)
+def test_a_key_that_is_refused(said: str, permanent: bool) -> None:
+    scene = with_key(Scene())
+    scene.link.says(said)
+    assert scene.owner.told == [failed("dialback-refused", permanent=permanent)]
+
+
+@pytest.mark.parametrize("addresses", [("c.example", "a.example"), ("b.example", "c.example"), ("", "a.example")])
+def test_an_answer_about_somebody_else(addresses: tuple[str, str]) -> None:
+    scene = with_key(Scene())
+    scene.link.says(answer("valid", *addresses))
+    assert scene.owner.told == [failed("peer-invalid-from")]
+
+
+def test_answers_that_nobody_asked_for() -> None:
+    for said, state in ((answer("valid"), "peer-invalid-id"),):
+        scene = Scene().to_ready()
+        scene.link.says(said)
+        assert scene.owner.failure() == failed(state)
+    scene = Scene().to_sasl()
+    scene.link.says(answer("valid"))
+    assert scene.owner.told == [failed("peer-unsupported-stanza-type")]
+
+
+@pytest.mark.parametrize("fault", ["expired", "not-trusted", "missing"])
+def test_what_is_wrong_with_their_certificate_is_told(fault: str) -> None:
+    scene = Scene(secure=True, names=(), fault=fault)
+    assert scene.owner.told == [failed(f"certificate-{fault}", permanent=True)]
+    assert scene.link.take() == ""
+
+
+def test_where_dialback_is_enough_any_certificate_is() -> None:
+    scene = with_key(Scene(names=(), fault="not-trusted", policy=Policy(authentication="dialback")))
+    scene.link.says(answer("valid"))
+    assert scene.owner.told == ["ready"]
+
+
+# -- both directions --------------------------------------------------------------------------------------------------
+
+BIDI = "<bidi xmlns='urn:xmpp:features:bidi'/>"
+INBOUND = "<message id='1' from='bob@b.example' to='alice@a.example'/>"
+
+
+def test_their_stanzas_may_come_in_where_both_agreed() -> None:
+    scene = Scene(secure=True)
+    scene.link.says(ANSWER + EXTERNAL.replace("</stream:features>", f"{BIDI}</stream:features>"))
+    said = scene.link.take()
+    assert "<bidi xmlns='urn:xmpp:bidi'><limits " in said
+    assert said.endswith(AUTH)
+    scene.link.says(SUCCESS)
+    scene.link.says(ANSWER + "<stream:features/>" + INBOUND)
+    assert scene.inward.ids() == ["1"]
+    scene.link.says(INBOUND.replace("b.example", "c.example"))
+    assert scene.owner.failure() == failed("peer-invalid-from")
+
+
+def test_not_from_a_server_whose_certificate_says_nothing() -> None:
+    scene = Scene(secure=True, names=(), fault="not-trusted", policy=Policy(authentication="dialback"))
+    scene.link.says(ANSWER + offering(BIDI, DIALBACK))
+    assert "bidi" not in scene.link.take()
+    scene.link.says(answer("valid") + INBOUND)
+    assert scene.owner.failure() == failed("peer-not-authorized")
+
+
+# -- acknowledgements and limits --------------------------------------------------------------------------------------
+
+SM = "<sm xmlns='urn:xmpp:sm:3'/>"
+ENABLE = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
+ENABLED = "<enabled xmlns='urn:xmpp:sm:3' id='i&amp;d' resume='true' max='60'/>"
+
+
+def to_features(scene: Scene, *features: str) -> Scene:
+    scene.link.says(ANSWER + EXTERNAL)
+    scene.link.says(SUCCESS)
+    scene.link.take()
+    scene.link.says(ANSWER + offering(*features))
+    return scene
+
+
+def managed() -> Scene:
+    scene = to_features(Scene(secure=True), SM)
+    assert scene.link.take() == ENABLE
+    assert scene.owner.told == []
+    scene.link.says(ENABLED)
+    assert scene.owner.told == ["ready"]
+    return scene
+
+
+def test_stanzas_are_acknowledged() -> None:
+    scene = managed()
+    scene.stream.traffic.put(scene.owner, b"<message/>")
+    assert scene.link.take() == "<message/><r xmlns='urn:xmpp:sm:3'/>"
+    scene.link.flushes()
+    assert scene.owner.told == ["ready"]
+    scene.link.says("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+    assert scene.owner.told == ["ready", "confirmed 1"]
+    scene.link.says("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+    assert "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='2' send-count='1'/>" in scene.link.take()
+
+
+def test_a_peer_that_would_not_after_all() -> None:
+    scene = to_features(Scene(secure=True), SM)
+    scene.link.says("<failed xmlns='urn:xmpp:sm:3'/>")
+    assert scene.owner.told == ["ready"]
+    assert not scene.stream.traffic.managed
+
+
+def lost() -> Scene:
+    """A stream with three stanzas under way whose connection is gone."""
+    scene = managed()
+    for _ in range(3):
+        scene.stream.traffic.put(scene.owner, b"<message/>")
+    scene.link.breaks()
+    scene.owner.told.clear()
+    return scene
+
+
+def test_a_lost_stream_is_resumed() -> None:
+    old = lost()
+    scene = to_features(Scene(secure=True, resume=old.stream.traffic), SM)
+    assert scene.link.take() == "<resume xmlns='urn:xmpp:sm:3' previd='i&amp;d' h='0'/>"
+    scene.link.says("<resumed xmlns='urn:xmpp:sm:3' previd='i&amp;d' h='2'/>")
+    assert scene.owner.told == ["resumed"]
+    assert old.owner.told == ["confirmed 2"]
+    assert scene.stream.traffic is old.stream.traffic
+    assert scene.stream.traffic.live
+
+
+def test_a_peer_that_has_forgotten_it_says_what_it_had() -> None:
+    old = lost()
+    scene = to_features(Scene(secure=True, resume=old.stream.traffic), SM)
+    scene.link.take()
+    scene.link.says("<failed xmlns='urn:xmpp:sm:3' h='1'><item-not-found xmlns='x'/></failed>")
+    assert old.owner.told == ["confirmed 1"]
+    assert scene.link.take() == ENABLE
+    scene.link.says("<enabled xmlns='urn:xmpp:sm:3'/>")
+    assert scene.owner.told == ["ready"]
+    assert scene.stream.traffic is not old.stream.traffic
+
+
+def test_a_peer_that_claims_more_than_it_was_sent() -> None:
+    scene = to_features(Scene(secure=True, resume=lost().stream.traffic), SM)
+    scene.link.says("<resumed xmlns='urn:xmpp:sm:3' previd='i&amp;d' h='4'/>")
+    assert scene.owner.told == [failed("peer-undefined-condition")]
+
+
+@pytest.mark.parametrize(
+    ("told", "limit"),
+    [("20000", 20_000), ("5", 10_000), ("x", 0), ("", 0), ("-1", 0), ("9" * 20, 0)],
+)
+def test_the_peers_limits(told: str, limit: int) -> None:
+    limits = f"<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>{told}</max-bytes></limits>"
+    assert to_features(Scene(secure=True), limits).stream.traffic.max_bytes == limit
+
+
+def test_a_silent_peer_is_given_up() -> None:
+    scene = managed()
+    scene.passes(QUIET_SECONDS)
+    assert scene.link.take() == "<r xmlns='urn:xmpp:sm:3'/>"
+    scene.passes(ANSWER_SECONDS)
+    assert scene.owner.failure() == failed("silent")
+    assert scene.link.aborted
+
+
+# -- asking about keys ------------------------------------------------------------------------------------------------
+
+
+class Question(Surroundings):
+    def __init__(self, policy: Policy | None = None, names: tuple[str, ...] = ("b.example",)) -> None:
+        super().__init__("a.example", policy)
+        self.told: list[str] = []
+        self.gone = 0
+        self.link = FakeLink(secure=True, peer_domains=names, peer_fault="" if names else "expired")
+        self.link.stream = Verification(
+            self.link,
+            "a.example",
+            "b.example",
+            self.common,
+            stream_id="7",
+            key="k&y",
+            answered=self.told.append,
+            gone=lambda stream: self._went(),
+        )
+
+    def _went(self) -> None:
+        self.gone += 1
+
+
+def test_a_key_is_asked_about_and_the_stream_closed() -> None:
+    scene = Question()
+    assert scene.link.take() == HEADER
+    scene.link.says(ANSWER + offering(DIALBACK))
+    assert scene.link.take() == "<db:verify from='a.example' to='b.example' id='7'>k&amp;y</db:verify>"
+    scene.link.says("<db:verify from='b.example' to='a.example' id='7' type='valid'/>")
+    assert (scene.told, scene.link.take(), scene.link.closed) == (["valid"], CLOSING, True)
+    scene.link.breaks()
+    assert (scene.told, scene.gone) == (["valid"], 1)
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("<db:verify from='b.example' to='a.example' id='7' type='invalid'/>", "invalid"),
+        ("<db:verify from='b.example' to='a.example' id='7' type='error'/>", "remote-server-timeout"),
+        ("<db:verify from='b.example' to='a.example' id='8' type='valid'/>", "remote-server-timeout"),
+        ("<db:verify from='c.example' to='a.example' id='7' type='valid'/>", "remote-server-timeout"),
+        ("<db:result from='b.example' to='a.example' type='valid'/>", "remote-server-timeout"),
+        ("<message/>", "remote-server-timeout"),
+        (CLOSING, "remote-server-timeout"),
+    ],
+)
+def test_answers_about_a_key(said: str, told: str) -> None:
+    scene = Question()
+    scene.link.says(ANSWER + offering() + said)
+    assert scene.told == [told]
+
+
+def test_answers_that_come_too_early_or_never() -> None:
+    scene = Question()
+    scene.link.says(ANSWER + "<db:verify from='b.example' to='a.example' id='7' type='valid'/>")
+    assert scene.told == ["remote-server-timeout"]
+    scene = Question()
+    scene.link.breaks()
+    assert scene.told == ["remote-server-timeout"]
+    scene = Question()
+    scene.passes(NEGOTIATION_SECONDS)
+    assert scene.told == ["remote-server-timeout"]
+
+
+def test_who_is_asked_must_show_a_certificate() -> None:
+    scene = Question(names=())
+    assert (scene.told, scene.link.take()) == (["not-authorized"], "")
+    scene = Question(Policy(authentication="dialback"), names=())
+    assert scene.link.take() == HEADER

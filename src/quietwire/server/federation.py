@@ -5,7 +5,8 @@ settled when the other server has acknowledged its stanza (XEP-0198), or when th
 cannot, or when its sender was told that it cannot be delivered; until then the sender's own acknowledgement waits.
 
 What a lost connection left unacknowledged goes out again: once only where the stream can be resumed, which two of ours
-agree on; a peer that acknowledges but does not resume may get it twice. Without 0198 what the kernel had taken is lost.
+agree on; a peer that acknowledges but does not resume, or comes back too late for that (`RETURN_SECONDS`), may get it
+twice. Without 0198 what the kernel had taken is lost.
 """
 
 from __future__ import annotations
@@ -331,6 +332,7 @@ class Remote:
                 self.parted(resumable=False)
         elif self._queue:
             if self._put_since + STALL_SECONDS <= now:
+                self._put_since = now
                 if stream is not None:
                     stream.abort(Failure("remote-server-timeout", "stalled"))
                 else:

@@ -40,7 +40,7 @@ from quietwire.server.s2s_traffic import PAIRS, Traffic, number
 from quietwire.server.sm import MODULO
 from quietwire.server.timers import Timer
 
-RESUME_SECONDS = 60.0
+RESUME_SECONDS = 180.0
 """How long a stream waits for its peer's next connection: longer than a peer needs to notice and to dial."""
 FIRST_WORD_SECONDS = 2.0
 """For a peer that agreed to both directions to say whether it resumes a stream; then this one is used as it is."""
