@@ -13,14 +13,14 @@ from quietwire.testing.assembly import Assembly, Client
 CARD = "<FN>Ada</FN><N><GIVEN>Ada</GIVEN><MIDDLE/></N>"
 PICTURE = b64encode(b"picture").decode()
 PHOTO = f"<PHOTO><TYPE>image/png</TYPE><BINVAL>{PICTURE}</BINVAL></PHOTO>"
-NOT_FOUND = "<item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"
 
 
 class World:
     """Bob sees Alice's presence; Eve does not."""
 
-    def __init__(self) -> None:
-        self.house = Assembly((xep0054_vcard.MODULE, xep0163_pep.MODULE, xep0398_avatars.MODULE))
+    def __init__(self, **settings: bool) -> None:
+        modules = (xep0054_vcard.MODULE, xep0163_pep.MODULE, xep0398_avatars.MODULE)
+        self.house = Assembly(modules, settings={"vcard": settings})
         self.house.add("alice@a.example", Contact(parse_jid("bob@b.example"), subscription="from"))
         self.house.add("carol@a.example")
         self.alice = self.house.log_in("alice@a.example/x")
@@ -67,8 +67,20 @@ def test_it_is_for_those_who_see_the_presence() -> None:
     assert "<service-unavailable " in answers[0]
 
 
-def test_a_contact_learns_that_there_is_none() -> None:
-    assert NOT_FOUND in World().get("bob@b.example/x")
+def test_that_there_is_none_is_said_as_that_there_is_no_account() -> None:
+    assert "<service-unavailable " in World().get("bob@b.example/x")
+
+
+def test_the_operator_may_open_new_ones_and_the_owner_closes_it() -> None:
+    world = World(open=True)
+    world.set(CARD)
+    assert CARD in world.get("eve@e.example/x")
+    form = (
+        "<x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/pubsub#"
+        "node_config</value></field><field var='pubsub#access_model'><value>presence</value></field></x>"
+    )
+    assert "result" in world.pubsub("set", f"<configure node='urn:xmpp:vcard4'>{form}</configure>", "#owner")
+    assert "<service-unavailable " in world.get("eve@e.example/x")
 
 
 def test_nobody_else_may_set_it() -> None:

@@ -6,6 +6,7 @@ answered as for an account that does not exist. The owner opens it by configurin
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from quietwire.core import ns
@@ -14,9 +15,9 @@ from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, parse, serialise
 from quietwire.server import avatars
-from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, NodeHook, Xep
+from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, NodeHook, Setting, Xep
 from quietwire.server.node_config import defaults
-from quietwire.server.nodes import Node
+from quietwire.server.nodes import Book, Node
 from quietwire.server.pep import may_read
 from quietwire.server.publishing import Publisher, stored
 from quietwire.server.vcard import FOUR, NODE, PHOTO, TEMP, VCARD, VCARD4, to_temp, to_vcard4
@@ -45,10 +46,10 @@ async def on_get(context: Context, iq: Iq) -> Iq:
     account = await context.services.load(owner)
     if account is None:
         raise StanzaError("service-unavailable")
-    readable = may_read(account, book.nodes.get(NODE) or Node(NODE, defaults(NODE)), asker)
+    readable = may_read(account, _node(context, book), asker)
     card = _decode(row) if row is not None and readable else None
     if card is None and photo is None and asker.bare != owner:
-        raise StanzaError("item-not-found" if readable else "service-unavailable")
+        raise StanzaError("service-unavailable")  # in one word for all reasons (XEP-0054 §3.3)
     if card is None:
         card = build(VCARD)
     if photo is not None:
@@ -76,10 +77,17 @@ async def on_set(context: Context, iq: Iq) -> Iq:
     if account is None:
         raise StanzaError("item-not-found")
     if len(card) or NODE in book.nodes:
-        publisher.publish(account, book, NODE, ITEM, stored(to_vcard4(card)))
+        publisher.publish(account, book, _node(context, book), ITEM, stored(to_vcard4(card)))
     context.ports["store"].put(TABLE, account.owner, KEY, bytes((VERSION,)) + value)
     await avatars.refresh(publisher, owner)
     return iq.result()
+
+
+def _node(context: Context, book: Book) -> Node:
+    """The node whose readers may read the vCard, made or as it would be made."""
+    open: bool = context.state
+    config = replace(defaults(NODE), access_model="open") if open else defaults(NODE)
+    return book.nodes.get(NODE) or Node(NODE, config)
 
 
 def on_vcard4(context: Context) -> None:
@@ -136,9 +144,11 @@ MODULE = Module(
         IqGet(VCARD, on_get),
         IqSet(VCARD, on_set, absent="forbidden"),
         NodeHook(NODE, on_vcard4),
+        Setting("open", False, "Everybody may read a new vCard; its owner can close it with the node urn:xmpp:vcard4."),
     ),
     keeps=(Keeps("the vCard, without its picture", TABLE, False, "replaced by another one"),),
     emits="one reply per request; the vCard only to those who may read the node of the vCard4, the picture only to "
     "those who may read the avatar; a notification of the vCard4 and the avatar for each change",
     needs=("store", "pep"),
+    state=lambda settings: bool(settings.get("open", False)),
 )
