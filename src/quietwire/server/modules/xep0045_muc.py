@@ -7,7 +7,7 @@ from typing import Final
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Message, Presence
 from quietwire.server.module import AccountHook, Context, Every, Hosted, Keeps, Module, Opening, Setting, Xep
-from quietwire.server.rooms import affiliations, dispatch, lifecycle, persistence, state
+from quietwire.server.rooms import affiliations, dispatch, ghosts, lifecycle, persistence, state
 from quietwire.server.rooms.state import Rooms
 
 LABEL: Final = "conference"
@@ -46,6 +46,7 @@ async def on_iq(context: Context, iq: Iq) -> Iq | None:
 def on_minute(context: Context) -> None:
     context.state.now = context.now
     lifecycle.expire(context.state)
+    ghosts.look(context.state)
 
 
 def on_sweep(context: Context) -> None:

@@ -48,6 +48,7 @@ def groupchat(rooms: Rooms, room: Room, message: Message) -> None:
     if occupant.role < Role.PARTICIPANT:
         raise StanzaError("forbidden")
     spend(rooms, occupant)
+    occupant.sessions[message.from_].since = rooms.now
     if room.config.slow and names.BODY in children:
         _slow_down(rooms, room, occupant)
     inner = message.inner
