@@ -8,7 +8,7 @@ import pytest
 from quietwire.cli.checks import certificates as module
 from quietwire.cli.checks.certificates import certificates
 from quietwire.cli.checks.finding import Finding, Severity
-from quietwire.cli.config import Config, Tls
+from quietwire.cli.config import Certificate, Config, Tls
 from quietwire.seal.authority import Authority, new_p256_key
 
 NOW = time.time()
@@ -107,3 +107,20 @@ def test_one_that_signs_itself(tmp_path: Path) -> None:
     folder = Folder(tmp_path, "a.example")
     folder.certificate.write_bytes(folder.authority.certificate)
     assert "signs itself" in folder.causes(Severity.WARNING)
+
+
+def test_a_domain_with_a_certificate_of_its_own(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "a.example")
+    (tmp_path / "rooms").mkdir()
+    rooms = Folder(tmp_path / "rooms", "rooms.a.example", days=9)
+    own = Certificate(certificate=rooms.certificate, key=rooms.key)
+    tls = Tls(certificate=folder.certificate, key=folder.key, domains={"rooms.a.example": own, "b.a.example": own})
+    found = certificates(Config(domain="a.example", tls=tls), ["rooms.a.example"], NOW)
+    causes = {(one.subject, one.severity): one.cause for one in found}
+    assert "expires in" in causes['tls.domains."rooms.a.example"', Severity.WARNING]
+    assert ('tls.domains."rooms.a.example"', Severity.ERROR) not in causes
+    assert "does not stand for b.a.example" in causes['tls.domains."b.a.example"', Severity.ERROR]
+    assert not any("other servers' users" in cause for cause in causes.values())
+    rooms.certificate.unlink()
+    found = certificates(Config(domain="a.example", tls=tls), [], NOW)
+    assert any("cannot be read" in one.cause for one in found)

@@ -7,6 +7,7 @@ import datetime
 import ssl
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -44,12 +45,26 @@ def certificates(config: Config, hosted: Sequence[str], now: float) -> list[Find
         return [_error("tls.certificate", "is no PEM certificate", "a PEM file, our own certificate first")]
     own = chain[0]
     return [
+        *(one for domain in tls.domains for one in _apart(config, domain, now)),
         *_key(own, tls.key),
         *_times(own, now),
         *_names(own, config, hosted),
         *_chain(chain, config.domain, now),
         *_usage(own, config),
     ]
+
+
+def _apart(config: Config, domain: str, now: float) -> Iterator[Finding]:
+    """The certificate of one domain below ours that has its own."""
+    files, subject = config.tls.domains[domain], f'tls.domains."{domain}"'
+    try:
+        own = x509.load_pem_x509_certificates(files.certificate.read_bytes())[0]
+    except (OSError, ValueError):
+        yield _error(subject, "cannot be read as a PEM certificate", "a PEM file that the server may read")
+        return
+    if not stands_for(certificate_domains(own.public_bytes(Encoding.DER)), domain):
+        yield _error(subject, f"does not stand for {domain}", "one that names it")
+    yield from (replace(one, subject=subject) for one in (*_key(own, files.key), *_times(own, now)))
 
 
 def _key(own: x509.Certificate, path: Path) -> Iterator[Finding]:
@@ -97,7 +112,7 @@ def _names(own: x509.Certificate, config: Config, hosted: Sequence[str]) -> Iter
             f"does not stand for {config.domain}: it names {', '.join(sorted(names)) or 'nothing'}",
             "one for the domain of the addresses, not for the host's name",
         )
-    missing = [domain for domain in hosted if not stands_for(names, domain)]
+    missing = [domain for domain in hosted if domain not in config.tls.domains and not stands_for(names, domain)]
     if missing and config.federation.enabled:
         yield _warning(
             "tls.certificate",

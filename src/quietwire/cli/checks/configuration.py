@@ -17,6 +17,7 @@ STANZA_BYTES = 1 << 20
 URI = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
 WAIT_SECONDS = 120.0
 RESUME_SECONDS = 3_600.0
+TOKEN_HOURS = 7 * 24.0
 
 _note = partial(Finding, Severity.NOTE, "configuration")
 _warning = partial(Finding, Severity.WARNING, "configuration")
@@ -25,7 +26,14 @@ _error = partial(Finding, Severity.ERROR, "configuration")
 
 def configuration(config: Config) -> list[Finding]:
     """Everything that can be said of the file alone."""
-    found = [*_login(config), *_people(config), *_limits(config), *_ports(config), *_others(config)]
+    found = [
+        *_login(config),
+        *_people(config),
+        *_limits(config),
+        *_ports(config),
+        *_federation(config),
+        *_others(config),
+    ]
     return found or [Finding(Severity.OK, "configuration", "quietwire.toml", "no weak settings")]
 
 
@@ -43,6 +51,8 @@ def _login(config: Config) -> Iterator[Finding]:
             "PLAIN shows passwords to whoever has broken into the running server",
             "false, if all your clients can do SCRAM; those that people use can",
         )
+    if login.token_hours > TOKEN_HOURS:
+        yield _note("login.token_hours", "who takes a token from a device has the account for that long")
 
 
 def _people(config: Config) -> Iterator[Finding]:
@@ -104,6 +114,26 @@ def _ports(config: Config) -> Iterator[Finding]:
             taken[port] = key
     if config.federation.enabled and not (listen.s2s or listen.s2s_tls):
         yield _warning("listen.s2s", "other servers cannot reach this one", "s2s = 5269, or federation.enabled = false")
+
+
+def _federation(config: Config) -> Iterator[Finding]:
+    federation = config.federation
+    if not federation.enabled:
+        return
+    if federation.authentication == "dialback":
+        yield _warning(
+            "federation.authentication",
+            "DNS is believed: whoever can lie to your resolver can speak for any other domain",
+            '"certificate"',
+        )
+    for key in ("domain_bytes", "domain_stanzas"):
+        if not getattr(federation, key):
+            cause = "no limit: one other server may take the whole of this one"
+            yield _warning(f"federation.{key}", cause, "remove the key")
+    if federation.log_domains:
+        yield _note("federation.log_domains", "the log says which other servers your users talk to")
+    if config.modules.get("muc", {}).get("create") == "anyone":
+        yield _warning("modules.muc.create", "users of any server may make rooms here", '"local"')
 
 
 def _others(config: Config) -> Iterator[Finding]:
