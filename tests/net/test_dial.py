@@ -17,6 +17,8 @@ from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID
 from quietwire.core.later import Ticket
 from quietwire.core.stanza import Message, Stanza
+from quietwire.net import dial as dial_module
+from quietwire.net import resolver as resolver_module
 from quietwire.net.dial import Dialler
 from quietwire.net.resolver import NotFound, Override, Resolver, Srv, Unresolved
 from quietwire.net.shell import Shell
@@ -28,6 +30,7 @@ from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Common, Failure
 from quietwire.server.s2s_in import Incoming
 from quietwire.server.settings import Settings
+from quietwire.testing.nameserver import Nameserver
 
 WAIT = 10.0
 
@@ -364,6 +367,97 @@ def test_a_wish_taken_back_is_not_granted(pki: Pki) -> None:
         await asyncio.sleep(0.05)
         assert not outcome.link.done()
         assert not outcome.failure.done()
+        house.server.close()
+        house.shell.close()
+
+    run(scene, "uvloop")
+
+
+SRV = ("_xmpp-server._tcp.b.example", "SRV")
+HERE = ("im.b.example", "A")
+TELLS = [
+    # A service that is refused (RFC 2782), and records that cannot be meant.
+    ({SRV: ["0 0 0 ."]}, "service-refused", True),
+    ({SRV: ["0 0 0 im.b.example."], HERE: ["127.0.0.1"]}, "dns-nonsense", True),
+    ({SRV: ["0 0 5269 127.0.0.1."]}, "dns-nonsense", True),
+    # Names that lead nowhere, or in a circle.
+    ({SRV: ["0 0 5269 b.example."]}, "no-such-domain", True),
+    ({SRV: ["0 0 5269 _xmpp-server._tcp.b.example."]}, "no-such-domain", True),
+    (
+        {SRV: ["0 0 5269 x.example."], ("x.example", "CNAME"): ["y.example."], ("y.example", "CNAME"): ["x.example."]},
+        "no-dns",
+        False,
+    ),
+    ({("b.example", "A"): ["127.0.0.1"], SRV: [f"{n} 0 0 d{n}.example." for n in range(400)]}, "dns-nonsense", True),
+    # Five hundred addresses: a few are tried.
+    (
+        {SRV: ["0 0 PORT im.b.example."], HERE: [f"127.0.{n // 250}.{n % 250 + 1}" for n in range(500)]},
+        "refused",
+        False,
+    ),
+]
+
+
+@pytest.mark.parametrize(("records", "state", "permanent"), TELLS)
+def test_what_a_lying_dns_comes_to(
+    pki: Pki, records: dict[tuple[str, str], list[str]], state: str, permanent: bool
+) -> None:
+    async def scene() -> None:
+        house = House(pki, direct=False)
+        port = str(closed_port())
+        dns = Nameserver({key: [value.replace("PORT", port) for value in values] for key, values in records.items()})
+        resolver = Resolver({}, os.urandom, server=f"127.0.0.1:{await dns.open()}")
+        federation = house.federation(house.dialler(resolver))
+        federation.send(message(1))
+        await until(lambda: bool(house.notes))
+        assert house.notes == [state]
+        assert house.returned.empty() is not permanent
+        assert len(dns.asked) < 40
+        federation.close()
+        dns.close()
+        house.shell.close()
+
+    run(scene, "uvloop")
+
+
+def test_dns_that_is_gone(pki: Pki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolver_module, "DNS_SECONDS", 0.2)
+
+    async def scene() -> None:
+        house = House(pki, direct=False)
+        resolver = Resolver({}, os.urandom, server=f"127.0.0.1:{closed_port()}")
+        federation = house.federation(house.dialler(resolver))
+        ticket = federation.send(message(1))
+        await until(lambda: bool(house.notes))
+        assert house.notes == ["no-dns"]
+        assert not ticket.settled  # it may come back while the stanza waits
+        federation.close()
+        house.shell.close()
+
+    run(scene, "uvloop")
+
+
+def test_addresses_are_tried_without_waiting_for_the_one_before(pki: Pki) -> None:
+    async def scene() -> None:
+        house = House(pki, direct=False)
+        port = await house.listen()
+        mute = socket.create_server(("127.0.0.2", port), backlog=0)
+        taken = [socket.socket() for _ in range(4)]  # its queue is full: the kernel answers nobody any more
+        for one in taken:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.2", port))
+        lookup = FixedLookup({SRV[0]: [Srv(0, 0, port, "im.b.example")]}, ["127.0.0.2", "127.0.0.1"])
+        outcome = Outcome()
+        started = asyncio.get_running_loop().time()
+        house.dialler(Resolver({}, os.urandom, lookup=lookup)).dial(
+            "a.example", "b.example", outcome.accept, outcome.failure.set_result
+        )
+        link = await asyncio.wait_for(outcome.link, WAIT)
+        assert asyncio.get_running_loop().time() - started < dial_module.CONNECT_SECONDS / 2
+        link.abort()
+        for one in (*taken, mute):
+            one.close()
+        house.incoming.shut_down()
         house.server.close()
         house.shell.close()
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from collections import Counter
 from collections.abc import Coroutine, Sequence
@@ -19,6 +20,7 @@ from quietwire.net.resolver import (
     Target,
     Unresolved,
     ascii_name,
+    by_turns,
     order,
     system_addresses,
 )
@@ -261,3 +263,37 @@ def test_the_configured_server(text: str, address: str, port: int) -> None:
 def test_a_mistake_in_the_configured_server(text: str) -> None:
     with pytest.raises(ConfigError, match="resolver"):
         DnsLookup(text)
+
+
+@pytest.mark.parametrize(
+    ("records", "state"),
+    [
+        ([Srv(0, 0, 0, ".")], "service-refused"),
+        ([Srv(0, 0, 0, "im.b.example")], "dns-nonsense"),
+        ([Srv(0, 0, 5269, "::1")], "dns-nonsense"),
+        ([Srv(0, 0, 5269, "127.0.0.1"), Srv(0, 0, 5269, ".")], "dns-nonsense"),
+    ],
+)
+def test_records_that_cannot_be_used(records: list[Srv], state: str) -> None:
+    with pytest.raises(NotFound) as gone:
+        asyncio.run(Resolver({}, os.urandom, lookup=FakeLookup({STARTTLS: records})).targets("b.example"))
+    assert gone.value.state == state
+
+
+def test_those_that_can_be_used_are() -> None:
+    records = [Srv(0, 0, 0, "x.example"), Srv(1, 0, 5269, "im.b.example"), Srv(2, 0, 5269, "10.0.0.1")]
+    found = asyncio.run(Resolver({}, os.urandom, lookup=FakeLookup({STARTTLS: records})).targets("b.example"))
+    assert found == [Target("im.b.example", 5269)]
+
+
+@pytest.mark.parametrize(
+    ("found", "tried"),
+    [
+        (["::1", "::2", "10.0.0.1"], ["::1", "10.0.0.1", "::2"]),
+        (["10.0.0.1", "10.0.0.2", "::1"], ["10.0.0.1", "::1", "10.0.0.2"]),
+        (["::1", "::1"], ["::1"]),
+        ([], []),
+    ],
+)
+def test_both_versions_of_ip_by_turns(found: list[str], tried: list[str]) -> None:
+    assert by_turns(found) == tried

@@ -48,3 +48,21 @@ def test_nonsense_is_passed_over() -> None:
     server = Nameserver({})
     server.datagram_received(b"nonsense", ("127.0.0.1", 1))
     assert server.asked == []
+
+
+def test_aliases_are_followed_and_may_go_in_a_circle() -> None:
+    server = Nameserver(
+        {
+            ("a.example", "CNAME"): ["b.example."],
+            ("b.example", "A"): ["127.0.0.1"],
+            ("x.example", "CNAME"): ["y.example."],
+            ("y.example", "CNAME"): ["x.example."],
+        }
+    )
+    found, circle, alias = ask(server, ("a.example", "A"), ("x.example", "A"), ("a.example", "CNAME"))
+    assert [one.to_text() for one in found.answer] == [
+        "a.example. 60 IN CNAME b.example.",
+        "b.example. 60 IN A 127.0.0.1",
+    ]
+    assert {one.name.to_text() for one in circle.answer} == {"x.example.", "y.example."}
+    assert [one.to_text() for one in alias.answer] == ["a.example. 60 IN CNAME b.example."]

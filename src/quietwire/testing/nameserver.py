@@ -18,6 +18,10 @@ Records = Mapping[tuple[str, str], Sequence[str]]
 """(name without its final dot, type) -> values, as in a zone: {("b.example", "SRV"): ["0 0 5269 im.b.example."]}."""
 
 
+CHAIN = 40
+"""Aliases in one answer: more than any client follows."""
+
+
 class Nameserver(asyncio.DatagramProtocol):
     """Answers questions over UDP. Names that are in no record do not exist; those in `mute` get no answer at all."""
 
@@ -54,10 +58,17 @@ class Nameserver(asyncio.DatagramProtocol):
             return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.AA | dns.flags.RA
-        values = self._records.get((question.name, kind))
+        name = question.name
+        for _ in range(CHAIN):  # aliases, as a resolver follows them; two may point at each other
+            alias = self._records.get((name, "CNAME"))
+            if not alias or kind == "CNAME":
+                break
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", "CNAME", *alias))
+            name = dns.name.from_text(alias[0])
+        values = self._records.get((name, kind))
         if values:
-            answer.answer.append(dns.rrset.from_text(question.name, 60, "IN", kind, *values))
-        elif question.name not in self._names:
+            answer.answer.append(dns.rrset.from_text(name, 60, "IN", kind, *values))
+        elif name not in self._names:
             answer.set_rcode(dns.rcode.NXDOMAIN)
         assert self._transport is not None
         self._transport.sendto(answer.to_wire(), addr)
