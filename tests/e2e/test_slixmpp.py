@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from quickstart_world import DOMAIN, WAIT, Friend, Home
 from slixmpp import JID
+from slixmpp.exceptions import IqError
 
 
 def inbox(client: Friend) -> asyncio.Queue[Any]:
@@ -65,5 +66,33 @@ def test_a_wrong_password_is_refused(home: Home) -> None:
         async with asyncio.timeout(WAIT):
             await refused
         await stranger.disconnect()
+
+    asyncio.run(scene())
+
+
+def test_a_user_sees_and_ends_their_clients(home: Home) -> None:
+    """XEP-0494, as slixmpp asks for it."""
+
+    async def scene() -> None:
+        phone, desk = Friend("alice", home, direct=True), Friend("alice", home)
+        phone.requested_jid.resource = "phone"
+        phone.register_plugin("xep_0494")
+        try:
+            async with asyncio.timeout(WAIT):
+                await phone.dial()
+                (own,) = await phone.plugin["xep_0494"].get_clients()
+                await desk.dial()
+                clients = await phone.plugin["xep_0494"].get_clients()
+                assert [client["connected"] for client in clients] == [True, True]
+                (other,) = {client["id"] for client in clients} - {own["id"]}
+                gone = asyncio.get_running_loop().create_future()
+                desk.add_event_handler("disconnected", gone.set_result)
+                with pytest.raises(IqError) as refused:  # who logged in with the password can come again
+                    await phone.plugin["xep_0494"].revoke(other)
+                assert refused.value.condition == "service-unavailable"
+                await gone
+        finally:
+            for client in (phone, desk):
+                await client.disconnect()
 
     asyncio.run(scene())

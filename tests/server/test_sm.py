@@ -167,6 +167,22 @@ def test_a_resumed_session_sends_again() -> None:
     assert it.link.take() == f"<a/>{ASK}"
 
 
+def test_a_session_begins_with_what_came_while_it_was_bound() -> None:
+    for enabled, then in ((True, ASK), (False, "")):
+        it = Sending()
+        it.outgoing.detach()
+        it.outgoing.enabled = enabled
+        entry = it.put("<a/>", kept=True)
+        again = FakeLink(secure=True)
+        it.outgoing.begin(again)
+        assert again.take() == f"<a/>{then}"
+        it.outgoing.written()
+        assert it.done == ([] if enabled else [entry])
+        if enabled:
+            assert it.outgoing.confirm(1)
+            assert it.done == [entry]
+
+
 def test_what_nobody_confirmed_is_left_over() -> None:
     it = Sending()
     entry = it.put("<a/>", kept=True)
