@@ -7,6 +7,7 @@ import pytest
 from quietwire.cli.config import load
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID
+from quietwire.server.s2s_policy import Policy
 
 
 def write(folder: Path, text: str) -> Path:
@@ -96,3 +97,34 @@ def test_our_own_pages_may_open_a_websocket(tmp_path: Path) -> None:
     text = 'domain = "a.example"\n[web]\nurl = "https://chat.example/x"\norigins = ["https://b.example"]\n'
     assert load(write(tmp_path, text)).web_origins() == ["https://b.example", "https://chat.example"]
     assert load(write(tmp_path, 'domain = "a.example"\n[listen]\nhttps = 0\n')).web_origins() == ["*"]
+
+
+def test_the_policy_towards_other_servers(tmp_path: Path) -> None:
+    text = """
+domain = "a.example"
+[federation]
+authentication = "dialback"
+allow = ["*", "*.München.example"]
+refuse = ["B.Example"]
+domain_bytes = 0
+domain_stanzas = 0
+log_domains = true
+"""
+    policy = load(write(tmp_path, text)).federation.policy()
+    assert policy.authentication == "dialback"
+    assert policy.allow == ("*", "*.münchen.example")
+    assert policy.refuse == ("b.example",)
+    assert policy.rates.unlimited
+    assert policy.name_domains
+    assert load(write(tmp_path, 'domain = "a.example"')).federation.policy() == Policy()
+
+
+@pytest.mark.parametrize("wrong", ["alice@b.example", "b.example/x", "", "*.", "*.*", "b*.example"])
+def test_patterns_that_are_no_domains(tmp_path: Path, wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"federation\.refuse"):
+        load(write(tmp_path, f'domain = "a.example"\n[federation]\nrefuse = ["{wrong}"]'))
+
+
+def test_certificates_of_domains_below_ours(tmp_path: Path) -> None:
+    text = 'domain = "a.example"\n[tls.domains."rooms.a.example"]\ncertificate = "r.pem"\nkey = "/k.pem"\n'
+    assert load(write(tmp_path, text)).tls.named() == {"rooms.a.example": (tmp_path / "r.pem", Path("/k.pem"))}

@@ -39,6 +39,26 @@ _STREAMS = (
 )
 """Number, version, what is on the wire."""
 
+_SERVERS_HEAD = """
+## Streams of servers
+
+What needs no module either.
+
+| Specification | Version | Puts on the wire |
+|---|---|---|
+"""
+_SERVERS = (
+    (178, "1.2", "a certificate, and the domain that it is for"),
+    (185, "1.0", "keys of dialback, each for one stream"),
+    (198, "1.6.3", "counts and acknowledgements; a stream whose connection was lost is resumed"),
+    (199, "2.0.1", "a ping, or a request for an acknowledgement, to a server that was silent for four minutes"),
+    (220, "1.1.1", "a key for each pair of domains; a connection to the domain's own server that asks about theirs"),
+    (288, "1.0.1", "stanzas both ways on one connection, where both agree"),
+    (368, "1.1.0", "two questions to DNS for each domain that is dialled"),
+    (478, "0.2.0", "the size of the biggest stanza that is taken, and how long a stream may be idle"),
+    (495, "0.1.0", "a second connection, where the first address does not answer within a quarter of a second"),
+)
+
 _KEPT = """
 ## What is kept
 
@@ -54,7 +74,8 @@ def markdown(modules: Sequence[Module]) -> str:
     ordered = sorted(modules, key=lambda m: (m.xep is None, m.xep.number if m.xep else 0, m.name))
     kept = [(module, keeps) for module in ordered for keeps in module.keeps]
     streams = _lines((_link(number), version, emits) for number, version, emits in _STREAMS)
-    features = _HEAD + _lines(map(_feature, ordered)) + _STREAMS_HEAD + streams
+    servers = _lines((_link(number), version, emits) for number, version, emits in _SERVERS)
+    features = _HEAD + _lines(map(_feature, ordered)) + _STREAMS_HEAD + streams + _SERVERS_HEAD + servers
     return features + _KEPT + _lines(_kept(*each) for each in kept)
 
 

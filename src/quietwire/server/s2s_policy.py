@@ -28,9 +28,9 @@ class Policy:
     """Only these; empty: all."""
     refuse: tuple[str, ...] = ()
     """Never these, whatever `allow` says."""
-    rates: Rates = field(default_factory=lambda: Rates(bytes=4 << 20, stanzas=2_000))
-    """Of one domain, all its streams together: more than an honest server of thousands sends, a tenth of what this one
-    can route."""
+    rates: Rates = field(default_factory=lambda: Rates(bytes=8e6, stanzas=20_000.0))
+    """Of one domain, all its streams together: more than an honest server of thousands sends, less than what stops this
+    one."""
     connections_per_domain: int = 20
     """Authenticated streams that one domain may have open to us: two for each pair of domains are usual."""
     name_domains: bool = False
