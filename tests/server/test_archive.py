@@ -80,6 +80,13 @@ def test_messages_come_back_as_they_were() -> None:
     assert run(world.archive.ends(ROOM)) is None
 
 
+def test_a_page_from_the_end_has_no_index() -> None:
+    world = World()
+    world.say("one")
+    assert run(world.archive.query(ALICE, Query(before=""))).index is None
+    assert run(world.archive.query(ALICE, Query(max=1))).index == 0
+
+
 def test_what_comes_after_the_first_question_is_there_too() -> None:
     world = World()
     assert world.texts() == []

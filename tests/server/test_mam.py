@@ -105,6 +105,7 @@ def test_answers() -> None:
     assert serialise(mam.fin(Page([], False, 0, 5)), mam.NS).decode() == (
         "<fin><set xmlns='http://jabber.org/protocol/rsm'><count>5</count></set></fin>"
     )
+    assert b"<first>ab</first>" in serialise(mam.fin(Page([ITEM], True, None, 5)), mam.NS)
     assert serialise(mam.metadata(None), ns.CLIENT) == b"<metadata xmlns='urn:xmpp:mam:2'/>"
     assert serialise(mam.metadata((("a", 0), ("b", 1500))), mam.NS).decode() == (
         "<metadata><start id='a' timestamp='1970-01-01T00:00:00.000Z'/>"

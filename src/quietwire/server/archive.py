@@ -65,11 +65,13 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`items` in their order; `complete`: no limit cut them. `index` of the first among all `count` that match."""
+    """`items` in their order; `complete`: no limit cut them. `index` of the first among all `count` that match.
+
+    The index is None where the client pages backwards: told that of the last page, slixmpp thinks the walk is over."""
 
     items: list[Item]
     complete: bool
-    index: int
+    index: int | None
     count: int
 
 
@@ -172,16 +174,17 @@ class Archive:
 
     async def query(self, owner: bytes, query: Query) -> Page:
         """One page. Raises StanzaError(item-not-found) for an unknown id, StorageError."""
-        index = await self.index(owner)
-        selection = index.select(query, PAGE_MESSAGES, PAGE_BYTES)
-        wanted = [(index.ids[position], index.stamps[position]) for position in selection.positions]
+        headers = await self.index(owner)
+        selection = headers.select(query, PAGE_MESSAGES, PAGE_BYTES)
+        wanted = [(headers.ids[position], headers.stamps[position]) for position in selection.positions]
         rows = await self._store.get_many(TABLE, owner, [self._key(stamp, id) for id, stamp in wanted])
         items = []
         for id, stamp in wanted:
             value = rows.get(self._key(stamp, id))
             if value is not None:  # it may have been deleted meanwhile
                 items.append(Item(id.hex(), stamp, _message(value)))
-        return Page(items, selection.complete, selection.index, selection.count)
+        index = None if query.before is not None else selection.index
+        return Page(items, selection.complete, index, selection.count)
 
     async def ends(self, owner: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
         """(id, stamp) of the oldest and of the newest message; None for an empty archive."""

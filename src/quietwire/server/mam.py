@@ -172,7 +172,8 @@ def fin(page: Page) -> Element:
     """The answer to a query once its messages are sent (§4.3)."""
     children = []
     if page.items:
-        first = build(f"{{{RSM}}}first", {"index": str(page.index)}, text=page.items[0].id)
+        index = {} if page.index is None else {"index": str(page.index)}
+        first = build(f"{{{RSM}}}first", index, text=page.items[0].id)
         children = [first, build(f"{{{RSM}}}last", text=page.items[-1].id)]
     children.append(build(f"{{{RSM}}}count", text=str(page.count)))
     return build(f"{{{NS}}}fin", {"complete": "true"} if page.complete else {}, build(f"{{{RSM}}}set", None, *children))
