@@ -13,8 +13,8 @@ ALICE, BOB, CAROL = (parse_jid(f"{name}@a.example") for name in ("alice", "bob",
 
 def a_room(**config: object) -> Room:
     room = Room(parse_jid("den@conference.a.example"), replace(RoomConfig(), **config), bytes(32))  # type: ignore[arg-type]
-    room.standings[ALICE] = Standing(Affiliation.OWNER)
-    room.standings[BOB] = Standing(Affiliation.MEMBER, nick="Bob")
+    room.stand(ALICE, Standing(Affiliation.OWNER))
+    room.stand(BOB, Standing(Affiliation.MEMBER, nick="Bob"))
     return room
 
 
@@ -55,7 +55,7 @@ def test_who_may_know_of_it() -> None:
     for room, stranger in ((hidden, False), (listed, True), (open_, True)):
         assert room.knows(BOB)
         assert room.knows(CAROL) is stranger
-        room.standings[CAROL] = Standing(Affiliation.OUTCAST)
+        room.stand(CAROL, Standing(Affiliation.OUTCAST))
         assert not room.knows(CAROL)
     listed.locked = True
     assert listed.knows(ALICE)

@@ -41,7 +41,7 @@ def test_rooms_of_an_account_are_counted() -> None:
     for name in ("one", "two"):
         jid = parse_jid(f"{name}@conference.a.example")
         rooms.rooms[jid] = Room(jid, RoomConfig(), bytes(32))
-    rooms.rooms[jid].standings[ALICE] = Standing(Affiliation.OWNER)
+    rooms.rooms[jid].stand(ALICE, Standing(Affiliation.OWNER))
     assert rooms.owned(ALICE) == 1
     assert rooms.find(jid) is rooms.rooms[jid]
     assert rooms.find(ALICE) is None

@@ -40,10 +40,8 @@ def change(
         nick = ""
     elif nick is None:
         nick = old.nick if old is not None else ""
-    if new is Affiliation.NONE:
-        room.standings.pop(bare, None)
-    else:
-        room.standings[bare] = Standing(new, nick, reason if new is Affiliation.OUTCAST else "")
+    kept = Standing(new, nick, reason if new is Affiliation.OUTCAST else "")
+    room.stand(bare, None if new is Affiliation.NONE else kept)
     persistence.save_standing(rooms, room, bare)
     if nick:
         _evict(rooms, room, nick, bare)

@@ -35,7 +35,7 @@ def create(rooms: Rooms, jid: JID, owner: JID) -> Room:
     """A locked room with one owner (a bare JID)."""
     room = Room(jid, rooms.defaults, rooms.randomness(32), since=rooms.now)
     room.locked = True
-    room.standings[owner] = Standing(Affiliation.OWNER)
+    room.stand(owner, Standing(Affiliation.OWNER))
     rooms.rooms[jid] = room
     return room
 

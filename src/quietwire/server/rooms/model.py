@@ -48,8 +48,8 @@ class Room:
     """`secret` (32 bytes) makes its occupant ids, so that those of two rooms have nothing in common (XEP-0421 §4)."""
 
     __slots__ = (
-        "archived", "cold", "config", "history", "invited", "jid", "locked", "occupants", "roles", "secret", "since",
-        "standings", "stored", "subject", "vcard", "waiting",
+        "_nicks", "archived", "cold", "config", "history", "invited", "jid", "locked", "occupants", "roles", "secret",
+        "since", "standings", "stored", "subject", "vcard", "waiting",
     )  # fmt: skip
 
     def __init__(self, jid: JID, config: RoomConfig, secret: bytes, *, since: float = 0.0) -> None:
@@ -69,7 +69,9 @@ class Room:
         self.waiting: list[Callable[[], None]] | None = None
         """What came while that is being read, in its order."""
         self.standings: dict[JID, Standing] = {}
-        """By bare JID; who has no affiliation is not in here."""
+        """By bare JID; who has no affiliation is not in here. Written by `stand` only."""
+        self._nicks: dict[str, JID] = {}
+        """Reserved nicknames' skeletons."""
         self.occupants = Occupants()
         self.subject: Subject | None = None
         self.history = History(config.history)
@@ -79,6 +81,16 @@ class Room:
         """Invitee (bare) -> inviter (bare): whom a decline may go to (§7.8.2)."""
         self.roles: dict[JID, Role] = {}
         """Bare JID -> the role given by hand."""
+
+    def stand(self, bare: JID, standing: Standing | None) -> None:
+        """Writes or, with None, removes what the room keeps of an account."""
+        old = self.standings.pop(bare, None)
+        if old is not None and old.nick and self._nicks.get(skeleton(old.nick)) == bare:
+            del self._nicks[skeleton(old.nick)]
+        if standing is not None:
+            self.standings[bare] = standing
+            if standing.nick:
+                self._nicks[skeleton(standing.nick)] = bare
 
     def affiliation(self, bare: JID) -> Affiliation:
         standing = self.standings.get(bare)
@@ -104,8 +116,7 @@ class Room:
 
     def reserved(self, nick: str) -> JID | None:
         """For whom that nickname is reserved."""
-        key = skeleton(nick)
-        return next((j for j, s in self.standings.items() if s.nick and skeleton(s.nick) == key), None)
+        return self._nicks.get(skeleton(nick))
 
     def sees_jids(self, occupant: Occupant) -> bool:
         return not self.config.anonymous or occupant.role is Role.MODERATOR

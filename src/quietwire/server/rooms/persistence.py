@@ -133,8 +133,13 @@ def read(name: str, rows: Iterable[tuple[bytes, bytes]]) -> Room | None:
                 bare = parse_jid(key[len(AFFILIATION) :].decode())
             except JIDError:
                 continue  # the rules for addresses have changed since: nobody can come under that name any more
-            room.standings[bare] = Standing(
-                AFFILIATIONS[standing["affiliation"]], standing.get("nick", ""), standing.get("reason", "")
+            room.stand(
+                bare,
+                Standing(
+                    AFFILIATIONS[standing["affiliation"]],
+                    standing.get("nick", ""),
+                    standing.get("reason", ""),
+                ),
             )
     return room
 
