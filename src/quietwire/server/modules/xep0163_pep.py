@@ -398,7 +398,8 @@ _FEATURES = (
 MODULE = Module(
     name="pep",
     xep=Xep(163, "1.2.2"),
-    features=(),
+    # Of the account, in truth; but there are clients that ask the server alone before they publish (profanity's OMEMO).
+    features=tuple(f"{PUBSUB}#{feature}" for feature in _FEATURES),
     handlers=(
         IqGet(_PUBSUB_TAG, serve, absent="item-not-found"),
         IqSet(_PUBSUB_TAG, serve, absent="item-not-found"),
@@ -418,6 +419,6 @@ MODULE = Module(
     "to a device that becomes available the last item of each such node; to one of unknown kind a disco#info request",
     needs=("store", "randomness", "pep"),
     state=lambda _: State(),
-    account_features=(PUBSUB, *(f"{PUBSUB}#{feature}" for feature in _FEATURES)),
+    account_features=(PUBSUB,),
     identities=(("pubsub", "pep", ""),),
 )  # fmt: skip
