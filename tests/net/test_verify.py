@@ -143,9 +143,9 @@ def test_the_systems_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "one.pem").write_bytes(certificate)
     (tmp_path / "two.pem").write_bytes(certificate.replace(b" CERT", b" TRUSTED CERT"))
     paths = ssl.get_default_verify_paths()
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile=None, capath=str(tmp_path)))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile="", capath=str(tmp_path)))
     assert Verifier(None).fault([Made("a", root, NAMES).certificate], NOW) == ""
-    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile=None, capath=None))
+    monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile="", capath=""))
     with pytest.raises(ConfigError):
         Verifier(None)
 
