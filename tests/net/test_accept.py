@@ -19,7 +19,10 @@ from quietwire.core.errors import ConfigError
 from quietwire.net import accept
 from quietwire.net.accept import Acceptor, listen_on
 from quietwire.net.doors import Doors, Limits, Visitor
+from quietwire.net.shell import Shell
+from quietwire.net.stream import CLOSE_SECONDS, Connection
 from quietwire.seal.authority import Authority, new_p256_key
+from quietwire.server.links import Link
 
 PATIENCE = 20.0
 
@@ -263,3 +266,51 @@ def test_why_a_handshake_failed_in_a_word() -> None:
     assert accept.reason(failure.value) == "http_request"
     assert accept.reason(TimeoutError()) == "timeout"
     assert accept.reason(ConnectionResetError("what the peer said")) == "closed"
+
+
+def test_a_connection_that_is_not_read_from_ends_as_soon_as_its_peer_agrees(
+    play: Any, tls: tuple[ssl.SSLContext, ssl.SSLContext]
+) -> None:
+    class Quiet:
+        """A stream that its server has told to take in nothing more."""
+
+        def __init__(self, link: Link) -> None:
+            self.link = link
+            self.gone = asyncio.get_running_loop().create_future()
+            link.put(b"hello")
+
+        def received(self, data: bytes) -> None: ...
+        def secured(self) -> None: ...
+        def written(self) -> None: ...
+
+        def lost(self) -> None:
+            self.gone.set_result(None)
+
+    async def dialogue() -> None:
+        loop = asyncio.get_running_loop()
+        shell, streams = Shell(loop), []
+
+        def accepted(link: Link) -> Any:
+            streams.append(Quiet(link))
+            return streams[0]
+
+        doors = Doors(Limits(), 10)
+        port = Acceptor(
+            loop, listen_on("127.0.0.1", 0, "c2s"),
+            lambda visitor: Connection(shell, accepted, visitor=visitor), lambda: tls[0], doors, lambda *_, **__: None,
+        )  # fmt: skip
+        reader, writer = await asyncio.open_connection("127.0.0.1", port.port, ssl=tls[1])
+        assert await reader.readexactly(5) == b"hello"
+        streams[0].link.pause()
+        writer.write(b"more")
+        begun = loop.time()
+        streams[0].link.put(b"bye")
+        streams[0].link.close()
+        assert await reader.read() == b"bye"
+        await streams[0].gone
+        assert loop.time() - begun < CLOSE_SECONDS - 1
+        writer.close()
+        port.close()
+        shell.close()
+
+    play(dialogue)

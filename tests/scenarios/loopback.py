@@ -88,12 +88,12 @@ class Served:
     def signal(self) -> None:
         self.process.send_signal(signal.SIGTERM)
 
-    def stop(self) -> int:
+    def stop(self, patience: float = PATIENCE) -> int:
         """Stops it in order; its exit status."""
         if self.process.poll() is None:
             self.signal()
         try:
-            return self.process.wait(PATIENCE)
+            return self.process.wait(patience)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

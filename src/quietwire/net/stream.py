@@ -246,6 +246,10 @@ class Connection(asyncio.Protocol):
             return
         self._closing = True
         self.flush()
+        if self._held:  # else the peer's own good-bye is not seen, and it takes CLOSE_SECONDS to the end
+            self._held = 0
+            with contextlib.suppress(RuntimeError):
+                self._transport.resume_reading()
         self._transport.close()
         self._deadline = self._shell.loop.call_later(CLOSE_SECONDS, self.abort)
 

@@ -140,7 +140,8 @@ class ClientStream:
         """Sends the stream error and closes. The session of a broken stream can be resumed, except after conflict."""
         if self._closing:
             return
-        self._host.note("stream-error", condition=error.condition)
+        if error.condition != "system-shutdown":  # of thousands at once, and "stopping" has been said
+            self._host.note("stream-error", condition=error.condition)
         if self._securing:
             self._closing = True
             self._cancel_timer()
