@@ -72,7 +72,7 @@ const commands = {
     await there.fill("input[name=password]", password);
     await there.keyboard.press("Enter");
     await there.waitForFunction(() => window.inside?.api.connection.authenticated());
-    await there.waitForFunction((who) => inside.roster?.length !== undefined && inside.api.connection.connected(), who);
+    await there.evaluate(() => inside.api.waitUntil("OMEMOInitialized"));
   },
   add: ({ who, to }) => people[who].evaluate((jid) => inside.api.contacts.add({ jid }), to),
   // Sees the other online: the subscription is there, both ways.
@@ -100,18 +100,17 @@ const commands = {
   },
   async encrypt({ who, to }) {
     const box = await show(who, to);
-    await box.locator(".toggle-omemo").click();
+    await box.locator(".toggle-omemo:not([data-disabled=true])").click();
     await people[who].waitForFunction((jid) => inside.chatboxes.get(jid).get("omemo_active"), to);
   },
   encrypted: ({ who, from, body }) =>
     people[who].waitForFunction(
       ([jid, body]) =>
-        inside.chatboxes.get(jid)?.messages.some((m) => m.getMessageText() === body && m.get("is_encrypted")),
+        inside.chatboxes
+          .get(jid)
+          .messages.models.some((m) => m.get("is_encrypted") && [m.get("plaintext"), m.get("message")].includes(body)),
       [from, body],
     ),
-  async picture({ who, path }) {
-    await people[who].screenshot({ path });
-  },
 };
 
 for await (const line of createInterface({ input: process.stdin })) {
