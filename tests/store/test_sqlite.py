@@ -15,7 +15,7 @@ import pytest
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later
-from quietwire.store import sqlite
+from quietwire.store import committer, sqlite
 from quietwire.store.ports import Entry, Storage, StorageError
 from quietwire.store.sqlite import CHECKPOINT_SECONDS, GROUP_SECONDS, GROUP_WEIGHT, RETRY_SECONDS, SqliteStorage
 from quietwire.store.writer import Job, Read
@@ -581,8 +581,9 @@ def flood(world: World) -> list[Entry]:
 
 
 def test_the_buffer_is_bounded_while_the_disk_refuses(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "GROUP_WEIGHT", 10_000)
-    monkeypatch.setattr(sqlite, "BUFFER_WEIGHT", 100_000)
+    for module in (committer, sqlite):
+        monkeypatch.setattr(module, "GROUP_WEIGHT", 10_000)
+    monkeypatch.setattr(committer, "BUFFER_WEIGHT", 100_000)
     world.pragma("query_only=1")
     first = world.storage.keep(ALICE, bytes(1000))
     accepted = 1
@@ -604,8 +605,9 @@ def test_the_buffer_is_bounded_while_the_disk_refuses(world: World, monkeypatch:
 
 
 def test_the_buffer_is_bounded_while_a_commit_takes_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "GROUP_WEIGHT", 10_000)
-    monkeypatch.setattr(sqlite, "BUFFER_WEIGHT", 100_000)
+    for module in (committer, sqlite):
+        monkeypatch.setattr(module, "GROUP_WEIGHT", 10_000)
+    monkeypatch.setattr(committer, "BUFFER_WEIGHT", 100_000)
     kept = flood(world)  # nothing posted by the thread is run: as if the commit did not end
     assert 70 < len(kept) < 100
     world.pump.until(lambda: kept[-1].ticket.settled)

@@ -1,66 +1,31 @@
-"""The default storage: SQLite, one writer thread, commits of groups.
-
-States of a group: collecting -> (timer) held -> (timer) committing -> settled; size, `sync` or a read that must see it
-bring it there at once. It is held so that an entry has at least `GROUP_SECONDS` to be confirmed: a busy server's
-recipients need that long, and what they confirm costs the disk nothing. If the disk refuses, a group takes up what was
-collected meanwhile and is collecting again, until the next try. One job is with the thread at a time. A group that has
-become empty, since every recipient confirmed, settles without the thread.
-
-Everything here runs in the thread of the loop, save `_done`.
-"""
+"""The default storage: SQLite, one writer thread, commits of groups (`committer.py`)."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from functools import partial
-from pathlib import Path
-from queue import Empty, SimpleQueue
 from struct import Struct
-from typing import Any, NoReturn, TypeVar
-from weakref import WeakValueDictionary
 
-from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later, Ticket
-from quietwire.store.database import lock_directory, open_database
-from quietwire.store.group import OVERHEAD, Group
-from quietwire.store.ports import LONGEST_NAME, TABLES, Entry, StorageError
-from quietwire.store.writer import (
-    Job,
-    Query,
-    Read,
-    Writer,
-    query_get,
-    query_get_many,
-    query_owners,
-    query_scan,
-    usage,
+from quietwire.store.committer import (
+    CHECKPOINT_SECONDS,
+    DURABLE,
+    GROUP_SECONDS,
+    GROUP_WEIGHT,
+    RETRY_SECONDS,
+    Committer,
 )
+from quietwire.store.group import OVERHEAD
+from quietwire.store.ports import LONGEST_NAME, TABLES, Entry
+from quietwire.store.writer import query_get, query_get_many, query_owners, query_scan
 
-T = TypeVar("T")
-Cancel = Callable[[], None]
+__all__ = ["CHECKPOINT_SECONDS", "GROUP_SECONDS", "GROUP_WEIGHT", "RETRY_SECONDS", "SqliteStorage"]
 
-GROUP_SECONDS = 0.02
-"""A group collects that long, then is held that long: with a commit of some milliseconds, 0198 acknowledgements go
-within 50 ms."""
-GROUP_WEIGHT = 1 << 20
-"""Bytes that are committed at once. An operation weighs at least OVERHEAD, so this is also 4,096 operations: larger
-groups save nothing, the flush to the disk is spread thin enough, and a commit stays within some ten milliseconds."""
-BUFFER_WEIGHT = 64 << 20
-"""Bytes that may wait, those of the commit under way included: some seconds' work of a busy server while the disk is
-stalled. Beyond that, give or take one group, nothing new is accepted."""
-RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Waits between tries while the disk refuses; the last one repeats. A disk that was full is noticed within 5 s."""
-CHECKPOINT_SECONDS = 30.0
-"""Longest life of the write-ahead log: it tells what was written together, and holds what was deleted since."""
+
 KEYS = Struct("16s" * 512)  # random keys: long enough never to meet again, many drawn with one system call
 
-_DURABLE = Ticket()
-_DURABLE.settle()
 
-
-class SqliteStorage:
+class SqliteStorage(Committer):
     """Store, spool and storage (see `ports`) in the SQLite file `path`; creates its directory (0700) and file (0600).
 
     `post(fn)` has `fn` called in the loop's thread, from any thread (`loop.call_soon_threadsafe`). `later(seconds, fn)`
@@ -68,50 +33,6 @@ class SqliteStorage:
     `on_fault(text)` is told once why the disk refuses, again when the reason changes, and "" when it accepts again.
     Raises ConfigError if the directory is in use by another process or the file cannot be used.
     """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        post: Callable[[Callable[[], None]], object],
-        later: Callable[[float, Callable[[], None]], Cancel],
-        randomness: Callable[[int], bytes],
-        on_fault: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        file = Path(path)
-        self._post = post
-        self._later = later
-        self._randomness = randomness
-        self._on_fault = on_fault
-        self._keys: list[bytes] = []
-        self._group = Group()
-        self._held: Group | None = None
-        self._resting: WeakValueDictionary[bytes, Entry] = WeakValueDictionary()
-        """Unconfirmed entries that are on the disk and that somebody still holds."""
-        self._job: Job | None = None
-        self._finished: SimpleQueue[Job] = SimpleQueue()
-        self._reads: list[Read] = []
-        self._due = False
-        """The group is to be committed as soon as the writer is free."""
-        self._refusing = False
-        self._closed = False
-        self._checkpoint_due = False
-        self._timer: Cancel | None = None
-        self._retry_timer: Cancel | None = None
-        self._checkpoint_timer: Cancel | None = None
-        self._failures = 0
-        self._fault = ""
-        self._lock = lock_directory(file.parent)
-        try:
-            db = open_database(file)
-            self._usage = usage(db)  # an owner's [0, 0] stays: there are no more of them than accounts
-        except sqlite3.Error as error:
-            os.close(self._lock)
-            raise StorageError(_reason(error)) from error
-        except BaseException:
-            os.close(self._lock)
-            raise
-        self._writer = Writer(db, self._done)
 
     @property
     def store(self) -> SqliteStorage:
@@ -209,58 +130,6 @@ class SqliteStorage:
         self._wrote(0)
         return group.ticket
 
-    # the storage
-
-    @property
-    def latest(self) -> Ticket | None:
-        group = self._group
-        if group.kept or group.rows or group.erased:  # not `gone`: nobody's acknowledgement rests on a deletion
-            return group.ticket
-        held = self._held
-        if held is not None and (held.kept or held.rows or held.erased):
-            return held.ticket
-        job = self._job
-        return job.group.ticket if job is not None and job.group is not None else None
-
-    @property
-    def condition(self) -> tuple[bool, str, int]:
-        """(whether it refuses new writes, why the disk refuses or '', bytes that wait to be committed)."""
-        groups = (self._group, self._held, self._job.group if self._job else None)
-        return self._refusing, self._fault, sum(group.weight for group in groups if group is not None)
-
-    def sync(self) -> Ticket:
-        self._merge()
-        if self._group.empty:
-            self._settle_unwritten()
-            return self._job.group.ticket if self._job and self._job.group else _DURABLE
-        self._due = True
-        ticket = self._group.ticket
-        self._advance()
-        return ticket
-
-    def close(self) -> None:
-        """Raises StorageError, after closing, if the disk refused what was pending: its tickets stay unsettled."""
-        if self._closed:
-            return
-        self._closed = self._refusing = True
-        for cancel in (self._timer, self._retry_timer, self._checkpoint_timer):
-            if cancel is not None:
-                cancel()
-        self._retry_timer = None  # one more try
-        while True:
-            self._due = True
-            self._advance()
-            if self._job is None:
-                break
-            self._finish(self._finished.get())
-        self._writer.close()
-        os.close(self._lock)
-        if not self._group.empty:
-            raise StorageError(self._fault)
-        self._settle_unwritten()
-
-    # from here on: how it works
-
     def _write(self, table: str, owner: bytes, key: bytes, value: bytes | None) -> Ticket:
         if self._refusing:
             self._refuse()
@@ -270,165 +139,6 @@ class SqliteStorage:
         ticket = self._group.ticket
         self._wrote(len(owner) + len(key) + len(value or b""))
         return ticket
-
-    def _wrote(self, size: int) -> None:
-        group = self._group
-        group.weight += size + OVERHEAD
-        if self._timer is None or group.weight >= GROUP_WEIGHT:
-            self._collected(group)
-
-    def _collected(self, group: Group) -> None:
-        """Something was added to the group and nothing has been arranged for its commit, or it has become large."""
-        if self._closed:  # a waiter that close() settles may still confirm; it takes what it leaves
-            return
-        if group.weight >= GROUP_WEIGHT:
-            self._due = True
-            self._advance()
-            self._bound()
-        elif self._timer is None:
-            self._timer = self._later(GROUP_SECONDS, self._tick)
-
-    def _bound(self) -> None:
-        groups = (self._group, self._held, self._job.group if self._job else None)
-        weight = sum(group.weight for group in groups if group is not None)
-        self._refusing = self._closed or weight >= BUFFER_WEIGHT
-
-    def _refuse(self) -> NoReturn:
-        if self._closed:
-            raise StorageError("the storage is closed")
-        raise StanzaError("resource-constraint", "too much waits for the disk")
-
-    def _tick(self) -> None:
-        self._timer = None
-        held = self._held
-        if held is not None:
-            if self._job is not None or self._retry_timer is not None:
-                self._due = True  # goes with everything else as soon as the writer is free
-                return
-            if held.empty:
-                self._settle_held()
-            else:
-                self._held = None
-                self._submit(held)
-        if self._group.empty:
-            self._settle_unwritten()
-        else:
-            self._held, self._group = self._group, Group()
-        if self._held is not None and self._timer is None:  # a waiter may have written and set it
-            self._timer = self._later(GROUP_SECONDS, self._tick)
-
-    def _merge(self) -> None:
-        """What is held and what is being collected become one group again."""
-        held, self._held = self._held, None
-        if held is not None:
-            held.absorb(self._group)
-            self._group = held
-
-    def _settle_unwritten(self) -> None:
-        """Every entry of the group was confirmed before its commit, and there is nothing else in it."""
-        group, self._group = self._group, Group()
-        self._settle_after(group, self._held or (self._job.group if self._job is not None else None))
-
-    def _settle_held(self) -> None:
-        """The same, of the group that is held."""
-        held, self._held = self._held, None
-        assert held is not None
-        self._settle_after(held, self._job.group if self._job is not None else None)
-
-    @staticmethod
-    def _settle_after(group: Group, earlier: Group | None) -> None:
-        """Groups settle in order: whoever waits for one waits for every write before it."""
-        if earlier is None:
-            group.settle()
-        else:
-            earlier.others += [group.ticket, *group.others]
-
-    def _ask(
-        self, query: Query, table: str, owner: bytes | None, convert: Callable[[Any], T] | None = None
-    ) -> Later[T]:
-        later: Later[T] = Later()
-        read = Read(query, later, table, owner, convert)
-        if self._closed:
-            later.fail(StorageError("the storage is closed"))
-        elif self._retry_timer is not None and self._matters_to(read):
-            later.fail(StorageError(self._fault))  # it cannot see the writes before it; the next try comes by itself
-        else:
-            self._reads.append(read)
-            self._advance()
-        return later
-
-    def _advance(self) -> None:
-        """Gives the writer its next job, if it is free and there is one."""
-        if self._job is not None:
-            return
-        group = None
-        unwritten = False
-        if (self._due or any(map(self._matters_to, self._reads))) and self._retry_timer is None:
-            self._merge()
-            self._due = False
-            unwritten = self._group.empty
-            if not unwritten:
-                group, self._group = self._group, Group()
-        if group is not None or self._reads or self._checkpoint_due:
-            self._submit(group)
-        if unwritten:  # last, since waiters may ask for more; now, since no timer need be set
-            self._settle_unwritten()
-
-    def _matters_to(self, read: Read) -> bool:
-        table, owner = read.table, read.owner
-        return self._group.matters_to(table, owner) or (self._held is not None and self._held.matters_to(table, owner))
-
-    def _submit(self, group: Group | None) -> None:
-        self._job = Job(group, self._reads, self._checkpoint_due)
-        self._reads = []
-        self._checkpoint_due = False
-        self._writer.submit(self._job)
-
-    def _done(self, job: Job) -> None:
-        """In the writer's thread."""
-        self._finished.put(job)
-        try:
-            self._post(self._collect)
-        except RuntimeError:  # the loop has ended: close() collects
-            pass
-
-    def _collect(self) -> None:
-        try:
-            job = self._finished.get_nowait()
-        except Empty:  # close() was quicker
-            return
-        try:
-            self._finish(job)
-        finally:
-            self._advance()
-
-    def _finish(self, job: Job) -> None:
-        """Settles what the job was for. Whatever waiters do then finds the storage ready for it."""
-        self._job = None
-        settle: list[Callable[[], None]] = []
-        reads = job.reads
-        if job.group is not None:
-            if job.error is None:
-                self._committed(job.group)
-                settle.append(job.group.settle)
-            else:
-                reads += self._failed(job.group, job.error)
-            self._bound()
-        settle += [partial(self._answer, read) for read in reads]
-        bugs = []
-        for one in settle:
-            try:
-                one()
-            except Exception as bug:  # a waiter's; the others are not to wait for ever
-                bugs.append(bug)
-        if bugs:
-            raise ExceptionGroup("waiters of the storage failed", bugs)
-
-    def _answer(self, read: Read) -> None:
-        if read.error is not None:
-            read.later.fail(StorageError(_reason(read.error)))
-        else:
-            read.later.resolve(read.convert(read.answer) if read.convert is not None else read.answer)
 
     def _entries(self, owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[Entry]:
         """The owner's entries: what was on the disk, with what happened since in memory."""
@@ -443,59 +153,12 @@ class SqliteStorage:
             if entry is None:
                 if any(key in group.gone for group in groups):
                     continue
-                entry = self._resting[key] = Entry(owner, key, value, _DURABLE)
+                entry = self._resting[key] = Entry(owner, key, value, DURABLE)
             entries.append(entry)
         return [entry for entry in entries if not entry.confirmed]
-
-    def _committed(self, group: Group) -> None:
-        for key, entry in group.kept.items():
-            if not entry.confirmed:
-                self._resting[key] = entry
-        self._failures = 0
-        self._report("")
-        if self._checkpoint_timer is None and not self._closed:
-            self._checkpoint_timer = self._later(CHECKPOINT_SECONDS, self._checkpoint)
-
-    def _failed(self, group: Group, error: Exception) -> list[Read]:
-        """Arranges the next try. Returns the reads that wait and would not see the writes before them."""
-        self._merge()
-        group.absorb(self._group)
-        self._group = group
-        self._due = True
-        seconds = RETRY_SECONDS[min(self._failures, len(RETRY_SECONDS) - 1)]
-        self._failures += 1
-        self._retry_timer = (lambda: None) if self._closed else self._later(seconds, self._retry)
-        self._report(_reason(error))
-        blind = [read for read in self._reads if group.matters_to(read.table, read.owner)]
-        if blind:
-            self._reads = [read for read in self._reads if read not in blind]
-        for read in blind:
-            read.error = error
-        return blind
-
-    def _retry(self) -> None:
-        self._retry_timer = None
-        if self._group.empty:  # all confirmed meanwhile; whether the disk works will show
-            self._settle_unwritten()
-        self._advance()
-
-    def _checkpoint(self) -> None:
-        self._checkpoint_timer = None
-        self._checkpoint_due = True
-        self._advance()
-
-    def _report(self, fault: str) -> None:
-        if fault != self._fault:
-            self._fault = fault
-            self._on_fault(fault)
 
 
 def _known(table: str) -> str:
     if table not in TABLES:
         raise KeyError(table)
     return table
-
-
-def _reason(error: Exception) -> str:
-    """SQLite's texts name at most a table; of other errors, which would be bugs, only the kind is told."""
-    return str(error) if isinstance(error, sqlite3.Error) else type(error).__name__
