@@ -27,6 +27,11 @@ def test_what_streams_do_by_themselves_is_listed_too() -> None:
     assert any(line.startswith("| [XEP-0388](https://xmpp.org/extensions/xep-0388.html) | 1.0.4 | ") for line in lines)
 
 
+def test_what_rooms_do_besides_is_listed_too() -> None:
+    lines = markdown(()).splitlines()
+    assert any(line.startswith("| [XEP-0421](https://xmpp.org/extensions/xep-0421.html) | 1.0.1 | ") for line in lines)
+
+
 def test_the_file_in_docs_is_up_to_date() -> None:
     docs = Path(__file__).parents[2] / "docs" / "xeps.md"
     assert docs.read_text("utf-8") == markdown(discover()), "run make docs"

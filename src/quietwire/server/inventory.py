@@ -59,6 +59,26 @@ _SERVERS = (
     (495, "0.1.0", "a second connection, where the first address does not answer within a quarter of a second"),
 )
 
+_ROOMS_HEAD = """
+## Rooms
+
+What rooms do besides XEP-0045.
+
+| Specification | Version | Puts on the wire |
+|---|---|---|
+"""
+_ROOMS = (
+    (249, "1.2", "nothing of the room's: direct invitations go from one account to another"),
+    (313, "1.1.3", "archived messages of a room, to who is in it or belongs to it"),
+    (359, "0.7.0", "an id with each message that is kept"),
+    (410, "1.1.0", "an answer to an occupant's ping of itself"),
+    (421, "1.0.1", "an id of the sender with each message and presence, different in each room"),
+    (424, "0.4.2", "in place of a message that was taken back: that it was"),
+    (425, "0.3.0", "who of the moderators took back which message, to all occupants"),
+    (486, "0.1.0", "the room's picture, to who may know of the room"),
+    (500, "0.1.1", "how long one has to wait between two messages"),
+)
+
 _KEPT = """
 ## What is kept
 
@@ -76,6 +96,7 @@ def markdown(modules: Sequence[Module]) -> str:
     streams = _lines((_link(number), version, emits) for number, version, emits in _STREAMS)
     servers = _lines((_link(number), version, emits) for number, version, emits in _SERVERS)
     features = _HEAD + _lines(map(_feature, ordered)) + _STREAMS_HEAD + streams + _SERVERS_HEAD + servers
+    features += _ROOMS_HEAD + _lines((_link(number), version, emits) for number, version, emits in _ROOMS)
     return features + _KEPT + _lines(_kept(*each) for each in kept)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from den import OPEN, ROOM, Den, jid, said
+from den import OPEN, ROOM, SERVICE, Den, jid, said
 
 from quietwire.server.account import Account
 from quietwire.server.module import AccountHook
-from quietwire.server.modules.xep0045_muc import MODULE, SWEEP_SECONDS, on_erased
+from quietwire.server.modules.xep0045_muc import MODULE, SWEEP_SECONDS, on_erased, on_reload
 from quietwire.server.roster import Roster
 
 DAY = 86_400
@@ -21,6 +21,17 @@ def test_an_erased_account_is_forgotten() -> None:
     assert jid("bob@a.example") not in den.room.standings
     assert jid("bob@a.example") not in den.restart().room.standings
     assert Account(jid("bob@a.example"), Roster()).jid not in den.room.standings
+
+
+def test_settings_change_while_rooms_are_open() -> None:
+    den = Den()
+    den.make()
+    hosted, context = den.router.hosted[SERVICE]
+    on_reload(context, {"rooms": 1, "members_only": False})
+    assert said(den.enter("bob", room=f"lair@{SERVICE}")) == ["presence error resource-constraint"]
+    assert not den.rooms.defaults.members_only
+    assert den.room.config.members_only
+    assert hosted.label == "conference"
 
 
 def test_what_is_too_old_goes() -> None:

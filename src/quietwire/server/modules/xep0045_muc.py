@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Message, Presence
-from quietwire.server.module import AccountHook, Context, Every, Hosted, Keeps, Module, Opening, Setting, Xep
+from quietwire.server.module import AccountHook, Context, Every, Hosted, Keeps, Module, Opening, Reload, Setting, Xep
 from quietwire.server.rooms import affiliations, dispatch, ghosts, lifecycle, persistence, state
 from quietwire.server.rooms.state import Rooms
 
@@ -57,6 +58,12 @@ def on_sweep(context: Context) -> None:
     context.services.spawn(rooms.archive.sweep(before, lambda owner: owner.endswith(suffix)))
 
 
+def on_reload(context: Context, settings: Mapping[str, Any]) -> None:
+    """Limits for all rooms, defaults for those that are made from now on."""
+    fresh = state.make(settings)
+    context.state.limits, context.state.defaults = fresh.limits, fresh.defaults
+
+
 def on_erased(context: Context) -> None:
     assert context.account is not None
     context.state.now = context.now
@@ -74,6 +81,7 @@ MODULE = Module(
         Every(60.0, on_minute),
         Every(SWEEP_SECONDS, on_sweep),
         AccountHook("erased", on_erased),
+        Reload(on_reload),
         Setting("create", state.LOCAL, "who makes a room by entering it: local accounts, anyone, or nobody"),
         Setting("members_only", True, "new rooms: only members may enter"),
         Setting("public", False, "new rooms: listed for everybody"),
