@@ -264,8 +264,9 @@ def test_a_refusal_comes_back_from_the_nickname() -> None:
     den = Den()
     _, bob, carol = den.full("bob", "carol", **SEMI)
     error = f"<error type='cancel'><service-unavailable xmlns='{ns.STANZAS}'/></error>"
-    carol.write(f"<message type='error' id='m' to='{ROOM}/bo'>{error}</message>")
+    carol.write(f"<message type='error' id='m' to='{ROOM}/bo'><body>carol@a.example</body>{error}</message>")
     [back] = bob.take()
+    assert "carol@a.example" not in back
     assert back.startswith(f"<message to='bob@a.example/x' from='{ROOM}/ca' type='error' id='m'>")
 
 

@@ -29,7 +29,8 @@ def test_errors_come_back() -> None:
     bob.write(f"<iq type='get' id='v1' to='{ROOM}/ca'>{INFO}</iq>")
     id = carol.take()[0].partition(" id='")[2].partition("'")[0]
     error = "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
-    carol.write(f"<iq type='error' id='{id}' to='{ROOM}/bo'>{error}</iq>")
+    named = error.replace("'cancel'", "'cancel' by='carol@a.example'")
+    carol.write(f"<iq type='error' id='{id}' to='{ROOM}/bo'>{named}</iq>")
     assert bob.take() == [f"<iq from='{ROOM}/ca' to='bob@a.example/x' type='error' id='v1'>{error}</iq>"]
 
 

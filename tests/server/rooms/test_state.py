@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from den import Den
 
+from quietwire.core.errors import ConfigError
 from quietwire.core.jid import parse_jid
 from quietwire.core.stanza import Message
 from quietwire.server.rooms.config import RoomConfig
@@ -24,6 +26,12 @@ def test_what_the_service_is_set_to() -> None:
     assert open_.defaults.anonymous
     assert "visitor" in open_.defaults.presence
     assert open_.limits.create == "anyone"
+
+
+@pytest.mark.parametrize(("key", "value"), [("create", "Local"), ("rooms", -1), ("days", -0.5)])
+def test_a_mistake_in_them_is_named(key: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=key):
+        make({key: value})
 
 
 def test_who_cannot_be_reached_is_noted() -> None:

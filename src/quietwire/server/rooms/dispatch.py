@@ -121,7 +121,8 @@ def _failed(rooms: Rooms, room: Room, stanza: Message) -> None:
         return
     other = room.occupants.by_nick.get(stanza.to.resource)
     if other is not None and _ERROR in stanza.names:
-        rooms.tell(Message(stanza.attributes, stanza.inner, stanza.names, from_=sender.jid), other.sessions)
+        error = Message({"id": stanza.id} if stanza.id else {}, to=sender.jid, from_=other.jid)
+        rooms.tell(error.error(join.condition_of(stanza.tree)), other.sessions)
 
 
 async def iq(rooms: Rooms, stanza: Iq, name: str) -> Iq | None:

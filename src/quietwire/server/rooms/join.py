@@ -6,7 +6,7 @@ import hmac
 from typing import Final
 
 from quietwire.core import ns
-from quietwire.core.errors import StanzaError
+from quietwire.core.errors import STANZA_ERROR_TYPES, StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Message, Presence
 from quietwire.core.xml import Element, build
@@ -70,11 +70,16 @@ def presence(rooms: Rooms, stanza: Presence) -> None:
 
 def failed(rooms: Rooms, room: Room, sender: JID, tree: Element) -> bool:
     """A stanza of the room came back as an error. -> whether the sender was a ghost, and is out now (§11.1)."""
-    error = tree.find(f"{{{ns.CLIENT}}}error")
-    conditions = [child.tag.rpartition("}")[2] for child in error] if error is not None else []
-    if _GHOST.isdisjoint(conditions):
+    if condition_of(tree) not in _GHOST:
         return False
     return lifecycle.remove(rooms, room, sender, Notice(codes=(333,))) is not None
+
+
+def condition_of(tree: Element) -> str:
+    """The condition of an error that came back. Nothing else in it is passed on: it may name real addresses."""
+    error = tree.find(f"{{{ns.CLIENT}}}error")
+    names_ = [child.tag.rpartition("}")[2] for child in error] if error is not None else []
+    return next((name for name in names_ if name in STANZA_ERROR_TYPES), "undefined-condition")
 
 
 def refuse(rooms: Rooms, stanza: Presence, error: StanzaError) -> None:

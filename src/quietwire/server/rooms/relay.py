@@ -8,6 +8,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.server import disco
 from quietwire.server.rooms import names
+from quietwire.server.rooms.join import condition_of
 from quietwire.server.rooms.messages import spend
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.state import Rooms
@@ -44,6 +45,8 @@ def forward(rooms: Rooms, room: Room, iq: Iq) -> Iq | None:
             return
         if reply is None:
             answer = iq.error("remote-server-timeout")
+        elif reply.type == "error":
+            answer = iq.error(condition_of(reply.tree))
         else:
             answer = Iq({"type": reply.type, "id": iq.id}, reply.inner, reply.names)
         answer.to, answer.from_ = iq.from_, nick

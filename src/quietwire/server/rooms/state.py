@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Stanza
 from quietwire.server.module import Services
@@ -86,8 +87,14 @@ class Rooms:
 
 
 def make(settings: Mapping[str, Any]) -> Rooms:
-    """From the settings of the module."""
+    """From the settings of the module. Raises ConfigError."""
     base, limits = RoomConfig(), Limits()
+    create = str(settings.get("create", limits.create))
+    if create not in (LOCAL, ANYONE, NOBODY):
+        raise ConfigError("modules.muc", "create", f"{LOCAL}, {ANYONE} or {NOBODY}")
+    for key in ("rooms", "rooms_per_account", "occupants", "affiliations", "burst", "days"):
+        if float(settings.get(key, 1)) < 0:
+            raise ConfigError("modules.muc", key, "0 at least")
     defaults = replace(
         base,
         public=bool(settings.get("public", base.public)),
@@ -99,7 +106,7 @@ def make(settings: Mapping[str, Any]) -> Rooms:
     )
     return Rooms(
         Limits(
-            create=str(settings.get("create", limits.create)),
+            create=create,
             rooms=int(settings.get("rooms", limits.rooms)),
             rooms_per_account=int(settings.get("rooms_per_account", limits.rooms_per_account)),
             occupants=int(settings.get("occupants", limits.occupants)),
