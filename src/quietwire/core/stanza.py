@@ -187,7 +187,9 @@ class Stanza(Child):
         """The error answer to this stanza (RFC 6120 §8.3.1), sender and addressee exchanged, payload left out."""
         error = condition if isinstance(condition, StanzaError) else StanzaError(condition, text)
         assert error.condition in STANZA_ERROR_TYPES
-        body = build(_ERROR, {"type": error.type}, build(f"{{{ns.STANZAS}}}{error.condition}"))
+        # The number of former times: without it profanity never publishes its first OMEMO device.
+        code = {"code": "404"} if error.condition == "item-not-found" else {}
+        body = build(_ERROR, {"type": error.type, **code}, build(f"{{{ns.STANZAS}}}{error.condition}"))
         if error.text:
             body.append(build(f"{{{ns.STANZAS}}}text", text=error.text))
         if error.specific:

@@ -314,7 +314,7 @@ STANZAS = "urn:ietf:params:xml:ns:xmpp-stanzas"
 @pytest.mark.parametrize(
     ("error", "times"),
     [
-        (f"<error type='cancel'><item-not-found xmlns='{STANZAS}'/></error>", LIMIT // REFUSED),
+        (f"<error type='cancel' code='404'><item-not-found xmlns='{STANZAS}'/></error>", LIMIT // REFUSED),
         (f"<error type='wait'><resource-constraint xmlns='{STANZAS}'/></error>", LIMIT),
         (f"<error type='cancel'><remote-server-not-found xmlns='{STANZAS}'/></error>", LIMIT),
         ("", LIMIT),

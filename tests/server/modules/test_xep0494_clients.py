@@ -58,7 +58,8 @@ def revoke(client: Client, id: str | None) -> None:
 
 
 def refusal(id: str, condition: str) -> str:
-    told = f"<error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
+    code = " code='404'" if condition == "item-not-found" else ""
+    told = f"<error type='cancel'{code}><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>"
     return f"<iq type='error' id='{id}' _='...'>{told}</iq>"
 
 
