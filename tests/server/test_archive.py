@@ -271,3 +271,25 @@ def test_an_id_of_another_archive_is_not_found() -> None:
     elsewhere = world.say("one", owner=ROOM)
     with pytest.raises(StanzaError):
         world.texts(Query(after=elsewhere))
+
+
+def test_a_message_is_replaced_where_it_stands() -> None:
+    world = World()
+    first, second, third = (world.say(text, owner=ROOM, token=n) for n, text in enumerate(("one", "two", "three"), 1))
+    run(world.archive.rewrite(ROOM, second, lambda data: data.replace(b"two", b"taken back")))
+    assert world.texts(owner=ROOM) == ["one", "taken back", "three"]
+    assert run(world.archive.index(ROOM)).total == sum(
+        len(f"<message>{t}</message>") for t in ("one", "taken back", "three")
+    )
+    again = World(world.storage)
+    assert again.texts(owner=ROOM) == ["one", "taken back", "three"]
+    assert [item.id for item in run(again.archive.query(ROOM, Query())).items] == [first, second, third]
+
+
+@pytest.mark.parametrize("id", ["f" * 32, "no id", ""])
+def test_what_is_not_there_is_not_replaced(id: str) -> None:
+    world = World()
+    world.say("one", owner=ROOM)
+    with pytest.raises(StanzaError, match="item-not-found"):
+        run(world.archive.rewrite(ROOM, id, lambda data: b""))
+    assert world.texts(owner=ROOM) == ["one"]

@@ -140,3 +140,11 @@ def test_what_came_while_nobody_knew_the_wishes() -> None:
     assert index.unwanted(lambda with_: False, 1) == [id_of(3)]
     index.drop(unwanted)
     assert list(index.provisional) == [id_of(1)]
+
+
+def test_a_message_may_take_another_size() -> None:
+    index = Index([header(1), header(2)])
+    index.resize(name(2), 30)
+    assert index.total == 130
+    assert index.has(name(2))
+    assert not index.has(name(3))
