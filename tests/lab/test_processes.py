@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from quietwire.lab.processes import BedError, Ordered, Process, Served, run_once, together
+from quietwire.lab.processes import BedError, Ordered, Process, Served, kill, run_once, together
 
 ACTOR = """
 import json, sys
@@ -129,3 +129,13 @@ def test_of_things_done_together_one_failure_ends_all() -> None:
 
     assert asyncio.run(main()) == ["waiter"]
     assert asyncio.run(good()) == [1, 2]
+
+
+def test_killing_what_has_just_ended_is_no_error() -> None:
+    async def main() -> int | None:
+        process = await asyncio.create_subprocess_exec(*python("pass"))
+        await process.wait()
+        await kill(process)
+        return process.returncode
+
+    assert asyncio.run(main()) == 0

@@ -16,7 +16,8 @@ from quietwire.lab.workload import script
 def test_the_configuration_names_ports_profile_and_the_other_server() -> None:
     parsed = tomllib.loads(configuration("a.example", "b.example", 1001, 1002, 2002, "padded"))
     assert parsed["domain"] == "a.example"
-    assert parsed["listen"] == {"address": "127.0.0.1", "c2s": 0, "c2s_tls": 1001, "s2s": 1002, "s2s_tls": 0, "https": 0}
+    ports = {"c2s": 0, "c2s_tls": 1001, "s2s": 1002, "s2s_tls": 0, "https": 0}
+    assert parsed["listen"] == {"address": "127.0.0.1", **ports}
     assert parsed["links"] == {"profile": "padded"}
     assert parsed["federation"]["override"]["b.example"]["port"] == 2002
 

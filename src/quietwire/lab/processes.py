@@ -35,8 +35,7 @@ async def run_once(argv: Sequence[str], environment: Mapping[str, str], seconds:
         raise BedError(f"{argv[2]}: not done within {seconds:.0f} s") from None
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            await kill(process)
     if process.returncode:
         last = err.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no message"]
         raise BedError(f"{argv[2]}: exit status {process.returncode}: {last[0]}")
@@ -51,6 +50,13 @@ async def together(*work: Coroutine[Any, Any, T]) -> list[T]:
     except BaseExceptionGroup as several:
         raise several.exceptions[0] from None
     return [task.result() for task in tasks]
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    """Ends it, whatever it does, and waits."""
+    with contextlib.suppress(ProcessLookupError):  # it may have ended in this moment
+        process.kill()
+    await process.wait()
 
 
 class Process:
@@ -99,8 +105,7 @@ class Process:
             try:
                 await asyncio.wait_for(process.wait(), seconds)
             except TimeoutError:
-                process.kill()
-                await process.wait()
+                await kill(process)
         return process.returncode or 0
 
 

@@ -34,7 +34,8 @@ ADDRESSES = {
 }
 """Stand-ins from the ranges for documentation (RFC 5737): on loopback all addresses are the same."""
 
-START_SECONDS = 30.0
+START_SECONDS = 90.0
+"""For a process to be there: a second or two, unless the machine has much other work."""
 SETTLE_SECONDS = 15.0
 """For the last items to arrive; what is not there then counts as lost."""
 
