@@ -14,9 +14,17 @@ _VERSIONS: Final[Mapping[str | None, str]] = {"TLSv1.2": "0303", "TLSv1.3": "030
 
 def bindings_of(connection: ssl.SSLObject, certificate: bytes) -> Mapping[str, bytes]:
     """`links.Link.bindings` of a connection on which we showed `certificate` (DER), the strongest first."""
-    fixed = channel_bindings(certificate)
+    bindings = dict(channel_bindings(certificate))
     exported = exporter(connection)
-    return fixed if exported is None else {"tls-exporter": exported, **fixed}
+    if exported is not None:
+        bindings = {"tls-exporter": exported, **bindings}
+    if connection.version() == "TLSv1.3":
+        # The client's Finished message, a MAC over this handshake under its own keys. Nothing defines it as a binding
+        # of TLS 1.3 (RFC 9266 §1), so it is not announced; older clients bind to it unasked (slixmpp to 1.8, poezio).
+        finished = connection.get_channel_binding("tls-unique")
+        if finished:
+            bindings["tls-unique"] = finished
+    return bindings
 
 
 def version_of(connection: ssl.SSLObject) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from quietwire.core import ns
+from quietwire.core.sasl import announced
 from quietwire.server.bind2 import NS as BIND2
 from quietwire.server.bound import Bound
 from quietwire.server.c2s_host import Host
@@ -24,7 +25,7 @@ def before_login(host: Host, link: Link) -> bytes:
         return _features(_STARTTLS)
     bindings = link.bindings
     names = _mechanisms(host.gate.mechanisms(True, bindings))
-    types = "".join(f"<channel-binding type='{name}'/>" for name in bindings)
+    types = "".join(f"<channel-binding type='{name}'/>" for name in announced(bindings))
     listed = f"<sasl-channel-binding xmlns='{BINDINGS}'>{types}</sasl-channel-binding>" if types else ""
     inline = "".join(f"<feature var='{name}'/>" for name in host.inline_features())
     along = f"<bind xmlns='{BIND2}'><inline>{inline}</inline></bind><sm xmlns='{ns.SM}'/>"

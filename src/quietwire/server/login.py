@@ -17,6 +17,7 @@ from quietwire.core.sasl import (
     SaslFailure,
     Scram,
     Verifier,
+    announced,
     attributes,
     check_authzid,
     check_plain,
@@ -115,7 +116,7 @@ class Exchange:
         self.begun = False
         """The first message has come."""
         if mechanism != "PLAIN":
-            told = attributes(mechanism, offered, bindings, tls)
+            told = attributes(mechanism, offered, announced(bindings), tls)
             self._scram = Scram(mechanism, bindings, make_nonce(gate.randomness), bool(bindings), told)
 
     async def first(self, message: bytes) -> Challenge | Accepted:

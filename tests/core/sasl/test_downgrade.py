@@ -7,7 +7,7 @@ import hashlib
 
 import pytest
 
-from quietwire.core.sasl import attributes, offered_hash
+from quietwire.core.sasl import announced, attributes, offered_hash
 
 MECHANISMS = ("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1")
 BINDINGS = ("tls-server-end-point", "tls-exporter")
@@ -33,3 +33,10 @@ def test_without_bindings_their_list_is_absent_and_the_hash_is_the_mechanisms() 
 @pytest.mark.parametrize("change", [(MECHANISMS[1:], BINDINGS), (MECHANISMS, BINDINGS[:1]), (MECHANISMS, ())])
 def test_whatever_is_taken_away_shows(change: tuple[tuple[str, ...], tuple[str, ...]]) -> None:
     assert offered_hash("SCRAM-SHA-1", *change) != offered_hash("SCRAM-SHA-1", MECHANISMS, BINDINGS)
+
+
+def test_what_nothing_defines_is_taken_but_not_announced() -> None:
+    assert announced({"tls-exporter": b"", "tls-unique": b"", "tls-server-end-point": b""}) == (
+        "tls-exporter",
+        "tls-server-end-point",
+    )

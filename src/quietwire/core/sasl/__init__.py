@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from quietwire.core.sasl.downgrade import attributes, offered_hash
+from quietwire.core.sasl.downgrade import announced, attributes, offered_hash
 from quietwire.core.sasl.external import parse_external
 from quietwire.core.sasl.failure import CONDITIONS, SaslFailure, check_authzid, decode_payload, encode_payload
 from quietwire.core.sasl.ht import HT_BINDINGS, Hashed, ht_mechanisms, initiator, parse_ht, responder
@@ -39,6 +39,7 @@ __all__ = [
     "Scram",
     "Success",
     "Verifier",
+    "announced",
     "attributes",
     "base_mechanism",
     "check_authzid",

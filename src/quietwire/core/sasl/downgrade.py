@@ -5,13 +5,22 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from quietwire.core.sasl.verifier import HASHES, base_mechanism
 
 _BETWEEN: Final = "\x1e"
 _LISTS: Final = "\x1f"
+
+
+UNANNOUNCED: Final = frozenset(("tls-unique",))
+"""Bindings that are taken from a client that uses them unasked, and in no list (`net/channel.py` says why)."""
+
+
+def announced(bindings: Mapping[str, bytes]) -> tuple[str, ...]:
+    """The types of channel binding that XEP-0440 tells of, in their order."""
+    return tuple(name for name in bindings if name not in UNANNOUNCED)
 
 
 def offered_hash(mechanism: str, mechanisms: Iterable[str], bindings: Iterable[str]) -> str:
