@@ -195,3 +195,48 @@ def test_membership_is_what_counts() -> None:
     den.quiet()
     assert den.ask(bob, "set", QUERY) == ["iq error forbidden"]
     assert den.room.affiliation(jid("bob@a.example")) is Affiliation.NONE
+
+
+RETRACT = "<retract xmlns='urn:xmpp:message-retract:1' id='{}'/>"
+FORGED = "<q xmlns='urn:q'><x xmlns='http://jabber.org/protocol/muc#user'><item jid='carol@a.example'/></x></q>"
+
+
+def test_what_looks_like_the_rooms_mark_inside_of_something_else_is_left_alone() -> None:
+    """Cutting there would leave half an element, on which every reader's stream would break."""
+    den = Den(days=1)
+    _, bob = den.full("bob", **OPEN, **KEPT, whois="moderators")
+    den.say(bob, "hello", more=FORGED)
+    den.quiet()
+    assert FORGED in archived(bob)[0]
+    again = den.restart(days=1)
+    again.enter("bob")
+    assert [line.sender for line in again.room.history] == [None]
+
+
+def test_nobody_takes_back_what_somebody_else_quotes_of_him() -> None:
+    den = Den(days=1)
+    alice, bob = den.full("bob", **OPEN)
+    den.say(bob, "mine")
+    quoted = bob.take()[-1]
+    inner = quoted[quoted.index("<occupant-id") : quoted.rindex("</message>")]
+    den.say(alice, "look what bob said", more=f"<quote xmlns='urn:q'>{inner}</quote>")
+    [_, line] = den.room.history
+    den.quiet()
+    bob.write(f"<message type='groupchat' to='{ROOM}'>{RETRACT.format(line.id)}</message>")
+    den.quiet()
+    assert den.room.history.find(line.id) is not None
+    assert any("look what bob said" in each for each in archived(alice))
+
+
+def test_what_is_left_of_a_message_names_its_author_not_whom_it_quotes() -> None:
+    den = Den(days=1)
+    alice, bob = den.full("bob", **OPEN)
+    forged = den.room.tag(jid("alice@a.example")).decode()
+    den.say(bob, "mine", more=f"<q xmlns='urn:q'>{forged}</q>")
+    [line] = den.room.history
+    bob.write(f"<message type='groupchat' to='{ROOM}'>{RETRACT.format(line.id)}</message>")
+    den.quiet()
+    tombstone = archived(alice)[0]
+    assert "<retracted" in tombstone
+    assert forged not in tombstone
+    assert den.room.tag(jid("bob@a.example")).decode() in tombstone

@@ -125,7 +125,7 @@ def _retracted(rooms: Rooms, room: Room, occupant: Occupant, message: Message) -
     retract = message.child(names.RETRACT_TAG)
     id = retract.get("id", "") if retract is not None else ""
     line = room.history.find(id)
-    if line is not None and occupant.tag in line.message.inner:
+    if line is not None and line.message.inner.endswith(occupant.tag + stanza_id(id, room.jid.text)):
         room.history.remove(line.id)
     if id and record.enabled(rooms, room):
         by = f" id='{escape(message.id)}'/>" if message.id else "/>"

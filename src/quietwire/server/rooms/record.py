@@ -23,10 +23,13 @@ from quietwire.server.rooms.state import Rooms
 from quietwire.store.ports import StorageError
 
 _MARK: Final = b"<x xmlns='%b'><item" % names.USER.encode()
-"""How the room's own extension begins, behind everything a client wrote; no client's bytes can look like it, because a
-client's is left out."""
+"""How the room's own extension begins."""
 _END: Final = b"</message>"
-_TAG: Final = re.compile(rb"<occupant-id xmlns='urn:xmpp:occupant-id:0' id='[0-9a-f]+'/>")
+# What is the room's stands at the end, behind everything a client wrote, and is looked for there alone: deeper inside,
+# in what somebody quotes or invents, a client's bytes may look like it.
+_ITEM: Final = re.compile(_MARK + rb" affiliation='[a-z]+' role='[a-z]+' jid='[^'<>]*'/></x></message>\Z")
+_TAG: Final = re.compile(rb"(<occupant-id xmlns='urn:xmpp:occupant-id:0' id='[0-9a-f]+'/>)</message>\Z")
+_BURIED: Final = re.compile(rb"<message[^>]*>(<occupant-id xmlns='urn:xmpp:occupant-id:0' id='[0-9a-f]+'/>)<retracted ")
 
 
 def enabled(rooms: Rooms, room: Room) -> bool:
@@ -50,8 +53,8 @@ def record(rooms: Rooms, room: Room, id: str, out: Message, occupant: Occupant |
 
 def _bare(data: bytes) -> bytes:
     """An archived message without the sender's real address."""
-    at = data.rfind(_MARK)
-    return data if at < 0 else data[:at] + _END
+    found = _ITEM.search(data)
+    return data if found is None else data[: found.start()] + _END
 
 
 def check(rooms: Rooms, room: Room, asker: JID) -> None:
@@ -122,9 +125,10 @@ async def restore(rooms: Rooms, room: Room) -> None:
 
 def _sender(data: bytes) -> JID | None:
     """The real address in an archived message, where there is one."""
-    if _MARK not in data:
+    found = _ITEM.search(data)
+    if found is None:
         return None
-    element = parse(data[data.rfind(_MARK) : -len(_END)], ns.CLIENT).find(f"{{{names.USER}}}item")
+    element = parse(data[found.start() : -len(_END)], ns.CLIENT).find(f"{{{names.USER}}}item")
     jid = element.get("jid") if element is not None else None
     return parse_jid(jid) if jid else None
 
@@ -135,11 +139,11 @@ async def bury(rooms: Rooms, room: Room, id: str, why: bytes, author: bytes = b"
     when = stamp(rooms.now).encode()
 
     def tombstone(data: bytes) -> bytes:
-        if author and author not in data:
+        if author and not _bare(data).endswith(author + _END):
             return data
         start = data[: data.index(b">")]
-        found = _TAG.search(data)
-        tag = found[0] if found is not None else b""
+        found = _TAG.search(_bare(data)) or _BURIED.match(data)
+        tag = found[1] if found is not None else b""
         return b"%b>%b<retracted xmlns='%b' stamp='%b'%b</message>" % (start, tag, names.RETRACT.encode(), when, why)
 
     try:
