@@ -29,8 +29,9 @@ LIMITS = (
     "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback><limits xmlns='urn:xmpp:stream-limits:0'>"
     "<max-bytes>10000</max-bytes><idle-seconds>3600</idle-seconds></limits></stream:features>"
 )
-WITHOUT = f"<stream:features><bidi xmlns='urn:xmpp:features:bidi'/>{LIMITS}"
-EXTERNAL = WITHOUT.replace(
+WITHOUT = f"<stream:features>{LIMITS}"
+BOTH_WAYS = f"<stream:features><bidi xmlns='urn:xmpp:features:bidi'/>{LIMITS}"
+EXTERNAL = BOTH_WAYS.replace(
     "<bidi",
     "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism></mechanisms><bidi",
 )
@@ -359,6 +360,13 @@ def test_an_addressee_that_is_no_address() -> None:
     assert len(scene.got) == 1
 
 
+@pytest.mark.parametrize("sender", ["victim@c.example", "bob@b.example/x", "conference.b.example"])
+def test_nobody_is_told_of_an_addressee_that_is_none_in_anothers_name(sender: str) -> None:
+    scene = ready()
+    assert scene.says(f"<iq type='get' id='7' from='{sender}' to='@b.example'><q/></iq>") == error("invalid-from")
+    assert scene.got == []
+
+
 def test_whoever_does_not_authenticate_is_closed() -> None:
     scene = Scene(secure=True)
     scene.says(opening())
@@ -452,7 +460,8 @@ def by_prefix(words: str) -> str:
 def unknown(**settings: Any) -> Scene:
     """A peer without a certificate that says anything."""
     scene = Scene(secure=True, names=(), **settings)
-    assert scene.says(by_prefix(opening())) == ANSWER + WITHOUT
+    believing = scene.common.policy.authentication == "dialback"
+    assert scene.says(by_prefix(opening())) == ANSWER + (BOTH_WAYS if believing else WITHOUT)
     return scene
 
 
@@ -593,6 +602,7 @@ def test_connections_of_one_domain_are_limited() -> None:
 # -- both directions, acknowledgements --------------------------------------------------------------------------------
 
 BIDI = "<bidi xmlns='urn:xmpp:bidi'/>"
+DB = "jabber:server:dialback"
 ENABLE = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
 ENABLED = "<enabled xmlns='urn:xmpp:sm:3' id='00000000000000000000000000000000' resume='true' max='180'/>"
 
@@ -637,7 +647,7 @@ def test_not_without_having_agreed_to_it() -> None:
 
 
 def test_both_directions_after_dialback() -> None:
-    scene = unknown()
+    scene = unknown(policy=Policy(authentication="dialback"))
     limits = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>20000</max-bytes></limits>"
     scene.says(f"<bidi xmlns='urn:xmpp:bidi'>{limits}</bidi>")
     scene.says(key())
@@ -645,6 +655,25 @@ def test_both_directions_after_dialback() -> None:
     scene.outward.answers[0]("valid")
     assert scene.outward.told == ["adopt a.example b.example"]
     assert scene.stream.traffic.max_bytes == 20_000
+
+
+def test_who_shows_no_certificate_of_the_domain_does_not_get_our_stanzas() -> None:
+    scene = unknown()
+    scene.says(BIDI + key())
+    scene.outward.answers[0]("valid")
+    scene.passes(FIRST_WORD_SECONDS)
+    scene.says(MESSAGE)
+    assert len(scene.got) == 1
+    assert scene.outward.told == []
+    assert not scene.stream.traffic.sends
+    partly = both(Scene(secure=True))
+    partly.says(ENABLE)
+    partly.says(
+        key("c.example").replace("<db:", "<d:").replace("</db:", "</d:").replace(" from", f" xmlns:d='{DB}' from")
+    )
+    partly.outward.answers[0]("valid")
+    assert partly.stream.traffic.pairs == {("a.example", "b.example"), ("c.example", "b.example")}
+    assert {told for told in partly.outward.told if told.startswith("adopt")} == {"adopt a.example b.example"}
 
 
 def test_stanzas_are_acknowledged() -> None:
@@ -723,6 +752,26 @@ def test_streams_that_cannot_be_resumed() -> None:
     closed = scene.connects().authenticated()
     again.says(CLOSING)
     assert closed.says(resume(0)) == NO_SUCH  # closed in order
+
+
+def test_a_peer_that_claims_too_much_while_resuming_leaves_nothing_behind() -> None:
+    scene = ready()
+    scene.says(ENABLE)
+    old = scene.stream.traffic
+    scene.link.breaks()
+    again = scene.connects().authenticated()
+    assert "<handled-count-too-high " in again.says(resume(5))
+    assert old.peer is None
+    assert again.outward.told[:2] == ["parted, resumable", "parted"]
+    another = scene.connects().authenticated()
+    assert another.says(resume(0)) == NO_SUCH
+
+
+def test_nothing_can_be_resumed_under_no_name() -> None:
+    scene = ready()
+    assert scene.says(resume(0, "")) == NO_SUCH
+    assert scene.says(MESSAGE) == ""
+    assert len(scene.got) == 1
 
 
 def test_shutting_down_forgets_what_waits() -> None:

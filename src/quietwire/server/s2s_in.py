@@ -118,11 +118,17 @@ class Incoming:
         if parked is not None:
             traffic, timer = parked
             timer.cancel()
-            traffic.close()
-            self.outward.parted(traffic, resumable=False)
+            self.drop(traffic)
+
+    def drop(self, traffic: Traffic) -> None:
+        """Nobody will come back for it."""
+        traffic.close()
+        self.outward.parted(traffic, resumable=False)
 
     def unpark(self, resume_id: str, theirs: str, ours: str) -> Traffic | None:
         """The traffic that waits under that id, if it is that pair's."""
+        if not resume_id:
+            return None  # the name of all that cannot be resumed
         stream = self.carrier(resume_id)
         if stream is not None and (theirs, ours) in stream.traffic.pairs:
             stream.displace()
@@ -235,8 +241,7 @@ class IncomingServerStream:
         if traffic.resume_id and not orderly:
             self._host.park(traffic)
         else:
-            traffic.close()
-            self._host.outward.parted(traffic, resumable=False)
+            self._host.drop(traffic)
 
     # -- ending -------------------------------------------------------------------------------------------------------
 
@@ -363,7 +368,8 @@ class IncomingServerStream:
         elif self._link.peer_fault not in ("", "missing"):
             # Dialback may still succeed, and the administrators of both would want to know.
             self._tell("server-stream", state=f"certificate-{self._link.peer_fault}")
-        return f"{offered}<bidi xmlns='urn:xmpp:features:bidi'/>{common}"
+        bidi = "<bidi xmlns='urn:xmpp:features:bidi'/>" if self._may_hear_us(self._claimed) else ""
+        return f"{offered}{bidi}{common}"
 
     @property
     def known(self) -> bool:
@@ -372,6 +378,11 @@ class IncomingServerStream:
 
     def _certified(self, domain: str) -> bool:
         return bool(domain) and stands_for(self._link.peer_domains, domain)
+
+    def _may_hear_us(self, theirs: str) -> bool:
+        """What we say may go out on this stream by the same rule as on one of ours: a key that was asked about proves
+        where stanzas come from, not who reads along (docs/adr/0010)."""
+        return self._common.policy.authentication == "dialback" or self._certified(theirs)
 
     def _child(self, child: Child) -> None:
         if not self._open:  # sent along with what ended the last stream: it belongs to none
@@ -470,10 +481,12 @@ class IncomingServerStream:
             self._first.cancel()
             self._first = None
         traffic = self.traffic
-        if self._bidi and traffic.live:
-            traffic.sends = True
-            traffic.watch()
-            for theirs, ours in sorted(traffic.pairs):
+        if not self._bidi or not traffic.live:
+            return
+        for theirs, ours in sorted(traffic.pairs):
+            if self._may_hear_us(theirs):
+                traffic.sends = True
+                traffic.watch()
                 self._host.outward.adopt(traffic, theirs, ours)
 
     # -- dialback -----------------------------------------------------------------------------------------------------
@@ -561,10 +574,13 @@ class IncomingServerStream:
         if old is None:
             self._link.put(_failed("item-not-found"))
             return
-        old.confirm(h)
+        try:
+            old.confirm(h)
+        except StreamError:
+            self._host.drop(old)
+            raise
         fresh, self.traffic = self.traffic, old
-        fresh.close()
-        self._host.outward.parted(fresh, resumable=False)
+        self._host.drop(fresh)
         # What it is told to have been handled it will not send again: that must be durable.
         old.counts.when_safe(lambda: self._resumed(old, previd))
 

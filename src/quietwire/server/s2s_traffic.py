@@ -148,6 +148,8 @@ class Traffic:
         try:
             to = stanza.to = JID.parse(addressee)
         except JIDError:
+            if not any(theirs == from_.domain for theirs, _ in self.pairs):
+                raise StreamError("invalid-from") from None  # the answer would go to somebody who asked nothing
             self._malformed(stanza)
             return
         if (from_.domain, to.domain) not in self.pairs:
