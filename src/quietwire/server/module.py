@@ -6,7 +6,7 @@ ports only (`core.later`); all other hooks are plain functions that run to their
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal, Protocol
@@ -81,6 +81,10 @@ class Services(Protocol):
         """Ends a local session (full JID) or all sessions of an account (bare JID) but `keep`, those that wait for
         resumption among them. Their streams are closed with that stream error: ``reset`` where the credentials have
         changed, ``not-authorized`` where access is withdrawn."""
+        ...
+
+    def client_revoked(self, account: Account, id: str, sessions: Sequence[Session]) -> None:
+        """Tells modules that a client has lost its access, see `ClientHook`."""
         ...
 
     def commands(self, session: Session | None) -> Mapping[str, tuple[str, Callable[[Call], Awaitable[Answer]]]]:
@@ -184,6 +188,14 @@ class AccountHook:
 
     event: Literal["erased"]
     hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ClientHook:
+    """A client of context.account has lost its access (XEP-0494): what it set up for itself goes with it. The hook is
+    given the id it is listed under and those of its sessions that are still there, about to end."""
+
+    hook: Callable[[Context, str, Sequence[Session]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +349,7 @@ Handler = (
     | PresenceHook
     | SessionHook
     | AccountHook
+    | ClientHook
     | Loading
     | NodeHook
     | PresenceStamp

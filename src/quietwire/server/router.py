@@ -19,6 +19,7 @@ from quietwire.server.module import (
     AccountHook,
     BindInline,
     BoundMetadata,
+    ClientHook,
     Command,
     Context,
     Every,
@@ -96,6 +97,7 @@ class Router:
         self.http: list[tuple[HttpRoute, Context]] = []
         self._nodes: dict[str, list[tuple[Callable[[Context], None], Context]]] = {}
         self._commands: list[tuple[Command, Context]] = []
+        self._revoked: list[tuple[Callable[[Context, str, Sequence[Session]], None], Context]] = []
         self._requests: list[tuple[Callable[[Context, Presence], None], Context]] = []
         self._stamps: list[tuple[Callable[[Context, Presence], Presence], Context]] = []
         self._erased: list[tuple[Callable[[Context], None], Context]] = []
@@ -144,6 +146,8 @@ class Router:
                         self._session[event].append((session_hook, context))
                     case AccountHook("erased", erased_hook):
                         self._erased.append((erased_hook, context))
+                    case ClientHook(client_hook):
+                        self._revoked.append((client_hook, context))
                     case NodeHook(node, node_hook):
                         self._nodes.setdefault(node, []).append((node_hook, context))
                     case Command():
@@ -261,6 +265,10 @@ class Router:
             if command.allowed(context):
                 found[command.node] = command.name, partial(command.handler, context)
         return found
+
+    def client_revoked(self, account: Account, id: str, sessions: Sequence[Session]) -> None:
+        for hook, base in self._revoked:
+            hook(self.context(base, account, None), id, sessions)
 
     def is_admin(self, jid: JID) -> bool:
         return jid.bare in self.admins

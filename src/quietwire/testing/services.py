@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
 
 from quietwire.core.jid import JID, parse_jid
@@ -155,6 +155,9 @@ class House(Services):
 
     def commands(self, session: Session | None) -> Mapping[str, tuple[str, Callable[[Call], Awaitable[Answer]]]]:
         return {}
+
+    def client_revoked(self, account: Account, id: str, sessions: Sequence[Session]) -> None:
+        raise NotImplementedError
 
     def is_admin(self, jid: JID) -> bool:
         return False

@@ -118,6 +118,43 @@ def test_revoked_is_gone_with_its_token_and_the_answer_tells_that_it_knows_the_p
     assert (found.get("connected"), methods(found)) == ("false", ["password"])
 
 
+def woken(play: Playbook) -> set[bytes]:
+    """The nodes of the push services that are told of the account's messages."""
+    return {key.partition(b"\0")[2] for key, _ in play.storage.store.scan("push", b"alice@a.example").result()}
+
+
+def enable(client: Client, node: str) -> None:
+    client >> f"<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='push.example' node='{node}'/></iq>"
+    client << "<iq type='result' id='e' _='...'/>"
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_revoked_client_is_not_woken_any_more(there: bool) -> None:
+    play = world()
+    phone, _ = sign_in(play, 1)
+    lost, _ = sign_in(play, 2)
+    for client, node in ((phone, "phone"), (lost, "lost")):
+        enable(client, node)
+    if not there:
+        lost.cut()
+    assert woken(play) == {b"phone", b"lost"}
+    revoke(phone, listed(phone)["Kiva's 2"].get("id"))
+    phone << REFUSED
+    assert woken(play) == {b"phone"}
+
+
+def test_a_revoked_client_that_said_nothing_of_itself_is_not_woken_any_more() -> None:
+    play = world()
+    phone, _ = sign_in(play, 1)
+    lost = play.client("alice/lost")
+    enable(lost, "lost")
+    enable(phone, "phone")
+    (id,) = (each.get("id") for name, each in listed(phone).items() if not name.startswith("Kiva"))
+    revoke(phone, id)
+    phone << REFUSED
+    assert woken(play) == {b"phone"}
+
+
 def with_token(token: bytes, number: int) -> str:
     payload = base64.b64encode(b"alice\0" + initiator(token, b"certificate")).decode()
     return (

@@ -8,7 +8,7 @@ what it was sent. So what the service learns is when a sleeping device was sent 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,9 +17,10 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, JIDError, parse_jid
 from quietwire.core.stanza import Iq, Message
 from quietwire.core.xml import Element, build, parse, serialise
-from quietwire.server.account import Account
+from quietwire.server.account import Account, Session
 from quietwire.server.module import (
     AccountHook,
+    ClientHook,
     Context,
     IqSet,
     Keeps,
@@ -104,7 +105,10 @@ async def on_enable(context: Context, iq: Iq) -> Iq:
     account = _owner(context, iq)
     assert context.session is not None
     key = _key(_service(iq.payload), iq.payload.get("node", ""))
-    value = VERSION + json.dumps({"options": _options(iq.payload)}).encode()
+    about = {"options": _options(iq.payload)}
+    if context.session.client is not None:
+        about["client"] = context.session.client.id
+    value = VERSION + json.dumps(about).encode()
     known: dict[bytes, bytes] = account.memory.setdefault(_MEMORY, {})
     if key not in known and len(known) >= MAX_REGISTRATIONS:
         held = set().union(*(session.memory.get(_MEMORY, ()) for session in account.sessions.values()))
@@ -130,6 +134,16 @@ async def on_disable(context: Context, iq: Iq) -> Iq:
         if key.startswith(prefix) if node is None else key == _key(service, node):
             _drop(context, account.jid, key)
     return iq.result()
+
+
+def on_revoked(context: Context, client: str, sessions: Sequence[Session]) -> None:
+    """A client that has lost its access is not told any more that there is something."""
+    account = context.account
+    assert account is not None
+    made = set().union(*(session.memory.get(_MEMORY, ()) for session in sessions))
+    for key, value in list(account.memory.get(_MEMORY, {}).items()):
+        if key in made or (value[:1] == VERSION and json.loads(value[1:]).get("client") == client):
+            _drop(context, account.jid, key)
 
 
 def _drop(context: Context, owner: JID, key: bytes) -> None:
@@ -334,14 +348,16 @@ MODULE = Module(
         Opening(on_open),
         Loading(on_loading),
         AccountHook("erased", on_erased),
+        ClientHook(on_revoked),
         Setting("seconds", 15.0, "between two push notifications for one account"),
     ),
     keeps=(
         Keeps(
-            "address, node and secret of the push service of each device that asked for it",
+            "address, node and secret of the push service of each device that asked for it, with the id under which "
+            "the account lists its client",
             TABLE,
             False,
-            "the device takes it back, or its service refuses three times",
+            "the device takes it back, the account ends its access, or its service refuses three times",
         ),
     ),
     emits="to the push service of a device that sleeps: that there is something for its node, with neither sender nor "

@@ -201,6 +201,7 @@ async def on_revoke(context: Context, iq: Iq) -> Iq | None:
     if record is not None and not by_password:
         context.ports["store"].delete(TABLE, account.owner, id.encode())
     refusal = StanzaError("service-unavailable", specific=f"{{{NS}}}password-reset-required")
+    context.services.client_revoked(account, id, ended)
     answer = iq.error(refusal) if by_password else iq.result()
     if session is not None and session in ended:
         answer.to = session.jid
