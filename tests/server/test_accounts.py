@@ -5,9 +5,9 @@ from itertools import count
 import pytest
 
 from quietwire.core.jid import parse_jid
-from quietwire.core.later import drive
+from quietwire.core.later import Later, drive
 from quietwire.seal.wraps import SealError
-from quietwire.server.account import Session
+from quietwire.server.account import Account, Session
 from quietwire.server.accounts import CREDENTIALS, TABLE, Accounts
 from quietwire.store.memory import MemoryStorage
 from quietwire.store.ports import StorageError
@@ -119,3 +119,57 @@ def test_a_damaged_roster_fails_everybody_who_waits_for_it() -> None:
         drive(home.accounts.load(ALICE), lambda value, error: failed.append(error))
     home.slow.release()
     assert [type(error) for error in failed] == [ValueError, ValueError]
+
+
+class Login:
+    """Prepares the account; `step` lets its work end."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.works = 0
+        self.step: Later[None] = Later()
+        self.outcome: list[object] = []
+
+    async def work(self, account: Account) -> None:
+        self.works += 1
+        await self.step
+
+    def begin(self) -> Login:
+        def done(value: Account | None, error: BaseException | None) -> None:
+            self.outcome.append(error or (self.home.accounts.hold(value) if value is not None else None))
+
+        drive(self.home.accounts.prepare(ALICE, self.work), done)
+        return self
+
+
+def test_what_is_changed_while_the_first_session_is_made_is_not_lost() -> None:
+    home, loaded = Home(alice=b"5"), []
+    login = Login(home).begin().begin()
+    drive(home.accounts.load(ALICE), lambda value, error: loaded.append(value))
+    assert login.outcome == []
+    login.step.resolve(None)
+    assert login.works == 1
+    assert login.outcome == [loaded[0], loaded[0]]
+    assert home.accounts.loaded == {ALICE: loaded[0]}
+    login.begin()
+    assert (login.works, login.outcome[2]) == (1, loaded[0])
+
+
+def test_an_account_that_is_deleted_while_its_first_session_is_made() -> None:
+    home = Home(alice=b"5")
+    login = Login(home).begin()
+    home.storage.erase(ALICE.text.encode())
+    drive(home.accounts.changed(ALICE), home.check)
+    login.step.resolve(None)
+    assert login.outcome == [None]
+
+
+def test_work_that_fails_fails_everybody_who_waits_for_it_and_may_be_tried_again() -> None:
+    home = Home(alice=b"5")
+    login = Login(home).begin().begin()
+    login.step.fail(StorageError("broken"))
+    assert [type(each) for each in login.outcome] == [StorageError, StorageError]
+    assert home.accounts.loaded == {}
+    again = Login(home).begin()
+    again.step.resolve(None)
+    assert again.outcome == [home.accounts.loaded[ALICE]]

@@ -293,3 +293,25 @@ def test_a_request_to_an_account_that_is_read_first_is_acknowledged_when_its_eff
     play.settle()
     assert bound.incoming.safe() == 1
     assert play.storage.store.scan("roster", b"bob@a.example").result() != []
+
+
+def test_a_request_that_comes_during_a_login_is_in_the_roster_of_who_logs_in() -> None:
+    play = Playbook(accounts=["alice", "bob"])
+    alice = play.client("alice/phone", "<presence/>")
+    waits: Later[None] = Later()
+
+    async def loading(account: object) -> None:
+        await waits
+
+    play.server.router.loading = loading  # type: ignore[method-assign]
+    bob = play.connect().authenticate("bob")
+    bob >> f"<iq type='set' id='b'><bind xmlns='{ns.BIND}'><resource>desk</resource></bind></iq>"
+    alice >> "<presence to='bob@a.example' type='subscribe'/>"
+    waits.resolve(None)
+    play.settle()
+    bob.take()
+    bob >> "<presence/>"
+    kinds = [
+        each.get("type") for each in bob.take() if isinstance(each, Element) and each.get("from") == "alice@a.example"
+    ]
+    assert kinds == ["subscribe"]

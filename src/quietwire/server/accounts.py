@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID
@@ -29,6 +29,8 @@ class Accounts:
         self._default = iterations
         self._rounds: dict[str, int] = {}
         self._loading: dict[JID, Later[Account | None]] = {}
+        self._coming: dict[JID, tuple[Account, Later[None]]] = {}
+        """Accounts whose first session is being made."""
         self.names: set[str] = set()
         self.loaded: dict[JID, Account] = {}
         self.closed = False
@@ -77,6 +79,8 @@ class Accounts:
         account = self.loaded.get(bare)
         if account is not None or bare.text not in self.names:
             return account
+        if bare in self._coming:
+            return self._coming[bare][0]
         pending = self._loading.get(bare)
         if pending is None:
             pending = self._loading[bare] = Later()
@@ -92,6 +96,28 @@ class Accounts:
             del self._loading[bare]
             pending.resolve(found)
         return self.loaded.get(bare) or await pending
+
+    async def prepare(self, bare: JID, work: Callable[[Account], Awaitable[None]]) -> Account | None:
+        """The account, to be held before the next await; None if there is none, or none any more. `work` is done before
+        its first session. Meanwhile `load` gives everybody this same object: what they change is not lost."""
+        account = await self.load(bare)
+        if account is None or bare in self.loaded:
+            return account
+        coming = self._coming.get(bare)
+        if coming is not None:
+            await coming[1]
+        else:
+            done: Later[None] = Later()
+            self._coming[bare] = account, done
+            try:
+                await work(account)
+            except BaseException as error:
+                del self._coming[bare]
+                done.fail(error)
+                raise
+            del self._coming[bare]
+            done.resolve(None)
+        return (self.loaded.get(bare) or account) if bare.text in self.names else None
 
     def hold(self, account: Account) -> Account:
         """A session of the account begins: from now on this object is the account."""

@@ -234,7 +234,7 @@ class Server:
 
     def _say_good_bye(self) -> None:
         """Closes every stream; what waits for resumption waits in the spool."""
-        self.router.stopping = True
+        self.router.close()
         for stream in list(self._streams):
             stream.shut_down()
         for bound in list(self._resumable.values()):
@@ -264,12 +264,10 @@ class Server:
             jid = account.with_resource(resource or self.randomness(8).hex())
         except JIDError:
             raise StanzaError("bad-request") from None
-        loaded = await self.accounts.load(account)
-        if loaded is None:
+        prepared = await self.accounts.prepare(account, self.router.loading)
+        if prepared is None:
             raise StanzaError("not-allowed")
-        if account not in self.accounts.loaded:
-            await self.router.loading(loaded)
-        holder = self.accounts.hold(loaded)
+        holder = self.accounts.hold(prepared)
         for former in list(holder.sessions.values()):
             # RFC 6120 §7.7.2.2 and XEP-0386 §3.2: the newer one is the client that is really there.
             same = client is not None and former.client is not None and former.client.id == client.id
