@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "core" / "sasl"))
+
+from scram_client import ScramClient
 
 from quietwire.core import ns
 from quietwire.core.jid import JID, parse_jid
@@ -11,7 +18,7 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
 from quietwire.server.module import Context, IqGet, Module
 from quietwire.server.modules import discover
-from quietwire.testing.playbook import Client, Playbook, closed, nothing
+from quietwire.testing.playbook import PASSWORD, Client, Playbook, closed, nothing
 
 SM = f"xmlns='{ns.SM}'"
 HELLO = "<message to='bob@a.example' type='chat' id='1'><body>hello</body></message>"
@@ -261,6 +268,24 @@ def test_a_new_password_ends_what_the_old_one_opened() -> None:
     desk << "<stream:error _='...'><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
     desk << closed
     assert parse_jid("alice@a.example") not in play.server.accounts.loaded
+
+
+def test_a_new_password_ends_logins_that_were_begun_with_the_old_one() -> None:
+    play = Playbook(accounts=["alice", "bob"])
+    unbound, other = play.connect().authenticate("alice"), play.connect().authenticate("bob")
+    half = play.connect().header()
+    peer = ScramClient("SCRAM-SHA-256", "alice", PASSWORD, "clientnonce")
+    half >> f"<auth xmlns='{ns.SASL}' mechanism='SCRAM-SHA-256'>{b64encode(peer.first()).decode()}</auth>"
+    (challenge,) = half.take()
+    assert isinstance(challenge, Element)
+    final = b64encode(peer.final(b64decode(challenge.text or ""))).decode()
+    play.run(play.server.admin.set_password("alice", "other"))
+    play.settle()
+    unbound << "<stream:error _='...'><reset xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
+    unbound << closed
+    other << nothing
+    half >> f"<response xmlns='{ns.SASL}'>{final}</response>"
+    half << f"<failure xmlns='{ns.SASL}'><not-authorized/></failure>"
 
 
 def test_one_session_is_ended() -> None:

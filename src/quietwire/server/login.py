@@ -9,6 +9,7 @@ import base64
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from quietwire.core.jid import JID, JIDError
 from quietwire.core.later import Later
@@ -66,6 +67,7 @@ class Gate:
         self._server_key = server_key
         self.plain = plain
         """PLAIN is offered too."""
+        self._under_way: WeakSet[Exchange] = WeakSet()
         self._any_record = Credentials.create("nobody's", domain, 1, randomness=randomness).to_bytes()
 
     def mechanisms(self, secure: bool, bindings: Mapping[str, bytes]) -> tuple[str, ...]:
@@ -82,6 +84,16 @@ class Gate:
         except JIDError:
             return None
         return bare if self.accounts.exists(bare) else None
+
+    def begun(self, exchange: Exchange) -> None:
+        """`exchange` knows whose it is."""
+        self._under_way.add(exchange)
+
+    def revoke(self, bare: JID) -> None:
+        """The account has another password: attempts that were begun with the former one fail."""
+        for exchange in list(self._under_way):
+            if exchange.named == bare:
+                exchange.revoked = True
 
     def client(self, account: JID, agent: str) -> str:
         """What stands for a client of an account from now on: says nothing to whoever does not know its id."""
@@ -115,6 +127,10 @@ class Exchange:
         self._authzid = ""
         self.begun = False
         """The first message has come."""
+        self.named: JID | None = None
+        """The account that it is about, if there is one of that name."""
+        self.revoked = False
+        """What it would be checked against holds no more."""
         if mechanism != "PLAIN":
             told = attributes(mechanism, offered, announced(bindings), tls)
             self._scram = Scram(mechanism, bindings, make_nonce(gate.randomness), bool(bindings), told)
@@ -126,8 +142,13 @@ class Exchange:
             return await self._check(parse_plain(message))
         request = self._scram.first(message)
         self._authzid = request.authzid
+        self._name(request.username)
         self._account, verifier = await self._gate.verifier(request.username, self._mechanism)
         return Challenge(self._scram.challenge(verifier))
+
+    def _name(self, username: str) -> None:
+        self.named = self._gate.account(username)
+        self._gate.begun(self)
 
     def second(self, message: bytes) -> Accepted:
         """Raises SaslFailure."""
@@ -137,13 +158,14 @@ class Exchange:
         return self._accept(self._account, success.server_final)
 
     async def _check(self, plain: Plain) -> Accepted:
+        self._name(plain.username)
         account, verifier = await self._gate.verifier(plain.username, PLAIN_UNDER)
         key = await self._gate.compute(lambda: check_plain(plain.password, verifier, PLAIN_UNDER))
         self._authzid = plain.authzid
         return self._accept(account if key is not None else None, b"")
 
     def _accept(self, account: JID | None, data: bytes) -> Accepted:
-        if account is None or not self._gate.accounts.exists(account):
+        if account is None or self.revoked or not self._gate.accounts.exists(account):
             raise SaslFailure("not-authorized")
         check_authzid(self._authzid, account)
         return Accepted(account, data, self._authzid)

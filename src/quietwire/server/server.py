@@ -389,6 +389,10 @@ class Server:
     def _reset(self, bare: JID, keep: JID | None) -> None:
         """The account has other credentials: what was opened with the former ones ends."""
         self.tokens.forget(bare)
+        self.gate.revoke(bare)
+        for stream in list(self._streams):
+            if stream.account == bare and stream.bound is None:
+                stream.fail(StreamError("reset"))  # logged in, and about to bind
         self.router.end_sessions(bare, keep=keep)
 
     def _return(self, session: Session, data: bytes, entry: Entry | None) -> None:
