@@ -12,7 +12,7 @@ from quietwire.core.jid import parse_jid
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import build
 from quietwire.server import router
-from quietwire.server.module import Context, Hosted, IqGet, MessageHook, Module, Stage
+from quietwire.server.module import Closing, Context, Hosted, IqGet, MessageHook, Module, Stage
 from quietwire.server.pipeline import Passage
 from quietwire.testing.assembly import Assembly
 
@@ -156,6 +156,22 @@ def test_a_refusal_in_a_hook_goes_back_to_the_sender() -> None:
     alice.write("<message to='bob@a.example' type='chat' id='1'><body>x</body></message>")
     assert "<policy-violation " in alice.take()[0]
     assert bob.take() == []
+
+
+def test_the_last_words_of_modules_and_a_bug_in_them() -> None:
+    said: list[str] = []
+    faults: list[BaseException] = []
+
+    def speak(context: Context) -> None:
+        said.append(context.domain.text)
+        raise ZeroDivisionError
+
+    it = house(module(Closing(speak), Closing(speak)))
+    it.router._faults = faults.append
+    it.router.close()
+    assert said == ["a.example"] * 2
+    assert [type(each) for each in faults] == [ZeroDivisionError] * 2
+    assert it.router.stopping
 
 
 def test_hosted_domains_are_told_who_leaves_but_not_when_everybody_does() -> None:

@@ -240,6 +240,14 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Closing:
+    """The server stops: called once, when everything accepted is durable and before the first stream is closed. What it
+    sends to other servers goes out; users of ours see their streams end."""
+
+    hook: Callable[[Context], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Hosted:
     """A domain below the server's, `label.DOMAIN`, and all that is addressed to it or to anything at it: rooms.
 
@@ -355,6 +363,7 @@ Handler = (
     | PresenceStamp
     | RequestHook
     | Opening
+    | Closing
     | Hosted
     | HttpRoute
     | Command

@@ -20,6 +20,7 @@ from quietwire.server.module import (
     BindInline,
     BoundMetadata,
     ClientHook,
+    Closing,
     Command,
     Context,
     Every,
@@ -89,6 +90,7 @@ class Router:
         }
         self._loading: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
         self._opening: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
+        self._closing: list[tuple[Callable[[Context], None], Context]] = []
         self._reload: dict[str, tuple[Callable[[Context, Mapping[str, Any]], None], Context]] = {}
         self.stopping = False
         """The server is closing its streams: the hosted domains end with it."""
@@ -162,6 +164,8 @@ class Router:
                         self._reload[module.name] = reload_hook, context
                     case Opening(opening_hook):
                         self._opening.append((opening_hook, context))
+                    case Closing(closing_hook):
+                        self._closing.append((closing_hook, context))
                     case Hosted(label):
                         self.hosted[f"{label}.{self.domain.domain}"] = handler, context
                     case HttpRoute():
@@ -178,6 +182,15 @@ class Router:
         """Before the first stream."""
         for hook, base in self._opening:
             await hook(self.context(base, None, None))
+
+    def close(self) -> None:
+        """The last words of the modules; from now on nobody is told of what ends."""
+        for hook, base in self._closing:
+            try:
+                hook(self.context(base, None, None))
+            except Exception as bug:  # the streams must end all the same
+                self._faults(bug)
+        self.stopping = True
 
     async def loading(self, account: Account) -> None:
         """Before the account's first session."""

@@ -102,3 +102,20 @@ def test_nobody_is_removed_twice() -> None:
     assert lifecycle.remove(den.rooms, den.room, bob.session.jid) is not None
     assert lifecycle.remove(den.rooms, den.room, bob.session.jid) is None
     assert said(alice) == ["bo gone none/none jid=bob@a.example/x"]
+
+
+def test_who_is_on_another_server_is_told_when_the_service_ends() -> None:
+    den = Den()
+    alice, bob = den.full("bob", **OPEN)
+    den.receive(f"<presence to='{ROOM}/eve'><x xmlns='{MUC}'/></presence>", "eve@b.example/x")
+    den.quiet()
+    den.router.close()
+    [told] = den.take_remote()
+    assert told == (
+        f"<presence from='{ROOM}/eve' to='eve@b.example/x' type='unavailable'>"
+        f"<x xmlns='{MUC}#user'><item affiliation='none' role='none' jid='eve@b.example/x'/>"
+        f"<status code='110'/><status code='332'/></x>{den.room.tag(jid('eve@b.example')).decode()}</presence>"
+    )
+    assert said(alice) == said(bob) == []
+    bob.leave()
+    assert den.take_remote() == said(alice) == []

@@ -281,3 +281,23 @@ def test_what_somebody_takes_back_is_not_repeated() -> None:
     den.say(bob, "taken back", more=retract)
     assert den.room.history.find(line.id) is None
     assert "al: not hers (old)" in said(den.enter("carol"))
+
+
+@pytest.mark.parametrize("blocked", [f"{ROOM}/al", ROOM])
+def test_a_blocked_occupant_or_room_is_not_heard(blocked: str) -> None:
+    den = Den()
+    alice, bob, carol = den.full("bob", "carol", **OPEN)
+    account = bob.session.account
+    account.blocks.add(blocked)
+    den.say(alice, "to all")
+    den.say(alice, "to one", f"{ROOM}/bo", "chat")
+    assert bob.take() == []
+    assert len(carol.take()) == 1
+    den.say(carol, "to all")
+    assert len(bob.take()) == (0 if blocked == ROOM else 1)
+    assert len(den.room.occupants) == 3
+    bob.write(f"<presence to='{ROOM}/bo'><x xmlns='{MUC}'/></presence>")  # what was said before comes again
+    assert not any("al'" in text.partition(">")[0] for text in bob.take())
+    account.blocks.discard(blocked)
+    den.say(alice, "again")
+    assert len(bob.take()) == 1

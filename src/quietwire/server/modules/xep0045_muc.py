@@ -7,7 +7,19 @@ from typing import Any, Final
 
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Message, Presence
-from quietwire.server.module import AccountHook, Context, Every, Hosted, Keeps, Module, Opening, Reload, Setting, Xep
+from quietwire.server.module import (
+    AccountHook,
+    Closing,
+    Context,
+    Every,
+    Hosted,
+    Keeps,
+    Module,
+    Opening,
+    Reload,
+    Setting,
+    Xep,
+)
 from quietwire.server.rooms import affiliations, dispatch, ghosts, lifecycle, persistence, state
 from quietwire.server.rooms.state import Rooms
 
@@ -27,6 +39,10 @@ async def on_open(context: Context) -> None:
     rooms.archive = context.ports["archive"]
     rooms.now = context.now
     await persistence.load(rooms)
+
+
+def on_close(context: Context) -> None:
+    lifecycle.close(context.state)
 
 
 def on_message(context: Context, message: Message) -> None:
@@ -78,6 +94,7 @@ MODULE = Module(
     handlers=(
         Hosted(LABEL, on_message, on_presence, on_iq, name=NAME),
         Opening(on_open),
+        Closing(on_close),
         Every(60.0, on_minute),
         Every(SWEEP_SECONDS, on_sweep),
         AccountHook("erased", on_erased),

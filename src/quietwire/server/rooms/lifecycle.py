@@ -95,6 +95,17 @@ def _if_empty(rooms: Rooms, room: Room) -> None:
         persistence.forget(rooms, room)
 
 
+def close(rooms: Rooms) -> None:
+    """The service ends: occupants on other servers are told (status 332), ours see their streams end. Nothing is
+    changed, nobody else is told: all leave."""
+    notice = Notice(codes=(332,))
+    for room in rooms.rooms.values():
+        for occupant in room.occupants:
+            remote = [session for session in occupant.sessions if not rooms.local(session)]
+            if remote:
+                part(rooms, room, occupant, remote, notice)
+
+
 def expire(rooms: Rooms) -> None:
     """Rooms that nobody has configured in time."""
     for room in list(rooms.rooms.values()):
