@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import base64
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from quietwire.lab.checks import delivery, forms, readable
+from quietwire.lab.checks import delivery, forms, readable, undeclared
 from quietwire.lab.truth import Event, Facts
 
 A, B = "alice@a.example", "bob@b.example"
@@ -90,3 +92,14 @@ def test_ciphertext_is_no_violation(tmp_path: Path) -> None:
     path = tmp_path / "x"
     path.write_bytes(bytes(range(256)) * 100 + b"bodafiga kolemani pora")
     assert readable([WORD], [("there", path)]) == []
+
+
+def test_what_is_kept_and_not_declared_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "q.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "CREATE TABLE roster (a); CREATE TABLE visits (a); CREATE TABLE empty (a);"
+            "INSERT INTO roster VALUES (1); INSERT INTO visits VALUES (1);"
+        )
+    assert undeclared(path, {"roster"}) == ["undeclared: q.sqlite keeps visits, which no feature declares"]
+    assert undeclared(path, {"roster", "visits"}) == []

@@ -6,8 +6,10 @@ Each violation is one line that says which; any of them makes the exit status of
 from __future__ import annotations
 
 import base64
+import contextlib
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -92,3 +94,13 @@ def readable(canaries: Iterable[str], files: Iterable[tuple[str, Path]]) -> list
             if words:
                 violations.append(f"readable: {len(words)} of the texts said can be read in {place} ({each.name})")
     return violations
+
+
+def undeclared(database: Path, declared: Collection[str]) -> list[Violation]:
+    """Tables that hold rows though nothing declares that it keeps something there."""
+    with contextlib.closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as opened:
+        tables = [name for (name,) in opened.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        full = [name for name in tables if opened.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone()]  # noqa: S608
+    return [
+        f"undeclared: {database.name} keeps {name}, which no feature declares" for name in full if name not in declared
+    ]

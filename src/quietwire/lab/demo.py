@@ -18,12 +18,14 @@ from quietwire.lab.report import Cell
 from quietwire.lab.score import Known
 from quietwire.lab.testbed import DEVICES, DOMAINS, PEOPLE, Commands, World
 from quietwire.lab.workload import Script, script
+from quietwire.server.modules import discover
 
 PROFILES = ("off", "padded")
 EACH = 21
 """Messages that each says, besides a correction."""
 WATCHED = "alice@a.example"
-OBSERVER_SECONDS = 30.0
+OBSERVER_SECONDS = 180.0
+"""One takes five, unless the machine has other work."""
 
 
 @dataclass(slots=True)
@@ -87,6 +89,7 @@ async def _judge(world: World, talk: Script) -> Outcome:
         *checks.delivery(events, known.facts),
         *checks.readable(talk.canaries, must_be_sealed(world)),
         *_search_works(talk.canaries[0], world.folder),
+        *_kept(world),
     ]
     return outcome
 
@@ -118,6 +121,15 @@ def _search_works(word: str, folder: Path) -> list[str]:
     planted = folder / "planted"
     planted.write_bytes(b"<body>" + word.encode() + b"</body>")
     return [] if checks.readable([word], [("control", planted)]) else ["readable: the search missed a planted text"]
+
+
+def _kept(world: World) -> list[str]:
+    """The disks against what the features declare that they keep (docs/xeps.md)."""
+    declared = {keeps.table for module in discover() for keeps in module.keeps}
+    files = [file for domain in DOMAINS for file in sorted(world.data(domain).glob("*.sqlite"))]
+    if len(files) != len(DOMAINS):
+        return ["undeclared: the servers' databases are not where they were looked for"]
+    return [violation for file in files for violation in checks.undeclared(file, declared)]
 
 
 async def observe(adversary: str, evidence: Path, place: Path) -> list[Finding]:

@@ -160,7 +160,7 @@ class Ordered(Process):
                 future.set_exception(BedError(f"{self.name} ended: {self.complaint()}"))
         self._on_report(self, {"event": "ended"})
 
-    async def order(self, do: str, seconds: float = 20.0, **arguments: Any) -> dict[str, Any]:
+    async def order(self, do: str, seconds: float = 60.0, **arguments: Any) -> dict[str, Any]:
         """Gives an order and returns the answer. Raises BedError if it failed or took longer than `seconds`."""
         number = next(self._numbers)
         future = self._answers[number] = asyncio.get_running_loop().create_future()

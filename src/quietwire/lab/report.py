@@ -55,11 +55,13 @@ def layer_and_remedy(adversary: str, question: Question) -> tuple[str, str]:
         if question == "devices":
             return "end-to-end", "nothing: keys name devices"
         return "server", "sealed sender" + NOT_YET
-    if question in ("who", "contacts"):
+    if question == "contacts":
         return "server", "sealed store" + NOT_YET
     if question == "devices":
         return "server", "nothing: open nodes"
-    return "server", "nothing kept, on"
+    if question == "lengths":
+        return "end-to-end", "size classes, on"
+    return "server", "no archive (archive.days = 0); sealed store" + NOT_YET
 
 
 @dataclass(frozen=True, slots=True)

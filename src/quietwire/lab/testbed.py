@@ -36,8 +36,8 @@ ADDRESSES = {
 
 START_SECONDS = 90.0
 """For a process to be there: a second or two, unless the machine has much other work."""
-SETTLE_SECONDS = 15.0
-"""For the last items to arrive; what is not there then counts as lost."""
+SETTLE_SECONDS = 60.0
+"""For items to arrive; what is not there then counts as lost. Much, because the machine may have other work."""
 
 PADDING = """openssl_conf = quietwire
 [quietwire]
@@ -297,7 +297,10 @@ class World:
         if step.text:
             arguments["text"] = step.text
         if step.about:
-            arguments["about"] = await asyncio.wait_for(ids[step.about], SETTLE_SECONDS)
+            await self._within(
+                asyncio.wait([ids[step.about]]), SETTLE_SECONDS, f"{actor.name}: what it was to refer to was not sent"
+            )
+            arguments["about"] = ids[step.about].result()
             if step.do != "correct":
                 await self._arrival(actor.name, arguments["about"])
         answer = await actor.order(step.do, **arguments)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import sqlite3
+import struct
 from contextlib import closing
 from pathlib import Path
 
@@ -52,3 +54,26 @@ def test_a_broken_database_is_no_obstacle_and_the_original_stays(tmp_path: Path)
     assert {finding.question: finding.answer for finding in observe(tmp_path)}["text"] == {"texts": []}
     assert (tmp_path / "q.sqlite").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["q.sqlite"]
+
+
+def test_an_archive_tells_who_when_how_long_and_what(tmp_path: Path) -> None:
+    def row(number: int, sender: str, time_ms: int, size: int) -> tuple[bytes, bytes, bytes]:
+        payload = base64.b64encode(bytes([number]) * size)
+        message = b"<message from='%s/d' to='x'><payload>%s</payload></message>" % (sender.encode(), payload)
+        header = struct.pack(">BBQQIQH", 1, 0, number, time_ms, len(message), 0, len(b"bob@b.example"))
+        return b"alice@a.example", b"m\0\0" + bytes(15) + bytes([number]), header + b"bob@b.example" + message
+
+    with closing(sqlite3.connect(tmp_path / "q.sqlite")) as db:
+        db.execute("CREATE TABLE archive (owner BLOB, key BLOB, value BLOB)")
+        rows = [row(1, "alice@a.example", 5_000, 1024), row(2, "bob@b.example", 5_040, 512)]
+        db.executemany("INSERT INTO archive VALUES (?, ?, ?)", rows)
+        db.commit()
+    findings = {finding.question: finding for finding in observe(tmp_path)}
+    assert findings["who"].answer == {"pairs": [["alice@a.example", "bob@b.example"]]}
+    assert findings["when"].answer == {
+        "messages": [{"time": 5.0, "from": "alice@a.example", "id": "q.sqlite#archive:1"}]
+    }
+    assert findings["count"].answer == {"sent": {"alice@a.example": 1}}
+    assert [event["kind"] for event in findings["kinds"].answer["events"]] == ["message", "receipt"]
+    assert findings["lengths"].answer["messages"][0]["length"] > 100
+    assert findings["text"].answer == {"texts": []}

@@ -1,4 +1,8 @@
-"""`disk`: a thief with a copy of the data directory. Opens the database and also reads the raw bytes of every file."""
+"""`disk`: a thief with a copy of the data directory. Opens the database and also reads the raw bytes of every file.
+
+Rows are read as text, whatever their tables; of the archive's the thief knows the form, and sorts what is in it like a
+watcher who sees sealed messages go by.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from quietwire.lab.findings import Finding
+from quietwire.lab.observers import archive
+from quietwire.lab.observers.answers import of_talk
+from quietwire.lab.observers.talk import sort_out
 
 _JID = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _BODY = re.compile(r"<body(?:\s[^>]*)?>([^<]+)</body>")
@@ -22,12 +29,13 @@ _MAGIC = b"SQLite format 3\0"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row as text, whatever its types; `number` is its place in the table."""
+    """A row as text, whatever its types, and as it is; `number` is its place in the table."""
 
     file: str
     table: str
     number: int
     cells: tuple[str, ...]
+    raw: tuple[object, ...] = ()
 
     @property
     def ref(self) -> str:
@@ -51,13 +59,13 @@ def _observe(folder: Path) -> list[Finding]:
     rows = [row for path in sorted(folder.rglob("*")) if path.is_file() for row in _rows(path)]
     contacts: dict[str, set[str]] = {}
     devices: dict[str, set[str]] = {}
-    waiting: dict[str, list[Row]] = {}
+    waiting: list[Row] = []
+    archived: list[archive.Archived] = []
     contact_refs, device_refs, texts, text_refs = [], [], [], []
     pairs: dict[tuple[str, str], str] = {}
     for row in rows:
         owner = next(iter(_JID.findall(row.cells[0])), "") if row.cells else ""
         others = {jid for cell in row.cells for jid in _JID.findall(cell)} - {owner}
-        stanza = any("<message" in cell for cell in row.cells)
         if owner and others:
             contacts.setdefault(owner, set()).update(others)
             contact_refs.append(row.ref)
@@ -67,8 +75,11 @@ def _observe(folder: Path) -> list[Finding]:
         if owner and numbers:
             devices.setdefault(owner, set()).update(numbers)
             device_refs.append(row.ref)
-        if stanza:
-            waiting.setdefault(owner, []).append(row)
+        message = _archived(row)
+        if message is not None:
+            archived.append(message)
+        elif any("<message" in cell for cell in row.cells):
+            waiting.append(row)
         bodies = [body for cell in row.cells for body in _BODY.findall(cell)]
         if bodies:
             texts += bodies
@@ -78,27 +89,13 @@ def _observe(folder: Path) -> list[Finding]:
         if left:  # pages that were freed but not overwritten, or the write-ahead log
             texts += left
             text_refs.append(f"{name}#raw")
-    stored = [row for each in waiting.values() for row in each]
-    when = [
-        {"time": 0.0, "from": "", "id": row.ref, "stamp": stamp}
-        for row in stored
-        for cell in row.cells
-        for stamp in _STAMP.findall(cell)
-    ]
-    kept = tuple(row.ref for row in stored)
-    how_many = f"{len(stored)} messages waiting for delivery" if stored else "no message is kept once it is delivered"
+    said: dict[tuple[str, str], list[str]] = {}
+    for one in archived:
+        if one.other and one.other != one.owner:
+            said.setdefault((min(one.owner, one.other), max(one.owner, one.other)), []).append(one.ref)
     return [
-        Finding(
-            "who",
-            {"pairs": [list(pair) for pair in pairs]},
-            "contact lists in clear name who may talk to whom; that they did is not written",
-            0.7 if pairs else 0.0,
-            tuple(pairs.values()),
-        ),
-        Finding("when", {"messages": when}, how_many, 1.0, kept),
-        Finding("count", {"sent": {"": len(stored)} if stored else {}}, how_many, 1.0, kept),
-        Finding("lengths", {"messages": []}, how_many, 1.0, kept),
-        Finding("kinds", {"events": []}, how_many, 1.0, kept),
+        _who(said, pairs),
+        *(_of_archive(archived) if archived else _of_waiting(waiting)),
         Finding(
             "contacts",
             {"contacts": {owner: sorted(jids) for owner, jids in contacts.items()}},
@@ -123,6 +120,52 @@ def _observe(folder: Path) -> list[Finding]:
     ]
 
 
+def _archived(row: Row) -> archive.Archived | None:
+    if row.table != archive.TABLE or len(row.raw) != 3:
+        return None
+    owner, key, value = row.raw
+    if not (isinstance(owner, bytes) and isinstance(key, bytes) and isinstance(value, bytes)):
+        return None
+    return archive.read(owner, key, value, row.ref)
+
+
+def _who(said: dict[tuple[str, str], list[str]], listed: dict[tuple[str, str], str]) -> Finding:
+    if said:
+        refs = tuple(ref for each in said.values() for ref in each)
+        how = "each archived message names who wrote and to whom"
+        return Finding("who", {"pairs": [list(pair) for pair in said]}, how, 1.0, refs)
+    return Finding(
+        "who",
+        {"pairs": [list(pair) for pair in listed]},
+        "contact lists in clear name who may talk to whom; that they did is not written",
+        0.7 if listed else 0.0,
+        tuple(listed.values()),
+    )
+
+
+def _of_archive(archived: list[archive.Archived]) -> list[Finding]:
+    source = "the encrypted messages in the archive"
+    return of_talk(sort_out(archive.conversation(archived)), source, "size classes of the archived payloads")
+
+
+def _of_waiting(waiting: list[Row]) -> list[Finding]:
+    """Where nothing is archived: what no device has confirmed yet."""
+    when = [
+        {"time": 0.0, "from": "", "id": row.ref, "stamp": stamp}
+        for row in waiting
+        for cell in row.cells
+        for stamp in _STAMP.findall(cell)
+    ]
+    kept = tuple(row.ref for row in waiting)
+    how_many = f"{len(waiting)} messages waiting for delivery" if waiting else "no message is kept once it is delivered"
+    return [
+        Finding("when", {"messages": when}, how_many, 1.0, kept),
+        Finding("count", {"sent": {"": len(waiting)} if waiting else {}}, how_many, 1.0, kept),
+        Finding("lengths", {"messages": []}, how_many, 1.0, kept),
+        Finding("kinds", {"events": []}, how_many, 1.0, kept),
+    ]
+
+
 def _rows(path: Path) -> list[Row]:
     """Every row of every table, by what the file itself says of its schema."""
     with path.open("rb") as file:
@@ -137,7 +180,7 @@ def _rows(path: Path) -> list[Row]:
                 name = table.decode("utf-8", "replace")
                 quoted = name.replace('"', '""')
                 for number, row in enumerate(database.execute(f'SELECT * FROM "{quoted}"'), 1):  # noqa: S608
-                    found.append(Row(path.name, name, number, tuple(map(_text, row))))
+                    found.append(Row(path.name, name, number, tuple(map(_text, row)), row))
         except sqlite3.DatabaseError:
             pass  # what could be read is taken; the raw bytes are read besides
     return found

@@ -15,7 +15,7 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
 from quietwire.server.account import Session
 from quietwire.server.admin import Admin, AdminError
-from quietwire.server.module import Context, IqGet, IqSet, Module, PreauthIq, Reload, Setting, StreamFeature, Xep
+from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, PreauthIq, Reload, Setting, StreamFeature, Xep
 from quietwire.server.registration import MAX_PASSWORD, MIN_PASSWORD, Registrar
 
 NS: Final = "jabber:iq:register"
@@ -179,7 +179,15 @@ MODULE = Module(
         ),
         Setting("per_hour", 5, "Accounts that may be made without an invitation in an hour, all together."),
     ),
-    keeps=(),
+    keeps=(
+        Keeps(
+            "names of accounts; of each password what SCRAM compares it with, and under it the account's secret, which "
+            "seals nothing yet",
+            "account",
+            False,
+            "the account is deleted",
+        ),
+    ),
     emits="one reply per request; that a name is taken, to somebody with an invitation only; to the contacts of an "
     "account that is removed that it takes back every subscription",
     needs=("store", "admin", "invitations"),
