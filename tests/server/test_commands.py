@@ -42,3 +42,5 @@ def test_answers() -> None:
     assert shown.startswith("<command node='n' sessionid='fresh' status='executing'><actions execute='complete'>")
     shown = serialise(Answer("completed", note="done").element(Call("n", "theirs"), "fresh"), NS).decode()
     assert shown == "<command node='n' sessionid='theirs' status='completed'><note type='info'>done</note></command>"
+    shown = serialise(Answer("completed", note="no", failed=True).element(Call("n"), "fresh"), NS).decode()
+    assert shown == "<command node='n' sessionid='fresh' status='completed'><note type='error'>no</note></command>"

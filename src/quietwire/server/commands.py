@@ -43,11 +43,12 @@ class Call:
 @dataclass(frozen=True, slots=True)
 class Answer:
     """`form`: to be filled in where the status is ``executing``, a result where it is ``completed``. `note`: a line for
-    people."""
+    people; with `failed` it says why nothing was done."""
 
     status: Literal["executing", "completed", "canceled"]
     form: Element | None = None
     note: str = ""
+    failed: bool = False
 
     def element(self, call: Call, session: str) -> Element:
         """``<command/>``; `session` is used where the call has none."""
@@ -55,7 +56,7 @@ class Answer:
         if self.status == "executing":
             out.append(build(f"{{{NS}}}actions", {"execute": "complete"}, build(f"{{{NS}}}complete")))
         if self.note:
-            out.append(build(f"{{{NS}}}note", {"type": "info"}, text=self.note))
+            out.append(build(f"{{{NS}}}note", {"type": "error" if self.failed else "info"}, text=self.note))
         if self.form is not None:
             out.append(self.form)
         return out

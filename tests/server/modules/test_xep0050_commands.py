@@ -43,10 +43,10 @@ class World:
         client.write(f"<iq type='set' id='1' to='{to}'><command xmlns='{NS}' node='{node}' {attributes}/></iq>")
         return client.take()[-1]
 
-    def disco(self, name: str, kind: str, node: str = NS) -> str:
+    def disco(self, name: str, kind: str, node: str = NS, to: str = "a.example") -> str:
         client = self.alice if name == "alice" else self.root
         space = f"http://jabber.org/protocol/disco#{kind}"
-        client.write(f"<iq type='get' id='1' to='a.example'><query xmlns='{space}' node='{node}'/></iq>")
+        client.write(f"<iq type='get' id='1' to='{to}'><query xmlns='{space}' node='{node}'/></iq>")
         return client.take()[-1]
 
 
@@ -73,10 +73,22 @@ def test_what_a_command_is() -> None:
     assert identity in world.disco("alice", "info", "urn:hello")
 
 
-def test_nobody_elsewhere_and_no_account_takes_one() -> None:
+def test_ones_own_account_takes_them_too() -> None:
     world = World()
-    for to in ("alice@a.example", "root@a.example", "nobody@a.example"):
+    assert "hello root" in world.give("root", "urn:secret", "root@a.example")
+    assert "<item jid='root@a.example' node='urn:secret' name='Secret'/>" in world.disco(
+        "root", "items", to="root@a.example"
+    )
+    assert "urn:secret" not in world.disco("alice", "items", to="alice@a.example")
+    assert "<item-not-found " in world.disco("alice", "info", "urn:secret", to="alice@a.example")
+    assert "type='command-node'" in world.disco("alice", "info", "urn:hello", to="alice@a.example")
+
+
+def test_nobody_elsewhere_and_no_other_account_takes_one() -> None:
+    world = World()
+    for to in ("root@a.example", "nobody@a.example"):
         assert "<service-unavailable " in world.give("alice", "urn:hello", to)
+        assert "<service-unavailable " in world.disco("alice", "items", to=to)
     world.house.receive(
         f"<iq type='set' id='1' to='a.example'><command xmlns='{NS}' node='urn:hello'/></iq>", "root@b.example/x"
     )

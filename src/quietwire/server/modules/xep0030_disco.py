@@ -22,12 +22,13 @@ _LEAF: Final = disco.info((("pubsub", "leaf", ""),), (PUBSUB,))
 
 async def on_info(context: Context, iq: Iq) -> Iq:
     node = iq.payload.get("node")
-    if context.account is None:
+    if node and _takes_commands(context):
         if node == commands.NS:
             return iq.result(_COMMANDS.query(node))
         given = context.services.commands(context.session)
-        if node is not None and node in given:
+        if node in given:
             return iq.result(disco.info((("automation", "command-node", given[node][0]),), _COMMAND).query(node))
+    if context.account is None:
         return iq.result(_server(context, node))
     _admit(context, iq)
     if node:
@@ -38,11 +39,12 @@ async def on_info(context: Context, iq: Iq) -> Iq:
 
 async def on_items(context: Context, iq: Iq) -> Iq:
     name = iq.payload.get("node")
+    if name == commands.NS and _takes_commands(context):
+        given = context.services.commands(context.session)
+        at = context.domain if context.account is None else context.account.jid
+        entries = ({"jid": at.text, "node": node, "name": given[node][0]} for node in sorted(given))
+        return iq.result(disco.items(entries, name))
     if context.account is None:
-        if name == commands.NS:
-            given = context.services.commands(context.session)
-            entries = ({"jid": context.domain.text, "node": node, "name": given[node][0]} for node in sorted(given))
-            return iq.result(disco.items(entries, name))
         if name:
             raise StanzaError("item-not-found")
         return iq.result(disco.items(_hosted(context), name))
@@ -54,6 +56,12 @@ async def on_items(context: Context, iq: Iq) -> Iq:
     nodes = await _nodes(context, iq)
     entries = ({"jid": jid, "node": node, **_titled(nodes[node])} for node in sorted(nodes))
     return iq.result(disco.items(entries, name))
+
+
+def _takes_commands(context: Context) -> bool:
+    """The server does, and the asker's own account."""
+    own = context.session is not None and context.session.account is context.account
+    return context.account is None or own
 
 
 def _hosted(context: Context) -> list[dict[str, str]]:

@@ -1,4 +1,6 @@
-"""XEP-0050: Ad-Hoc Commands of the server. Which there are, other modules register (`module.Command`)."""
+"""XEP-0050: Ad-Hoc Commands of the server. Which there are, other modules register (`module.Command`).
+
+A user's own account takes them as well: some clients ask nobody else."""
 
 from __future__ import annotations
 
@@ -9,8 +11,8 @@ from quietwire.server.module import Context, IqSet, Module, Xep
 
 
 async def on_command(context: Context, iq: Iq) -> Iq:
-    if context.account is not None:
-        raise StanzaError("service-unavailable")  # accounts take none, whether they exist or not
+    if context.account is not None and (context.session is None or context.session.account is not context.account):
+        raise StanzaError("service-unavailable")  # others' accounts take none, whether they exist or not
     call = read_call(iq.payload)
     if context.session is None:
         raise StanzaError("forbidden")
