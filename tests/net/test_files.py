@@ -162,3 +162,27 @@ def test_a_descriptor_is_not_closed_under_a_thread_that_uses_it(tmp_path: Path) 
 
     run(tmp_path, use)
     assert order == ["worked", "closed"]
+
+
+def test_who_is_cancelled_while_a_file_is_opened_leaves_no_descriptor(tmp_path: Path) -> None:
+    began, may_end = threading.Event(), threading.Event()
+    opened: list[int] = []
+
+    def slow() -> int:
+        began.set()
+        may_end.wait(10)
+        opened.append(os.open(tmp_path, os.O_RDONLY))
+        return opened[0]
+
+    async def use(files: DiskFiles) -> None:
+        task = asyncio.create_task(files.descriptor(slow))
+        await asyncio.to_thread(began.wait, 10)
+        task.cancel()
+        await asyncio.sleep(0)
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(opened[0])
+
+    run(tmp_path, use)

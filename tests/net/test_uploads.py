@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import errno
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +156,13 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0.001)
 
 
+def descriptors() -> Iterator[str]:
+    """The files that this process has open."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            yield os.readlink(f"/proc/self/fd/{number}")
+
+
 async def begun(house: House, url: str, data: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """An upload of which `data` is all that comes."""
     host, _, port = house.base.removeprefix("http://").partition(":")
@@ -216,6 +225,40 @@ def test_an_upload_that_stands_still_is_given_up(play: Play, monkeypatch: pytest
         writer.close()
 
     play(dialogue)
+
+
+def test_who_goes_while_the_file_is_made_leaves_nothing(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dialogue(house: House) -> None:
+        began, may_end = threading.Event(), threading.Event()
+        create = house.files.create
+
+        def slow(name: bytes, size: int) -> int:
+            began.set()
+            may_end.wait(10)
+            return create(name, size)
+
+        monkeypatch.setattr(house.files, "create", slow)
+        _, writer = await begun(house, house.slot(), b"abc")
+        await asyncio.to_thread(began.wait, 10)
+        writer.transport.abort()
+        await until(lambda: house.web._server.counted == 0)
+        may_end.set()
+        await until(lambda: not next(iter(house.uploads._slots.values())).taken)
+        assert house.on_disk() == []
+        assert [file for file in descriptors() if file.startswith(str(house.folder))] == []
+
+    play(dialogue)
+
+
+def test_a_download_that_goes_on_for_ever_is_given_up(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def dialogue(house: House) -> None:
+        url = house.slot()
+        assert await house.put(url) == 201
+        monkeypatch.setattr(door_module, "_patience", lambda size: 0.0)
+        with pytest.raises(aiohttp.ClientError):
+            await house.get(url)
+
+    assert play(dialogue).faults == []
 
 
 def test_an_account_that_goes_while_its_file_comes(play: Play) -> None:

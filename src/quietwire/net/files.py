@@ -74,14 +74,28 @@ class DiskFiles:
     async def run(self, work: Callable[..., T], *arguments: object) -> T:
         """Runs something that blocks on the disk. Raises what it raises: OSError. Who is cancelled goes on when it has
         ended: a descriptor must not be closed, and its number given to another, while a thread works on it."""
-        running = self._loop.run_in_executor(self._pool, work, *arguments)
+        return await self._whole(self._loop.run_in_executor(self._pool, work, *arguments))
+
+    @staticmethod
+    async def _whole(running: asyncio.Future[T]) -> T:
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
             while not running.done():
                 with contextlib.suppress(asyncio.CancelledError):
                     await asyncio.wait([running])
-            running.exception()
+            if not running.cancelled():
+                running.exception()  # else the loop complains that nobody looked
+            raise
+
+    async def descriptor(self, work: Callable[..., int], *arguments: object) -> int:
+        """`run` for what opens a file: who is cancelled has no descriptor to close, so it is closed here."""
+        running = self._loop.run_in_executor(self._pool, work, *arguments)
+        try:
+            return await self._whole(running)
+        except asyncio.CancelledError:
+            if not running.cancelled() and running.exception() is None:
+                os.close(running.result())
             raise
 
     def create(self, name: bytes, size: int) -> int:

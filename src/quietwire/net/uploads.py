@@ -41,7 +41,7 @@ BATCH_BYTES = 4 * CHUNK_BYTES
 IDLE_SECONDS = 30.0
 """For the next piece, either way."""
 SLOWEST = 4096
-"""Bytes a second: who is slower than this, a minute not counted, is not uploading."""
+"""Bytes a second: who is slower than this, a minute not counted, only keeps others from their turn."""
 STORE_SECONDS = 10.0
 """For the row of a file to be durable; usually it has been for long."""
 RETRY_AFTER = {"Retry-After": "5"}
@@ -166,13 +166,14 @@ class UploadDoor:
         """Raises TimeoutError, ConnectionError where the body ends too early, OSError."""
         files, run = self._files, self._files.run
         writer = Writer(token, self._randomness(SALT_BYTES), Head(slot.size, slot.expires, slot.type))
-        descriptor = await run(files.create, name, size_class(slot.size))
+        descriptor = -1
         whole = False
         try:
+            descriptor = await files.descriptor(files.create, name, size_class(slot.size))
             await expect(request)
             waiting = bytearray(writer.start)
             left = slot.size
-            async with asyncio.timeout(60.0 + slot.size / SLOWEST):
+            async with asyncio.timeout(_patience(slot.size)):
                 while left:
                     async with asyncio.timeout(IDLE_SECONDS):
                         piece = await request.content.readany()
@@ -192,7 +193,8 @@ class UploadDoor:
                 await run(files.complete, name, descriptor, self._clock())
             whole = True
         finally:
-            await run(os.close, descriptor)
+            if descriptor >= 0:
+                await run(os.close, descriptor)
             if not whole:
                 await run(files.discard, name)
 
@@ -200,7 +202,7 @@ class UploadDoor:
 
     async def _get(self, request: web.BaseRequest, token: bytes) -> web.StreamResponse:
         try:
-            descriptor = await self._files.run(self._files.open, name_of(token))
+            descriptor = await self._files.descriptor(self._files.open, name_of(token))
         except FileNotFoundError:
             return plain(404)
         except OSError:
@@ -237,15 +239,21 @@ class UploadDoor:
         await answer.prepare(request)
         if request.method == "HEAD":
             return answer
-        for number in chunks_of(span.first, span.stop):
-            piece = reader.content(number, await self._chunk(descriptor, number), span.first, span.stop)
-            async with asyncio.timeout(IDLE_SECONDS):
-                await answer.write(piece)
-        await answer.write_eof()
+        async with asyncio.timeout(_patience(span.stop - span.first)):
+            for number in chunks_of(span.first, span.stop):
+                piece = reader.content(number, await self._chunk(descriptor, number), span.first, span.stop)
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await answer.write(piece)
+            await answer.write_eof()
         return answer
 
     async def _chunk(self, descriptor: int, number: int) -> bytes:
         return await self._files.run(os.pread, descriptor, CHUNK_BYTES + TAG_BYTES, Reader.where(number))
+
+
+def _patience(size: int) -> float:
+    """Seconds for so many bytes, either way."""
+    return 60.0 + size / SLOWEST
 
 
 def _unlike(request: web.BaseRequest, slot: Slot) -> web.Response | None:
