@@ -21,7 +21,10 @@ async def on_session(context: Context, iq: Iq) -> Iq:
 
 
 async def on_bind(context: Context, iq: Iq) -> Iq:
-    raise StanzaError("not-allowed" if context.session is not None else "service-unavailable")
+    session = context.session
+    if session is None or iq.to not in (None, context.domain, session.account.jid):
+        raise StanzaError("service-unavailable")  # as of an account that does not exist
+    raise StanzaError("not-allowed")
 
 
 def feature(modules: object) -> Element:
