@@ -5,7 +5,7 @@ import pytest
 from quietwire.core.errors import StanzaError
 from quietwire.core.xml import parse, serialise
 from quietwire.server.commands import MAX_SESSION, NS, Answer, Call, read_call
-from quietwire.server.rooms.forms import field, form
+from quietwire.server.forms import field, form
 
 
 def call(attributes: str = "", inner: str = "") -> Call:

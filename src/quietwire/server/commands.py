@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.xml import Element, build
-from quietwire.server.rooms.forms import X, read
+from quietwire.server.forms import X, read
 
 NS: Final = "http://jabber.org/protocol/commands"
 COMMAND: Final = f"{{{NS}}}command"

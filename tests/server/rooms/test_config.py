@@ -5,7 +5,7 @@ import json
 import pytest
 
 from quietwire.core.errors import StanzaError
-from quietwire.server.rooms import forms
+from quietwire.server import forms
 from quietwire.server.rooms.config import MAX_NAME, RULES, RoomConfig
 
 C = "muc#roomconfig_"

@@ -6,7 +6,7 @@ import pytest
 from den import MUC, OPEN, ROOM, SERVICE, Den, elements, said
 
 from quietwire.core.xml import Element
-from quietwire.server.rooms import forms
+from quietwire.server import forms
 from quietwire.testing.assembly import Client
 
 INFO = "http://jabber.org/protocol/disco#info"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from den import OPEN, ROOM, Den, elements, form, said
 
-from quietwire.server.rooms import forms
+from quietwire.server import forms
 
 REQUEST = "http://jabber.org/protocol/muc#request"
 

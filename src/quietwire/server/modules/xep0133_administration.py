@@ -11,9 +11,9 @@ from typing import Final
 from quietwire.core.jid import JID, JIDError
 from quietwire.server.admin import AccountExists, Admin, AdminError
 from quietwire.server.commands import Answer, Call
+from quietwire.server.forms import field, form
 from quietwire.server.module import Command, Context, Module, Xep
 from quietwire.server.registration import MAX_PASSWORD, MIN_PASSWORD
-from quietwire.server.rooms.forms import field, form
 
 NS: Final = "http://jabber.org/protocol/admin"
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from quietwire.core.xml import Element
+from quietwire.server.forms import field, form
 from quietwire.server.module import Module, Setting, Xep
-from quietwire.server.rooms.forms import field, form
 
 FORM: Final = "http://jabber.org/network/serverinfo"
 KINDS: Final = ("abuse", "admin", "feedback", "sales", "security", "status", "support")

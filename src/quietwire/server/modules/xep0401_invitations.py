@@ -12,6 +12,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, JIDError
 from quietwire.server import landing
 from quietwire.server.commands import Answer, Call
+from quietwire.server.forms import field, form
 from quietwire.server.http import Request, Response
 from quietwire.server.invitations import TABLE, Invitation, InvitationError, Invitations, refused
 from quietwire.server.module import (
@@ -27,7 +28,6 @@ from quietwire.server.module import (
     Xep,
 )
 from quietwire.server.registration import MIN_PASSWORD, Registrar
-from quietwire.server.rooms.forms import field, form
 
 INVITE: Final = "urn:xmpp:invite#invite"
 CREATE: Final = "urn:xmpp:invite#create-account"

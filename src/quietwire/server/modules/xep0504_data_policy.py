@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from quietwire.core.xml import Element
+from quietwire.server.forms import field, form
 from quietwire.server.module import Keeps, Module, Setting, Xep
-from quietwire.server.rooms.forms import field, form
 
 FORM: Final = "urn:xmpp:data-policy:0"
 ACCESS: Final = ("admins", "moderators", "organization_member", "government", "advertisers", "partners")

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.xml import Element, build
-from quietwire.server.rooms import forms, names
-from quietwire.server.rooms.forms import field
+from quietwire.server import forms
+from quietwire.server.forms import field
+from quietwire.server.rooms import names
 from quietwire.server.rooms.ranks import Role
 
 MAX_NAME: Final = 256

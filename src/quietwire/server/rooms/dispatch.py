@@ -10,11 +10,10 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later
 from quietwire.core.stanza import Iq, Message, Presence
 from quietwire.core.xml import build
-from quietwire.server import disco, mam
+from quietwire.server import disco, forms, mam
 from quietwire.server.rooms import (
     admin,
     avatar,
-    forms,
     info,
     invitations,
     join,

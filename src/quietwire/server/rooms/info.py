@@ -9,8 +9,8 @@ from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, parse
-from quietwire.server import disco, mam
-from quietwire.server.rooms import avatar, forms, names, record
+from quietwire.server import disco, forms, mam
+from quietwire.server.rooms import avatar, names, record
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.ranks import Affiliation
 from quietwire.server.rooms.state import Rooms

@@ -9,7 +9,8 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, JIDError, parse_jid
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
-from quietwire.server.rooms import affiliations, forms, lifecycle, names, persistence
+from quietwire.server import forms
+from quietwire.server.rooms import affiliations, lifecycle, names, persistence
 from quietwire.server.rooms.config import ADMINS, OWNERS
 from quietwire.server.rooms.model import MAX_REASON, Room
 from quietwire.server.rooms.presences import Actor, announce, announced, shown, status

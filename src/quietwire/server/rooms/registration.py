@@ -8,7 +8,8 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, JIDError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import build
-from quietwire.server.rooms import affiliations, forms, names
+from quietwire.server import forms
+from quietwire.server.rooms import affiliations, names
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.occupants import MAX_NICK, skeleton
 from quietwire.server.rooms.ranks import Affiliation

@@ -7,7 +7,8 @@ from typing import Final
 from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Message
 from quietwire.core.xml import Element
-from quietwire.server.rooms import affiliations, forms, names
+from quietwire.server import forms
+from quietwire.server.rooms import affiliations, names
 from quietwire.server.rooms.messages import spend
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.presences import Actor

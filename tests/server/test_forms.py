@@ -5,7 +5,7 @@ import pytest
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
 from quietwire.core.xml import parse, serialise
-from quietwire.server.rooms import forms
+from quietwire.server import forms
 
 
 def read(inner: str) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Data forms (XEP-0004) as rooms use them."""
+"""Data forms (XEP-0004): fields, whole forms, and what comes back filled in."""
 
 from __future__ import annotations
 
