@@ -26,6 +26,7 @@ REMOTE: Final = {FRIEND: "frank@b.example/x", OUTSIDER: "eve@b.example/x"}
 EVERYBODY: Final = (*LOCAL, *REMOTE)
 USERS: Final = frozenset(LOCAL)
 ALL: Final = frozenset(EVERYBODY)
+ACCOUNTS: Final = ("alice", "bob", "carol", "root", "closed", "asleep", "blocker")
 ONESELF: Final = frozenset((OWNER,))
 SEEING: Final = frozenset((OWNER, CONTACT, FRIEND))
 NOBODY: Final[frozenset[str]] = frozenset()
@@ -50,7 +51,7 @@ class Estate(Playbook):
         self._numbers = count(1)
         super().__init__(
             "a.example",
-            ["alice", "bob", "carol", "root", "closed"],
+            list(ACCOUNTS),
             storage=storage,
             tables={**TABLES_OF_MODULES, **tables},
             admins=frozenset((parse_jid("root@a.example"),)),
@@ -103,7 +104,7 @@ class Estate(Playbook):
             table: {owner: dict(store.scan(table, owner).result()) for owner in store.owners(table).result()}
             for table in TABLES
         }
-        for name in ("alice", "bob", "carol", "root", "closed"):
+        for name in ACCOUNTS:
             owner = f"{name}@a.example".encode()
             found[f"spool {name}"] = sorted(entry.value for entry in self.storage.spool.load(owner).result())
         return copy.deepcopy(found)
