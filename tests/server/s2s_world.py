@@ -23,6 +23,7 @@ class Inward:
         """The handlers of requests wait for `finish`."""
         self.finishes: list[Callable[[], None]] = []
         self.durable: Ticket | None = None
+        self.leaving: Ticket | None = None
         self.bug: BaseException | None = None
 
     def from_remote(self, stanza: Stanza, finished: Callable[[], None] | None = None) -> bool:
@@ -35,7 +36,7 @@ class Inward:
         return True
 
     def caused(self) -> tuple[Ticket | None, Ticket | None]:
-        return self.durable, None
+        return self.durable, self.leaving
 
     def ids(self) -> list[str]:
         """Of what came since the last call."""

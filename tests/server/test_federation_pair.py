@@ -192,6 +192,20 @@ def test_what_the_peer_has_not_made_durable_is_not_confirmed() -> None:
     assert ticket.settled
 
 
+def test_two_servers_that_answer_each_other_do_not_wait_for_each_other() -> None:
+    """What a stanza makes leave for another server is not waited for: that server may be waiting for us."""
+    net = Net()
+    net.a.inward.leaving = net.b.inward.leaving = Ticket()
+    there, back = net.a.send("1", "b.example"), net.b.send("2", "a.example")
+    net.passes(1)
+    assert there.settled
+    assert back.settled
+    net.wires[0].breaks(net.random)
+    net.a.send("3", "b.example")
+    net.passes(5)
+    assert net.b.ids == ["1", "3"]
+
+
 def test_a_lost_connection_is_resumed() -> None:
     net = Net()
     net.b.inward.durable = Ticket()

@@ -84,6 +84,18 @@ def test_tickets_that_settle_out_of_order() -> None:
     assert it.answers == [2]
 
 
+def test_safe_means_all_of_them_in_whatever_order_they_settle() -> None:
+    it = Counting()
+    first, second, done = Ticket(), Ticket(), []
+    it.incoming.count(first)
+    it.incoming.count(second)
+    second.settle()
+    it.incoming.when_safe(lambda: done.append("safe"))
+    assert done == []
+    first.settle()
+    assert done == ["safe"]
+
+
 def test_counting_begins_where_it_is_switched_on() -> None:
     it, ticket = Counting(), Ticket()
     it.incoming.count(ticket)

@@ -14,7 +14,7 @@ from typing import Protocol
 from quietwire.core import ns
 from quietwire.core.errors import QuietwireError, StreamError
 from quietwire.core.jid import JID, JIDError
-from quietwire.core.later import Ticket, all_of
+from quietwire.core.later import Ticket
 from quietwire.core.stanza import Child, Iq, Stanza
 from quietwire.core.xml import Element, serialise
 from quietwire.server.links import Link
@@ -199,15 +199,16 @@ class Traffic:
         else:
             inward.from_remote(stanza)
         if ticket is not None:
-            _settle_with(ticket, inward.caused())
+            _settle_with(ticket, inward.caused()[0])
         elif self.managed:
-            self.counts.count(*inward.caused())
+            # Not what left for other servers: two that each wait for the other's acknowledgement wait for ever.
+            self.counts.count(inward.caused()[0])
         return True
 
     def _go_on(self, key: tuple[JID, JID], ticket: Ticket | None) -> None:
         """A suspended handler has ended: the next stanzas of that pair of addresses."""
         assert ticket is not None
-        _settle_with(ticket, self._common.inward.caused())
+        _settle_with(ticket, self._common.inward.caused()[0])
         waiting = self._busy[key]
         try:
             while waiting:
@@ -374,13 +375,12 @@ def number(child: Child) -> int | None:
     return int(h) if h.isascii() and h.isdecimal() and len(h) <= 10 else None
 
 
-def _settle_with(ticket: Ticket, caused: tuple[Ticket | None, Ticket | None]) -> None:
-    """Settles `ticket` when both others are."""
-    last = all_of([other for other in caused if other is not None])
-    if last is None:
+def _settle_with(ticket: Ticket, durable: Ticket | None) -> None:
+    """Settles `ticket` when the other one is."""
+    if durable is None:
         ticket.settle()
     else:
-        last.when_settled(ticket.settle)
+        durable.when_settled(ticket.settle)
 
 
 def for_clients(stanza: Stanza) -> Stanza:

@@ -70,7 +70,7 @@ class Incoming:
         if self.safe() == self.handled:
             then()
         else:
-            self._owed[-1][1].when_settled(lambda: self.when_safe(then))
+            self._owed[0][1].when_settled(lambda: self.when_safe(then))  # after safe() the first one is open
 
     def requested(self) -> None:
         """The peer sent ``<r/>``."""
