@@ -59,6 +59,7 @@ def test_absolute_paths_stay(tmp_path: Path) -> None:
             "modules.offline.nonsense: no such key; there are bytes, stanzas",
         ),
         ('domain = "a.example"\n[modules.offline]\nstanzas = "many"', "modules.offline.stanzas: a value of type int"),
+        ('domain = "a.example"\n[modules.muc]\ncreate = "all"', "modules.muc.create: local, anyone or nobody"),
         ("domain = ", "file: not TOML"),
     ],
 )

@@ -113,7 +113,9 @@ def test_what_can_change_changes_and_what_cannot_is_named(path: Path) -> None:
     assert "event='reloaded'" not in log  # the level is warning by then
 
 
-@pytest.mark.parametrize("mistake", ["[limits]\nstanza_bytes = 3\n", "[nonsense]\n", "= 3\n"])
+@pytest.mark.parametrize(
+    "mistake", ["[limits]\nstanza_bytes = 3\n", "[nonsense]\n", "= 3\n", '[modules.muc]\ncreate = "all"\n']
+)
 def test_a_mistake_in_the_file_changes_nothing(path: Path, mistake: str) -> None:
     async def use(composition: Composition) -> None:
         before = composition.config, composition.server.settings

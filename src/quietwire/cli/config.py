@@ -320,7 +320,8 @@ def _check_modules(path: Path, config: Config) -> None:
     from quietwire.server.module import Setting
     from quietwire.server.modules import discover
 
-    known = {m.name: {h.key: h.default for h in m.handlers if isinstance(h, Setting)} for m in discover()}
+    modules = {module.name: module for module in discover()}
+    known = {name: {h.key: h.default for h in m.handlers if isinstance(h, Setting)} for name, m in modules.items()}
     for name, settings in config.modules.items():
         if name not in known:
             raise ConfigError(str(path), f"modules.{name}", f"no such module; there are {', '.join(sorted(known))}")
@@ -331,3 +332,7 @@ def _check_modules(path: Path, config: Config) -> None:
             wanted = type(known[name][key])
             if type(value) is not wanted:
                 raise ConfigError(str(path), f"modules.{name}.{key}", f"a value of type {wanted.__name__}")
+        try:
+            modules[name].state(settings)  # now, so that a reload cannot fail when half of it is in force
+        except ConfigError as error:
+            raise ConfigError(str(path), f"modules.{name}.{error.key}", error.allowed) from None
