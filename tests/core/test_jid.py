@@ -215,3 +215,9 @@ def test_canonical_form_is_stable(text: str) -> None:
         assert once == "".join(
             (again.local, "@" * bool(again.local), again.domain, "/" * bool(again.resource), again.resource)
         )
+
+
+def test_the_stamp_of_a_sender_is_escaped() -> None:
+    jid = JID.of("alice", "a.example", "it's <here>")
+    assert jid.stamp == b" from='alice@a.example/it&apos;s &lt;here&gt;'"
+    assert jid.stamp is jid.stamp

@@ -145,6 +145,31 @@ def test_hooks_run_by_stage_and_a_dropped_message_goes_no_further() -> None:
     assert told == ["silence"]
 
 
+def test_hooks_for_a_child_see_only_messages_with_it_and_idle_ones_none() -> None:
+    told: list[str] = []
+
+    def hook(name: str) -> Any:
+        return lambda context, passage: told.append(name)
+
+    it = house(
+        module(
+            MessageHook(Stage.ADMIT, hook("all")),
+            MessageHook(Stage.STAMP, hook("marked"), child="{urn:m}mark"),
+            MessageHook(Stage.KEEP, hook("off"), off=lambda state: True),
+            MessageHook(Stage.KEEP, hook("on"), off=lambda state: False),
+        )
+    )
+    alice = it.log_in("alice@a.example/phone")
+    for to in ("bob@a.example", "bob@b.example"):
+        alice.write(f"<message to='{to}' type='chat'><body>x</body></message>")
+        assert told == ["all", "on"]
+        told.clear()
+        alice.write(f"<message to='{to}' type='chat'><mark xmlns='urn:m'/></message>")
+        assert told == ["all", "marked", "on"]
+        told.clear()
+        alice.take()
+
+
 def test_a_refusal_in_a_hook_goes_back_to_the_sender() -> None:
     def refuse(context: Context, passage: Passage) -> None:
         if passage.session is not None:  # the error itself passes here too

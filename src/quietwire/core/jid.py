@@ -14,6 +14,7 @@ import idna
 from precis_i18n import get_profile
 
 from quietwire.core.errors import QuietwireError
+from quietwire.core.xml import escape
 
 MAX_PART_BYTES: Final = 1023
 """Each part, prepared and in UTF-8 (RFC 7622 §3.1)."""
@@ -64,7 +65,7 @@ class JID:
     `local` and `resource` are '' when absent; `domain` holds U-labels and no final dot.
     """
 
-    __slots__ = ("_bare", "_hash", "domain", "local", "resource", "text")
+    __slots__ = ("_bare", "_hash", "_stamp", "domain", "local", "resource", "text")
 
     local: str
     domain: str
@@ -72,6 +73,7 @@ class JID:
     text: str
     _bare: JID | None
     _hash: int
+    _stamp: bytes
 
     def __init__(self, local: str, domain: str, resource: str) -> None:
         """For parts that are prepared already; others call `JID.of`."""
@@ -85,6 +87,7 @@ class JID:
         put(self, "text", text)
         put(self, "_hash", hash(text))
         put(self, "_bare", None)
+        put(self, "_stamp", b"")
 
     @staticmethod
     def parse(text: str) -> JID:
@@ -109,6 +112,13 @@ class JID:
             object.__setattr__(self, "_bare", JID(self.local, self.domain, ""))
         assert self._bare is not None
         return self._bare
+
+    @property
+    def stamp(self) -> bytes:
+        """`` from='…'``, escaped: what each stanza of a sender begins with."""
+        if not self._stamp:
+            object.__setattr__(self, "_stamp", f" from='{escape(self.text)}'".encode())
+        return self._stamp
 
     @property
     def is_bare(self) -> bool:

@@ -178,7 +178,7 @@ class Stanza(Child):
             if "from" not in attributes and (to.text if to is not None else None) == attributes.get("to"):
                 # As it came but for the sender: nothing is written again.
                 at = len(self.kind) + 1
-                return b"%b from='%b'%b" % (raw[:at], xml.escape(self.from_.text).encode(), raw[at:])
+                return raw[:at] + self.from_.stamp + raw[at:]
         if self.inner:
             return b"".join((self.start().encode(), b">", self.inner, self.END))
         return self.start().encode() + b"/>"

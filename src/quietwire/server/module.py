@@ -160,8 +160,13 @@ class PreauthIq:
 
 @dataclass(frozen=True, slots=True)
 class MessageHook:
+    """`child`: it is about messages with a child of that Clark name alone. `off`, given the module's state at start:
+    whether the settings leave it nothing to do. Others need not pass it then."""
+
     stage: Stage
     hook: Callable[[Context, Passage], None]
+    child: str = ""
+    off: Callable[[Any], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)

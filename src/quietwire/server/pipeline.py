@@ -30,8 +30,7 @@ class Passage:
         self.message = message
         self.session = session
         self.to = to
-        self.local = False
-        self.known = False
+        self.local = self.known = self.dropped = False
         self.account: Account | None = None
         self.entry: Entry | None = None
         self.targets: list[Session] = []
@@ -41,7 +40,6 @@ class Passage:
         """The archive's note to itself, from STAMP to RECORD."""
         self.added = self.own = b""
         """Children as bytes, of the stream's content namespace."""
-        self.dropped = False
 
     def drop(self) -> None:
         """Ends the passage in silence."""
@@ -49,10 +47,12 @@ class Passage:
 
     def bytes(self) -> bytes:
         """The message as it goes to every local recipient; built once."""
-        if self.data is None:
-            data = self.plain()
-            self.data = appended(data, self.added) if self.added else data
-        return self.data
+        data = self.data
+        if data is None:
+            data = self.message.to_bytes() if self._plain is None else self._plain
+            self._plain = data
+            self.data = data = appended(data, self.added) if self.added else data
+        return data
 
     def plain(self) -> Bytes:
         """The message without what is added for one side; built once."""

@@ -84,6 +84,10 @@ class Router:
         self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
         self._local: Hooks = ()
         self._remote: Hooks = ()
+        self._marks: frozenset[str] = frozenset()
+        """Names of children for which there are hooks of their own."""
+        self._local_marked: Hooks = ()
+        self._remote_marked: Hooks = ()
         self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
         self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {
             event: [] for event in ("bound", "resumed", "ended")
@@ -119,10 +123,10 @@ class Router:
         """Takes in what the modules register. Called once."""
         wishes = settings.get("blocking", {})
         self._refuses, self.accounts.closed = bool(wishes.get("refuse", False)), not wishes.get("strangers", True)
-        staged: list[tuple[int, Callable[[Context, Passage], None], Context]] = []
+        staged: list[tuple[int, Callable[[Context, Passage], None], Context, str]] = []
         own = Context(self.domain, None, None, None, 0.0, self, {})
-        staged.append((Stage.ROUTE, self._route, own))
-        staged.append((Stage.LEAVE, self._leave, own))
+        staged.append((Stage.ROUTE, self._route, own, ""))
+        staged.append((Stage.LEAVE, self._leave, own, ""))
         for module in modules:
             state = module.state(settings.get(module.name, {}))
             context = Context(self.domain, None, None, state, 0.0, self, {name: ports[name] for name in module.needs})
@@ -140,8 +144,9 @@ class Router:
                         self.inline[tag] = handler, context
                     case BoundMetadata():
                         self._metadata.append((handler, context))
-                    case MessageHook(stage, hook):
-                        staged.append((stage, hook, context))
+                    case MessageHook(stage, hook, child, off):
+                        if off is None or not off(state):
+                            staged.append((stage, hook, context, child))
                     case PresenceHook(direction, presence_hook):
                         self._presence[direction].append((presence_hook, context))
                     case SessionHook(event, session_hook):
@@ -175,8 +180,12 @@ class Router:
                     case _:
                         pass  # the others are taken by server.py
         staged.sort(key=lambda item: item[0])
-        self._local = tuple((hook, context) for stage, hook, context in staged if stage != Stage.LEAVE)
-        self._remote = tuple((hook, context) for stage, hook, context in staged if stage != Stage.ROUTE)
+        self._marks = frozenset(child for *_, child in staged if child)
+        self._local_marked = tuple((hook, context) for stage, hook, context, _ in staged if stage != Stage.LEAVE)
+        self._remote_marked = tuple((hook, context) for stage, hook, context, _ in staged if stage != Stage.ROUTE)
+        staged = [item for item in staged if not item[3]]
+        self._local = tuple((hook, context) for stage, hook, context, _ in staged if stage != Stage.LEAVE)
+        self._remote = tuple((hook, context) for stage, hook, context, _ in staged if stage != Stage.ROUTE)
 
     async def open(self) -> None:
         """Before the first stream."""
@@ -318,9 +327,9 @@ class Router:
                 session.send(message.error(blocked()))
             return
         passage = Passage(message, session, to)
-        hooks = self._remote
+        plain = self._marks.isdisjoint(message.names)
         if to.domain == self.domain.domain:
-            hooks = self._local
+            hooks = self._local if plain else self._local_marked
             passage.local = True
             account = passage.account = self.accounts.loaded.get(to.bare)
             if (
@@ -339,6 +348,8 @@ class Router:
             if to.resource and message.type in _NORMAL and (account is None or to.resource not in account.sessions):
                 self.bounce(message, "service-unavailable")  # RFC 6121 §8.5.3.2.1
                 return
+        else:
+            hooks = self._remote if plain else self._remote_marked
         now = self.clock()
         try:
             for hook, context in hooks:

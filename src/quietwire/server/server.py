@@ -413,7 +413,8 @@ class Server:
 
     def stanza(self, bound: Bound, stanza: Stanza, finished: Callable[[], None]) -> bool:
         session = bound.session
-        self._leaving.clear()  # what others have sent since does not hold back this stanza's acknowledgement
+        if self._leaving:
+            self._leaving.clear()  # what others have sent since does not hold back this stanza's acknowledgement
         if isinstance(stanza, Message):
             self.router.message(session, stanza)
         elif isinstance(stanza, Presence):
@@ -433,7 +434,10 @@ class Server:
         self._leaving[ticket] = None
 
     def count(self, bound: Bound) -> None:
-        bound.incoming.count(*self.caused())
+        if self._leaving:
+            bound.incoming.count(*self.caused())
+        else:
+            bound.incoming.count(self.ports.storage.latest)
 
     def nonza(self, bound: Bound, nonza: Nonza) -> bool:
         return self.router.nonza(bound.session, nonza)

@@ -73,6 +73,10 @@ def make_state(settings: Mapping[str, Any]) -> State:
     )
 
 
+def nothing_kept(state: State) -> bool:
+    return state.days <= 0
+
+
 async def on_open(context: Context) -> None:
     archive: Archive = context.ports["archive"]
     archive.stanzas, archive.bytes = context.state.stanzas, context.state.size
@@ -84,7 +88,7 @@ async def on_open(context: Context) -> None:
 def stamp(context: Context, passage: Passage) -> None:
     """Decides which archives the message goes to, and under which ids."""
     message = passage.message
-    if not archivable(message) or context.state.days <= 0:
+    if not archivable(message):
         return
     archive: Archive = context.ports["archive"]
     sender = passage.session.account if passage.session is not None else None
@@ -216,8 +220,8 @@ MODULE = Module(
     account_features=(NS, EXTENDED, GROUPCHAT_FIELD),
     handlers=(
         Opening(on_open),
-        MessageHook(Stage.STAMP, stamp),
-        MessageHook(Stage.RECORD, record),
+        MessageHook(Stage.STAMP, stamp, off=nothing_kept),
+        MessageHook(Stage.RECORD, record, off=nothing_kept),
         IqSet(QUERY, on_query, absent="forbidden"),
         IqGet(QUERY, on_form, absent="forbidden"),
         IqGet(METADATA, on_metadata, absent="forbidden"),

@@ -17,8 +17,6 @@ NS: Final = "urn:xmpp:sid:0"
 def strip(context: Context, passage: Passage) -> None:
     """§3: no id by the recipient's account but its own, nor by the sender's, whose devices get copies."""
     message = passage.message
-    if STANZA_ID not in message.names:
-        return
     by = [passage.to.bare.text] if passage.local else []
     if passage.session is not None:
         by.append(passage.session.account.jid.text)
@@ -30,7 +28,7 @@ MODULE = Module(
     name="stanza_ids",
     xep=Xep(359, "0.7.0"),
     features=(NS,),
-    handlers=(MessageHook(Stage.STAMP, strip),),
+    handlers=(MessageHook(Stage.STAMP, strip, child=STANZA_ID),),
     keeps=(),
     emits="nothing of its own",
 )
