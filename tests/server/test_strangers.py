@@ -111,6 +111,17 @@ def test_a_flood_waits_in_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(world.take()) == 3
 
 
+def test_what_is_dropped_because_others_wait_makes_nobody_wait_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WAITING", 1)
+    world = World()
+    world.flood("b.example", int(DOMAIN_BURST) + 1)
+    world.flood("c.example", int(DOMAIN_BURST) + 500)
+    world.pass_time(1.01 / DOMAIN_RATE)
+    world.take()
+    world.come("x@c.example")
+    assert world.take() == ["x subscribe"]
+
+
 def test_only_some_domains_are_remembered_and_those_that_wait_among_them() -> None:
     world = World()
     world.flood()

@@ -77,6 +77,8 @@ class Strangers:
             deliver(presence)
         elif self._enqueue(line, presence, deliver):
             self._timers.after(wait, lambda: self._next(line))
+        else:
+            line.bucket.spend(-1)  # what is dropped is no reason for the next one to wait longer
 
     def follow(self, presence: Presence, deliver: Deliver) -> bool:
         """Another subscription stanza: whether it waits too, since a request of the same two people does."""

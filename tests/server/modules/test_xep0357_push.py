@@ -19,6 +19,7 @@ from quietwire.server.modules.xep0357_push import (
     MODULE,
     REFUSED,
     TABLE,
+    State,
 )
 from quietwire.server.resting import rest, wake
 from quietwire.testing.assembly import Assembly, Client
@@ -394,10 +395,14 @@ def test_nobody_registers_for_another_account() -> None:
 def test_an_account_that_is_erased_leaves_nothing() -> None:
     world = World()
     world.device().leave()
+    refuse(world, f"<error type='cancel'><gone xmlns='{STANZAS}'/></error>")
+    world.say()
     world.house.router.erased(parse_jid(ALICE))
     world.house.take_remote()
     world.say()
     assert world.pushes() == []
+    world.house.pass_time(60)  # nobody answered
+    assert [base.state.failures for _, base in world.house.router._erased if isinstance(base.state, State)] == [{}]
 
 
 REGISTER = "<iq type='set' id='e'><enable xmlns='urn:xmpp:push:0' jid='carol@a.example/app' node='n'/></iq>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from den import MUC, OPEN, ROOM, Den, jid, said
 
+from quietwire.server.rooms import operator
 from quietwire.server.rooms.ranks import Affiliation
 from quietwire.testing.assembly import Client
 
@@ -240,3 +241,18 @@ def test_what_is_left_of_a_message_names_its_author_not_whom_it_quotes() -> None
     assert "<retracted" in tombstone
     assert forged not in tombstone
     assert den.room.tag(jid("bob@a.example")).decode() in tombstone
+
+
+def test_a_room_that_ends_while_its_past_is_read_answers_nobody_who_waited() -> None:
+    den = Den()
+    alice = den.make(**KEPT, **OPEN)
+    den.say(alice, "before")
+    other = den.restart()
+    other.store.held = True
+    other.enter("bob")
+    owner = other.guest("alice")
+    owner.write(f"<iq type='get' id='c' to='{ROOM}'><query xmlns='{MUC}#owner'/></iq>")
+    operator.destroy(other.rooms, other.room.jid)
+    owner.take()
+    other.store.release()
+    assert said(owner) == ["iq error item-not-found"]

@@ -95,7 +95,10 @@ async def on_loading(context: Context) -> None:
 
 def on_erased(context: Context) -> None:
     assert context.account is not None
-    context.state.owners.discard(context.account.jid.text)
+    owner, failures = context.account.jid.text, context.state.failures
+    context.state.owners.discard(owner)
+    for which in [which for which in failures if which[0] == owner]:
+        del failures[which]
 
 
 # -- registrations ----------------------------------------------------------------------------------------------------
@@ -322,6 +325,8 @@ def _form_type(value: str) -> Element:
 
 def _answered(context: Context, owner: JID, key: bytes, reply: Iq | None) -> None:
     failures, which = context.state.failures, (owner.text, key)
+    if owner.text not in context.state.owners:
+        return  # erased meanwhile
     if reply is not None and reply.type == "result":
         failures.pop(which, None)
         return

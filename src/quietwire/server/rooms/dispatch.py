@@ -140,6 +140,8 @@ async def iq(rooms: Rooms, stanza: Iq, name: str) -> Iq | None:
             there: Later[None] = Later()
             room.waiting.append(lambda: there.resolve(None))
             await there
+            if rooms.find(room.jid) is not room:
+                raise StanzaError("item-not-found")  # it has ended meanwhile
         if stanza.to.resource:
             return relay.forward(rooms, room, stanza)
         archived = ARCHIVE.get((stanza.type, stanza.names[0]))
