@@ -7,14 +7,19 @@ READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: demo test check lint bench docs lock format clean help
+.PHONY: demo test check lint bench clients docs lock format clean help
 
 help:
 	@echo "make demo    two servers, a private chat, and what each adversary learned from it"
 	@echo "make test    all tests"
 	@echo "make check   style, types, layers, tests and the demo"
+	@echo "make lint    style, types, layers"
 	@echo "make bench   Quietwire, Prosody and ejabberd in one run (ARGS=--quick for a short one)"
+	@echo "make clients seven foreign clients on a server of ours; writes docs/clients.md (root, on Debian)"
 	@echo "make docs    documentation that is generated from the code"
+	@echo "make format  what style can be mended by itself"
+	@echo "make lock    pins the dependencies anew (needs uv)"
+	@echo "TESTS=tests/server and ARGS='-m \"not slow\"' make a run of the tests shorter; ARGS goes to demo and bench too."
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Quietwire needs Python 3.11 or newer: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -40,6 +45,9 @@ check: lint test demo
 
 bench: $(READY)
 	@$(BIN)/python tests/bench/run.py $(ARGS)
+
+clients: $(READY)
+	@$(BIN)/python tests/clients/table.py --update-docs $(ARGS)
 
 docs: $(READY)
 	$(BIN)/python -m quietwire.cli.docs

@@ -16,6 +16,7 @@ import pytest
 def test_foreign():
     pytest.skip("no such server installed")
 
+@pytest.mark.elsewhere
 def test_other():
     pytest.skip("only on another system")
 
@@ -25,9 +26,9 @@ def test_passes():
 
 
 @pytest.mark.parametrize(("ci", "status", "result"), [("true", 1, "1 failed"), ("", 0, "2 skipped")])
-def test_a_skipped_peer_fails_in_ci_alone(tmp_path: Path, ci: str, status: int, result: str) -> None:
+def test_what_is_skipped_fails_in_ci_alone(tmp_path: Path, ci: str, status: int, result: str) -> None:
     (tmp_path / "conftest.py").write_text(Path(__file__).with_name("conftest.py").read_text(encoding="utf-8"))
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = peer: a foreign server\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n  peer: a foreign server\n  elsewhere: may be skipped\n")
     (tmp_path / "test_suite.py").write_text(SUITE)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist"],

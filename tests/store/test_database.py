@@ -8,7 +8,7 @@ import pytest
 
 from quietwire.core.errors import ConfigError
 from quietwire.store import database
-from quietwire.store.database import lock_directory, migrations, open_database
+from quietwire.store.database import guard, lock_directory, migrations, open_database
 from quietwire.store.ports import TABLES
 
 
@@ -67,6 +67,7 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert "cannot be written" in refused(tmp_path)
 
 
+@pytest.mark.elsewhere
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
 def test_a_read_only_file_is_refused(tmp_path: Path) -> None:
     open_database(tmp_path / "q.db").close()
@@ -114,3 +115,17 @@ def test_a_data_directory_that_cannot_be_made_is_refused(tmp_path: Path) -> None
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="cannot be used"):
         lock_directory(tmp_path / "file")
+
+
+def test_a_file_that_is_gone_or_another_one_is_noticed_and_one_that_comes_back_is_good_again(tmp_path: Path) -> None:
+    path, aside = tmp_path / "q.db", tmp_path / "aside"
+    open_database(path).close()
+    check = guard(path)
+    check()
+    path.rename(aside)
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="removed or replaced"):
+            check()
+        path.write_bytes(b"")  # somebody makes another one
+    aside.replace(path)
+    check()
