@@ -59,7 +59,8 @@ def test_requests(row: Row, kind: str) -> None:
         "<iq type='get' to='alice@a.example'><ping xmlns='urn:xmpp:ping'/></iq>",
         "<iq type='odd' id='q' to='alice@a.example'><ping xmlns='urn:xmpp:ping'/></iq>",
         "<iq type='result' id='q' to='alice@a.example'/>",
-        "<iq type='get' id='q' to='alice@a.example'><query xmlns='http://jabber.org/protocol/disco#info' node='x'/></iq>",
+        "<iq type='get' id='q' to='alice@a.example'><query xmlns='http://jabber.org/protocol/disco#info' "
+        "node='x'/></iq>",
         "<iq type='set' id='q' to='alice@a.example'><query xmlns='jabber:iq:register'><remove/></query></iq>",
         "<iq type='set' id='q' to='alice@a.example'><query xmlns='urn:xmpp:mam:2' node='x'/></iq>",
         "<iq type='set' id='q' to='alice@a.example'><command xmlns='http://jabber.org/protocol/commands' "
@@ -104,3 +105,10 @@ def test_requests_for_subscription(kind: str) -> None:
     for _ in range(2):
         same(kind, "<presence type='subscribe' to='alice@a.example'/>")
     same(kind, "<presence type='unsubscribe' to='alice@a.example'/>")
+
+
+@pytest.mark.parametrize("kind", [USER, OUTSIDER])
+def test_what_cannot_be_delivered_comes_back(kind: str) -> None:
+    """The comparisons above are of something: who takes nothing from strangers learns what became of his messages."""
+    answers = told(kind, ABSENT, "<message type='groupchat' id='m' to='alice@a.example'><body>x</body></message>")
+    assert [answer.partition(" ")[0] for answer in answers] == ["<message", "<iq"]

@@ -368,7 +368,12 @@ class Router:
     def bounce(self, stanza: Stanza, error: StanzaError | str) -> None:
         """Answers with an error, unless the stanza is an answer itself (RFC 6120 §8.3.1)."""
         if stanza.type not in _QUIET_TYPES and stanza.from_ is not None:
-            self.send(stanza.error(error))
+            account = self.accounts.loaded.get(stanza.from_.bare)
+            session = account.sessions.get(stanza.from_.resource) if account is not None and account.closed else None
+            if session is not None:
+                session.send(stanza.error(error))  # it takes nothing of strangers, but is told what became of its own
+            else:
+                self.send(stanza.error(error))
 
     def recipients(self, passage: Passage) -> list[Session]:
         """The sessions that RFC 6121 §8.5 gives the message to."""
