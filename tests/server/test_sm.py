@@ -252,3 +252,17 @@ def test_what_is_kept_and_not_confirmed_is_owed() -> None:
         assert outgoing.owes()
         entry.confirmed = True
         assert not outgoing.owes()
+
+
+def test_what_is_not_safe_is_forgotten_when_it_will_come_again() -> None:
+    it, ticket = Counting(), Ticket()
+    it.incoming.count(None)
+    it.incoming.count(ticket)
+    it.incoming.requested()
+    assert it.incoming.forget() == 1
+    ticket.settle()
+    it.pass_time(1)
+    assert it.answers == []
+    it.incoming.count(None)
+    it.incoming.requested()
+    assert it.answers == [2]

@@ -133,6 +133,10 @@ class Host(Protocol):
         """How many stanzas were taken of a session of that account which is over, if that is still known."""
         ...
 
+    def unhand(self, bound: Bound) -> None:
+        """Whatever carries the session is closed; it waits for the stream that resumes it."""
+        ...
+
     def adopt(self, bound: Bound, stream: Carrier) -> None:
         """The stream now carries that session; whatever carried it before is closed."""
         ...

@@ -164,25 +164,30 @@ class Login2(Login):
         stream.client = client = self._client(account)
         if wishes.token and client is not None and not self._by_token:
             self._token = self._host.tokens.issue(account, client.id, wishes.token)
-        told = b""
-        if wishes.resume is not None:
-            resumed, told = c2s_sm.resume(self._host, stream, account, wishes.resume.attrib)
-            if resumed is not None:
-                self._say(accepted, resumed.session.jid, told, resumed)
-                stream.begin(resumed)
-                resumed.outgoing.resume(stream.link)
-                return
-        if wishes.bind is None:
-            self._say(accepted, account, told)
+        if wishes.resume is None and wishes.bind is None:
+            self._say(accepted, account, b"")
             return
 
-        def bound_to(outcome: tuple[Bound, bytes]) -> None:
-            bound, element = outcome
-            self._say(accepted, bound.session.jid, told + element, bound)
-            stream.begin(bound)
-            bound.outgoing.begin(stream.link)
+        def with_session(outcome: tuple[Bound | None, bytes]) -> None:
+            bound, told = outcome
+            self._say(accepted, bound.session.jid if bound is not None else account, told, bound)
+            if bound is not None:
+                stream.begin(bound)
+                bound.outgoing.begin(stream.link)
 
-        self._run(bind2.bind(self._host, stream, account, wishes.bind, client), bound_to)
+        self._run(self._session(account, client), with_session)
+
+    async def _session(self, account: JID, client: Client | None) -> tuple[Bound | None, bytes]:
+        """-> the session, if there is one, and what ``<success/>`` says about it. Raises StreamError."""
+        wishes, told = self._wishes, b""
+        if wishes.resume is not None:
+            resumed, told = await c2s_sm.resume(self._host, self._stream, account, wishes.resume.attrib)
+            if resumed is not None or self._stream.closing:
+                return resumed, told
+        if wishes.bind is None:
+            return None, told
+        bound, element = await bind2.bind(self._host, self._stream, account, wishes.bind, client)
+        return bound, told + element
 
     def _client(self, account: JID) -> Client | None:
         wishes = self._wishes

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.jid import JID
+from quietwire.core.later import Later
 from quietwire.core.stanza import Child
 from quietwire.core.xml import escape
 from quietwire.server.bound import Bound
@@ -19,6 +20,9 @@ REQUEST = f"{_SM}r"
 ANSWER = f"{_SM}a"
 ENABLE = f"{_SM}enable"
 RESUME = f"{_SM}resume"
+RESUME_SECONDS = 10.0
+"""For what was handled to become safe: a commit takes milliseconds. What a stalled disk or a server that cannot be
+reached still holds then comes twice rather than not at all; clients give up after some 30 s."""
 
 
 def hear(host: Host, link: Link, bound: Bound, child: Child) -> bool:
@@ -56,9 +60,10 @@ def enable(host: Host, bound: Bound, *, resumable: bool) -> bytes:
     return f"<enabled xmlns='{ns.SM}'{extra}/>".encode()
 
 
-def resume(host: Host, stream: Carrier, account: JID, wish: Mapping[str, str]) -> tuple[Bound | None, bytes]:
+async def resume(host: Host, stream: Carrier, account: JID, wish: Mapping[str, str]) -> tuple[Bound | None, bytes]:
     """Gives the session that ``<resume/>``, by its attributes, asks for to `stream`; -> it and ``<resumed/>``, or None
-    and ``<failed/>``.
+    and ``<failed/>``. Waits until all that the session has handled is safe: its client sends the rest again, and what
+    was handled before would be there twice.
 
     The caller then writes the element and calls `bound.outgoing.resume`. Raises StreamError."""
     previd = wish.get("previd", "")
@@ -68,9 +73,27 @@ def resume(host: Host, stream: Carrier, account: JID, wish: Mapping[str, str]) -
         return None, failed("item-not-found", host.handled(previd, account))
     if not bound.outgoing.confirm(h):
         raise _overclaimed(h, bound)
+    host.unhand(bound)
+    if bound.incoming.safe() != bound.incoming.handled:
+        await _all_safe(host, bound)
+        if stream.closing or host.resumable(previd, account) is not bound:  # gone meanwhile, the client or the session
+            return None, failed("item-not-found", host.handled(previd, account))
     host.adopt(bound, stream)
-    handled = bound.incoming.safe() % MODULO
+    handled = bound.incoming.forget() % MODULO
     return bound, f"<resumed xmlns='{ns.SM}' previd='{escape(previd)}' h='{handled}'/>".encode()
+
+
+def _all_safe(host: Host, bound: Bound) -> Later[None]:
+    later: Later[None] = Later()
+
+    def over() -> None:
+        if not later.settled:
+            patience.cancel()
+            later.resolve(None)
+
+    patience = host.timers.after(RESUME_SECONDS, over)
+    bound.incoming.when_safe(over)
+    return later
 
 
 def failed(condition: str, handled: int | None = None) -> bytes:

@@ -111,7 +111,7 @@ class Negotiation:
         if self._answered > self._host.settings.preauth_requests:
             work.close()
             raise StreamError("policy-violation", "too many requests before login")
-        self._serve(iq, work, self._answered_with)
+        self._serve(work, self._answered_with, iq)
 
     def _answered_with(self, reply: Iq | None) -> None:
         if reply is None or self._stream.closing:
@@ -121,8 +121,9 @@ class Negotiation:
             self._patient = True
             self._stream.extend(self._host.settings.registration_seconds)
 
-    def _serve(self, iq: Iq, work: Coroutine[Any, Any, T], done: Callable[[T], None]) -> None:
-        """Runs `work`; the stream waits while it is suspended. `done` gets what comes of it, the client an error."""
+    def _serve(self, work: Coroutine[Any, Any, T], done: Callable[[T], None], iq: Iq | None = None) -> None:
+        """Runs `work`; the stream waits while it is suspended. `done` gets what comes of it; an error is the answer to
+        `iq`, or the stream's end."""
         suspended = False
 
         def ended(outcome: T | None, error: BaseException | None) -> None:
@@ -131,7 +132,11 @@ class Negotiation:
             else:
                 if not isinstance(error, QuietwireError):
                     self._host.fault(error)
-                if not self._stream.closing:
+                if isinstance(error, StreamError):
+                    self._stream.fail(error)
+                elif iq is None:
+                    self._stream.fail(StreamError("internal-server-error"))
+                elif not self._stream.closing:
                     told = error if isinstance(error, StanzaError) else StanzaError("internal-server-error")
                     self._stream.link.put(iq.error(told).to_bytes())
             if suspended:
@@ -167,16 +172,22 @@ class Negotiation:
             jid = build(f"{{{ns.BIND}}}jid", text=bound.session.jid.text)
             stream.link.put(iq.result(build(_BIND, None, jid)).to_bytes())
 
-        self._serve(iq, host.bind(account, resource, stream, stream.link, stream.client), done)
+        self._serve(host.bind(account, resource, stream, stream.link, stream.client), done, iq)
 
     def _resume(self, account: JID, child: Child) -> None:
         stream = self._stream
-        bound, answer = c2s_sm.resume(self._host, stream, account, child.attributes)
-        if bound is not None:
-            stream.begin(bound)
-        stream.link.put(answer)
-        if bound is not None:
-            bound.outgoing.resume(stream.link)
+
+        def done(outcome: tuple[Bound | None, bytes]) -> None:
+            bound, answer = outcome
+            if stream.closing:
+                return
+            if bound is not None:
+                stream.begin(bound)
+            stream.link.put(answer)
+            if bound is not None:
+                bound.outgoing.resume(stream.link)
+
+        self._serve(c2s_sm.resume(self._host, stream, account, child.attributes), done)
 
 
 def _version_known(version: str) -> bool:

@@ -316,6 +316,12 @@ class Server:
     async def metadata(self, bound: Bound) -> list[xml.Element]:
         return await self.router.metadata(bound.session)
 
+    def unhand(self, bound: Bound) -> None:
+        self._evict(bound)
+        if bound.waiting is None:
+            rest(bound.session, connected=False)
+            bound.waiting = self.timers.after(self.settings.resume_seconds, lambda: self.end(bound))
+
     def adopt(self, bound: Bound, stream: Carrier) -> None:
         self._evict(bound)
         if bound.waiting is not None:

@@ -72,6 +72,13 @@ class Incoming:
         else:
             self._owed[0][1].when_settled(lambda: self.when_safe(then))  # after safe() the first one is open
 
+    def forget(self) -> int:
+        """What is not safe will be sent again, and counted then; -> how many stanzas are left."""
+        self.handled = self._told = self._target = self.safe()
+        self._owed.clear()
+        self._wanted = False
+        return self.handled
+
     def requested(self) -> None:
         """The peer sent ``<r/>``."""
         if self.safe() == self.handled:
