@@ -11,7 +11,7 @@ from aiohttp import web
 
 from quietwire.core.errors import ConfigError
 from quietwire.core.later import Later
-from quietwire.net import http
+from quietwire.net import doors, http
 from quietwire.net.http import BODY_BYTES, CONNECTIONS, HEADERS, SECURITY, Web
 from quietwire.net.shell import Shell
 from quietwire.server.http import Request, Response
@@ -277,6 +277,30 @@ def test_connections_beyond_the_limit_are_refused(monkeypatch: pytest.MonkeyPatc
         assert await third.ended()
         for caller in (*callers, third):
             caller.close()
+
+    run(test)
+
+
+def test_connections_of_one_network_beyond_its_share_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "PER_NETWORK", 2)
+    monkeypatch.setattr(doors, "network_of", lambda address: "192.0.2.1")
+
+    async def test(house: House) -> None:
+        callers = [await house.connect() for _ in range(2)]
+        for caller in callers:
+            assert (await caller.says(get("/page"))).status == 200
+        third = await house.connect()
+        assert await third.ended()
+        callers.pop().close()
+        while house.web._server.counted == 2:  # noqa: ASYNC110 - the kernel tells nobody
+            await asyncio.sleep(0)
+        callers.append(await house.connect())
+        assert (await callers[-1].says(get("/page"))).status == 200
+        for caller in (*callers, third):
+            caller.close()
+        while house.web._server.counted:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        assert not house.web._server._networks
 
     run(test)
 

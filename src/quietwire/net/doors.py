@@ -28,11 +28,12 @@ class Limits:
 class Visitor:
     """One accepted connection."""
 
-    __slots__ = ("_doors", "_known", "_network", "_open")
+    __slots__ = ("_doors", "_known", "_open", "network")
 
     def __init__(self, doors: Doors, network: str | None) -> None:
         self._doors = doors
-        self._network = network
+        self.network = network
+        """As `network_of` has it."""
         self._known = False
         self._open = True
 
@@ -40,7 +41,7 @@ class Visitor:
         """It has logged in. Idempotent."""
         if not self._known:
             self._known = True
-            self._doors.left(self._network)
+            self._doors.left(self.network)
 
     def gone(self) -> None:
         """The connection is closed. Idempotent."""

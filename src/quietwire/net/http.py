@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any, TypeVar, cast
@@ -37,6 +38,8 @@ PATH_CHARACTERS = 2048
 READ_BYTES = 64 << 10
 CONNECTIONS = 1_024
 """At once, WebSockets of whoever has logged in not counted: about 60 KB each with TLS."""
+PER_NETWORK = 128
+"""Of them, from one network (`doors.network_of`): some browsers of a house, six connections each."""
 GRACE_SECONDS = 1.0
 """For requests under way when the server stops."""
 
@@ -191,6 +194,8 @@ class _Server(web.Server):
         super().__init__(owner.serve, request_factory=self._request, handler_cancellation=True)
         self.owner = owner
         self.counted = 0
+        self._networks: Counter[str | None] = Counter()
+        """Of those that are counted; None, a proxy on this machine, is not in it."""
 
     def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> _Request:
         return _Request(message, payload, protocol, writer, task, self._loop, client_max_size=BODY_BYTES)
@@ -203,6 +208,22 @@ class _Server(web.Server):
         protocol.visitor = visitor
         protocol.counted = False
         return protocol
+
+    def enter(self, network: str | None) -> bool:
+        """One more connection; False if there are too many."""
+        if self.counted >= CONNECTIONS or self._networks[network] >= PER_NETWORK:
+            return False
+        self.counted += 1
+        if network is not None:
+            self._networks[network] += 1
+        return True
+
+    def leave(self, network: str | None) -> None:
+        """One of those less."""
+        self.counted -= 1
+        self._networks[network] -= 1
+        if self._networks[network] <= 0:
+            del self._networks[network]
 
     def __call__(self) -> web.RequestHandler:
         return _Protocol(
@@ -237,16 +258,15 @@ class _Protocol(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(self._manager, _Server)
-        if self._manager.counted >= CONNECTIONS:
+        if not self._manager.enter(self.visitor.network):
             cast(asyncio.Transport, transport).abort()
             return
-        self._manager.counted += 1
         self.counted = True
         super().connection_made(transport)
 
     def uncount(self) -> None:
         if self.counted and isinstance(self._manager, _Server):
-            self._manager.counted -= 1
+            self._manager.leave(self.visitor.network)
         self.counted = False
 
     def handle_error(
