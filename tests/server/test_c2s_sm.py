@@ -41,7 +41,7 @@ def test_a_count_that_is_no_number(h: str) -> None:
     client << closed
 
 
-# -- resumption waits until what was handled is safe ---------------------------------------------------------------------
+# -- resumption waits until what was handled is safe -----------------------------------------------------------------
 
 AFAR = "<message to='bob@b.example' id='1'><body>hello</body></message>"
 RESUMED = f"<resumed xmlns='{SM}' previd='{{id}}' h="
