@@ -249,6 +249,14 @@ def test_leaving() -> None:
     assert jid(ROOM) not in den.rooms.rooms
 
 
+def test_who_leaves_gets_the_id_back_and_nobody_else_does() -> None:
+    den = Den()
+    alice, bob = den.full("bob", **OPEN)
+    bob.write(f"<presence id='bye' to='{ROOM}/bo' type='unavailable'/>")
+    [own], [others] = bob.take(), alice.take()
+    assert (" id='bye'" in own, " id='bye'" in others) == (True, False)
+
+
 def test_the_end_of_a_session_is_noticed() -> None:
     den = Den()
     alice, bob = den.full("bob", **OPEN)

@@ -58,7 +58,7 @@ def presence(rooms: Rooms, stanza: Presence) -> None:
         said = visit_of(stanza, rooms.now)
         if len(said.inner) > MAX_PRESENCE:
             said = Visit({}, b"", (), rooms.now)
-        lifecycle.remove(rooms, room, sender, visit=said)
+        lifecycle.remove(rooms, room, sender, visit=said, id=stanza.id or "")
     elif kind == "error":
         failed(rooms, room, sender, stanza.tree)
     elif kind == "probe":

@@ -62,9 +62,10 @@ def destroy(rooms: Rooms, room: Room, *, reason: str = "", alternate: str = "", 
 
 
 def remove(
-    rooms: Rooms, room: Room, session: JID, notice: Notice = NOTHING, visit: Visit | None = None
+    rooms: Rooms, room: Room, session: JID, notice: Notice = NOTHING, visit: Visit | None = None, id: str = ""
 ) -> Occupant | None:
-    """One session leaves the room, of itself or because it cannot be reached. -> whose it was."""
+    """One session leaves the room, of itself (`visit` and `id` are those of its presence) or because it cannot be
+    reached. -> whose it was."""
     occupant = room.occupants.by_jid.get(session)
     if occupant is None:
         return None
@@ -72,7 +73,7 @@ def remove(
     room.occupants.leave(session)
     if room.locked and not occupant.sessions:
         notice = Notice(notice.codes, notice.reason, notice.actor, destroy=b"<destroy/>")  # §10.1.3
-    part(rooms, room, occupant, (session,), notice, visit)
+    part(rooms, room, occupant, (session,), notice, visit, id)
     if occupant.sessions and stood:
         announce(rooms, room, occupant)  # another of its sessions stands for it now
     _if_empty(rooms, room)

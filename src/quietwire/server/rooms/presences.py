@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from quietwire.core import ns
@@ -145,16 +145,24 @@ def announce(
 
 
 def part(
-    rooms: Rooms, room: Room, occupant: Occupant, gone: Iterable[JID], notice: Notice, visit: Visit | None = None
+    rooms: Rooms,
+    room: Room,
+    occupant: Occupant,
+    gone: Iterable[JID],
+    notice: Notice,
+    visit: Visit | None = None,
+    id: str = "",
 ) -> None:
     """Those sessions have left, and with `occupant.sessions` empty the occupant has: first they are told, then the
-    others (§7.14). `visit` is what was said on leaving."""
+    others (§7.14). `visit` is what was said on leaving, `id` of that presence is for who sent it: some clients wait for
+    it."""
     said = visit or Visit({}, b"", (), 0.0)
+    own = replace(said, attributes={**said.attributes, "id": id}) if id else said
     rank = room.affiliation(occupant.bare)
     role = occupant.role if notice.nick else Role.NONE
     for session in gone:
         extension = x(rank, role, session, (110,), notice, seeing=room.sees_jids(occupant))
-        rooms.tell(_presence(occupant.jid, said, extension, occupant.tag, "unavailable"), (session,))
+        rooms.tell(_presence(occupant.jid, own, extension, occupant.tag, "unavailable"), (session,))
     if not notice.destroy and (not occupant.sessions or notice.nick) and announced(room, occupant.role):
         _absent(rooms, room, occupant, notice, said, list(gone))
 
