@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from den import MUC, OPEN, ROOM, Den, jid, said
 
 from quietwire.core import ns
+from quietwire.core.stanza import Iq
 from quietwire.server.rooms import ghosts
 from quietwire.server.router import ANSWER_SECONDS
 
@@ -83,3 +86,25 @@ def test_so_many_at_once() -> None:
     assert len(den.take_remote()) == ghosts.AT_ONCE
     ghosts.look(den.rooms)
     assert len(den.take_remote()) == 5
+
+
+def test_who_is_known_to_be_gone_is_out_at_once() -> None:
+    den = a_den()
+    den.receive(f"<presence to='{ROOM}/eve'><x xmlns='{MUC}'/></presence>", "eve@b.example/y")
+    den.quiet()
+
+    def gone(iq: Iq, answered: Callable[[Iq | None], None]) -> None:
+        reply = iq.error("remote-server-not-found")
+        assert isinstance(reply, Iq)
+        answered(reply)
+
+    den.rooms.services.ask = gone
+    later(den)
+    assert [occupant.nick for occupant in den.room.occupants] == ["al"]
+
+
+def test_who_could_not_be_asked_stays() -> None:
+    den = a_den()
+    den.rooms.services.ask = lambda iq, answered: answered(None)
+    later(den)
+    assert jid(EVE) in den.room.occupants.by_jid

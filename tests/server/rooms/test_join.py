@@ -382,3 +382,18 @@ def test_the_role_given_by_hand_stays_over_a_visit() -> None:
     bob.write(f"<presence to='{ROOM}/bo' type='unavailable'/>")
     den.quiet()
     assert said(den.enter("bob"))[1] == "bo here none/participant jid=bob@a.example/x 100 110"
+
+
+def test_presence_is_told_no_faster_than_messages() -> None:
+    den = Den(burst=3, rate=1)
+    alice, bob = den.full("bob", **OPEN)
+    den.quiet()
+    for text in ("a", "b", "c", "d"):
+        bob.write(f"<presence to='{ROOM}/bo'><show>{text}</show></presence>")
+    assert said(alice) == ["bo here none/participant jid=bob@a.example/x"] * 3
+    assert said(bob)[-1] == "presence error policy-violation"
+    den.pass_time(1)
+    bob.write(f"<presence to='{ROOM}/bo'><x xmlns='{MUC}'/></presence>")
+    assert "presence error policy-violation" not in said(bob)
+    bob.write(f"<presence to='{ROOM}/bob'/>")
+    assert said(bob) == ["presence error policy-violation"]

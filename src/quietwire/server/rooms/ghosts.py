@@ -28,7 +28,7 @@ def look(rooms: Rooms) -> None:
     left = AT_ONCE
     for room in list(rooms.rooms.values()):
         for occupant in room.occupants:
-            for session, visit in occupant.sessions.items():
+            for session, visit in list(occupant.sessions.items()):  # who is known to be gone is out at once
                 if left == 0:
                     return
                 if rooms.local(session) or rooms.now - visit.since < SILENCE:
@@ -41,12 +41,17 @@ def look(rooms: Rooms) -> None:
 def ask(rooms: Rooms, room: Room, session: JID) -> None:
     """No answer, or one that says that nobody is there, ends the visit; whoever answers anything else is there."""
 
+    asked = False
+
     def answered(reply: Iq | None) -> None:
         if rooms.find(room.jid) is not room or session not in room.occupants.by_jid:
             return
+        if reply is None and not asked:
+            return  # too much is being asked already: nothing was sent
         if reply is None:
             lifecycle.remove(rooms, room, session, Notice(codes=(333,)))
         elif reply.type == "error" and f"{{{ns.CLIENT}}}error" in reply.names:
             failed(rooms, room, session, reply.tree)
 
     rooms.services.ask(Iq.make(to=session, from_=room.jid, type="get", children=(build(names.PING_TAG),)), answered)
+    asked = True

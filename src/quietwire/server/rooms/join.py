@@ -12,6 +12,7 @@ from quietwire.core.stanza import Message, Presence
 from quietwire.core.xml import Element, build
 from quietwire.server.rooms import lifecycle, names
 from quietwire.server.rooms.history import Line, Wanted, delay
+from quietwire.server.rooms.messages import spend
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.occupants import MAX_NICK, MAX_SESSIONS, Occupant, Visit, skeleton
 from quietwire.server.rooms.presences import (
@@ -109,6 +110,7 @@ def _available(rooms: Rooms, room: Room | None, stanza: Presence, to: JID, sende
     request = stanza.child(names.MUC_X)
     occupant = room.occupants.by_jid.get(sender) if room is not None else None
     if room is not None and occupant is not None:
+        spend(rooms, occupant)  # it is told to as many as a message is
         if to.resource != occupant.nick and not (request is not None and _same(room, occupant, to.resource)):
             _rename(rooms, room, occupant, sender, to, visit)
         elif request is not None:
