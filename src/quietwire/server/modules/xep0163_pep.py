@@ -389,10 +389,10 @@ _PUBSUB_TAG = f"{{{PUBSUB}}}pubsub"
 _OWNER_TAG = f"{{{OWNER}}}pubsub"
 _FEATURES = (
     "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe",
-    "config-node", "create-and-configure", "create-nodes", "delete-items", "delete-nodes", "filtered-notifications",
-    "item-ids", "last-published", "member-affiliation", "modify-affiliations", "multi-items", "outcast-affiliation",
-    "persistent-items", "presence-subscribe", "publish", "publish-options", "pubsub-on-a-jid", "purge-nodes",
-    "retract-items", "retrieve-default", "retrieve-items", "subscribe",
+    "config-node", "config-node-max", "create-and-configure", "create-nodes", "delete-items", "delete-nodes",
+    "filtered-notifications", "item-ids", "last-published", "member-affiliation", "modify-affiliations",
+    "multi-items", "outcast-affiliation", "persistent-items", "presence-subscribe", "publish", "publish-options",
+    "pubsub-on-a-jid", "purge-nodes", "retract-items", "retrieve-default", "retrieve-items", "subscribe",
 )  # fmt: skip
 
 MODULE = Module(
