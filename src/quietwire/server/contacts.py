@@ -33,15 +33,19 @@ class Contacts:
     domain: str = ""
     """Ours. The share of other domains in an account's kept requests is bounded."""
 
-    def set_item(self, account: Account, jid: JID, name: str, groups: tuple[str, ...]) -> None:
-        """A roster set (RFC 6121 §2.3, §2.4). Raises StanzaError(resource-constraint) when the roster is full."""
+    def set_item(
+        self, account: Account, jid: JID, name: str, groups: tuple[str, ...], answer: Callable[[], None] = lambda: None
+    ) -> None:
+        """A roster set (RFC 6121 §2.3, §2.4). `answer` is called before the push: other servers answer first, and
+        clients are used to it. Raises StanzaError(resource-constraint) when the roster is full."""
         contact = self._listed(account, jid)
         contact.name, contact.groups = name, groups
         self._save(account, contact)
+        answer()
         self._push(account, contact.item())
 
     def remove(self, account: Account, jid: JID, answer: Callable[[], None] = lambda: None) -> None:
-        """A roster set with subscription='remove' (§2.5). `answer` is called before others are told: what they send
+        """A roster set with subscription='remove' (§2.5). `answer` is called before anybody is told: what they send
         back comes after it. Raises StanzaError(item-not-found)."""
         contact = account.roster.get(jid)
         if contact is None or not contact.listed:
@@ -49,8 +53,8 @@ class Contacts:
         sees, asked = contact.sees_user, contact.pending_in is not None
         account.roster.drop(contact)
         self.store.delete(TABLE, account.owner, encode(contact)[0])
-        self._push(account, build(ITEM, {"jid": jid.text, "subscription": "remove"}))
         answer()
+        self._push(account, build(ITEM, {"jid": jid.text, "subscription": "remove"}))
         if sees:
             self._withdraw(account, jid)
         if sees or asked:

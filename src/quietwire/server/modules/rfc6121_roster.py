@@ -45,13 +45,12 @@ async def on_set(context: Context, iq: Iq) -> Iq | None:
     contacts = Contacts(context.services, context.ports["store"])
     if item.get("subscription") == "remove":
         contacts.remove(account, jid, lambda: session.send(iq.result()))
-        return None
     elif jid == account.jid:
         raise StanzaError("not-allowed", "one's own address")
     else:
         # Whatever else the item says of subscription, ask and approval is the server's to know (§2.1.2).
-        contacts.set_item(account, jid, *_texts(item))
-    return iq.result()
+        contacts.set_item(account, jid, *_texts(item), lambda: session.send(iq.result()))
+    return None
 
 
 def feature(modules: object) -> Element:
