@@ -117,11 +117,11 @@ def test_unavailable_goes_to_contacts_and_own_sessions_and_ends_availability() -
         p("alice@a.example/phone", f"{name}@b.example", "unavailable") for name in ("from", "both")
     )
     assert desk.take() == [p("alice@a.example/phone", "alice@a.example", "unavailable")]
-    assert phone.take() == []
+    assert phone.take() == [p("alice@a.example/phone", "alice@a.example", "unavailable")]
     assert phone.session.presence is None
     assert house.hooked == [("out", "alice@a.example", "unavailable")]
     phone.presence(type="unavailable")
-    assert house.take_remote() == desk.take() == []
+    assert house.take_remote() == desk.take() == phone.take() == []
 
 
 def test_a_session_that_ends_says_unavailable_once() -> None:

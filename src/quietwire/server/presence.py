@@ -100,7 +100,11 @@ class PresenceRouter:
         elif kind == "":
             self._available(session, presence.addressed(to=None, from_=session.jid))
         elif kind == "unavailable":
-            self._unavailable(session, presence.addressed(to=None, from_=session.jid))
+            goodbye = presence.addressed(to=None, from_=session.jid)
+            was_available = session.presence is not None
+            self._unavailable(session, goodbye)
+            if was_available:  # §4.5.2: also to who sent it
+                self._tell([session], goodbye, session.account.jid)
 
     def ended(self, session: Session) -> None:
         """The session is gone for good: tells all that must know (§4.5.3)."""
