@@ -132,8 +132,9 @@ class IqGet:
 
     tag: str
     handler: IqHandler
-    absent: str = "service-unavailable"
-    """The error for an account that does not exist: what the handler tells a stranger about one that does."""
+    absent: str | Callable[[Iq], Iq] = "service-unavailable"
+    """The error for an account that does not exist, or what makes the answer: what the handler tells a stranger about
+    one that does."""
 
 
 @dataclass(frozen=True, slots=True)

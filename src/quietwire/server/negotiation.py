@@ -97,6 +97,8 @@ class Negotiation:
             self._login.hear(child)
         elif isinstance(child, Iq) and child.type in ("get", "set") and not self._login.under_way:
             self._answer(child)
+        elif child.kind in (c2s_sm.ENABLE, c2s_sm.RESUME) and not self._login.under_way:
+            stream.link.put(failed("unexpected-request"))  # XEP-0198 §3: after binding
         else:
             raise StreamError("not-authorized")
 

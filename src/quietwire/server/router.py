@@ -81,7 +81,7 @@ class Router:
         self.admins: frozenset[JID] = frozenset()
         """Bare JIDs."""
         self.presence_again: Callable[[Session], None] = lambda session: None
-        self._iq: dict[tuple[str, str], tuple[IqHandler, str, Context]] = {}
+        self._iq: dict[tuple[str, str], tuple[IqHandler, str | Callable[[Iq], Iq], Context]] = {}
         self._local: Hooks = ()
         self._remote: Hooks = ()
         self._marks: frozenset[str] = frozenset()
@@ -590,7 +590,7 @@ class Router:
         session: Session | None,
         iq: Iq,
         handler: IqHandler,
-        absent: str | None,
+        absent: str | Callable[[Iq], Iq] | None,
         base: Context,
         target: JID | None,
         finished: Callable[[], None] | None,
@@ -600,7 +600,7 @@ class Router:
             if absent is not None and target is not None and target.local:
                 account = await self.accounts.load(target)
                 if account is None or (account.blocks and self._shut(account, iq)):
-                    return iq.error(absent)
+                    return iq.error(absent) if isinstance(absent, str) else absent(iq)
             return await handler(self.context(base, account, session), iq)
 
         suspended = False

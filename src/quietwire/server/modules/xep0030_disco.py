@@ -30,7 +30,8 @@ async def on_info(context: Context, iq: Iq) -> Iq:
             return iq.result(disco.info((("automation", "command-node", given[node][0]),), _COMMAND).query(node))
     if context.account is None:
         return iq.result(_server(context, node))
-    _admit(context, iq)
+    if not _admitted(context, iq):
+        raise StanzaError("service-unavailable")
     if node:
         await _node(context, iq, node)
         return iq.result(_LEAF.query(node))
@@ -48,7 +49,8 @@ async def on_items(context: Context, iq: Iq) -> Iq:
         if name:
             raise StanzaError("item-not-found")
         return iq.result(disco.items(_hosted(context), name))
-    _admit(context, iq)
+    if not _admitted(context, iq):
+        return nothing(iq)
     jid = context.account.jid.text
     if name:
         node = await _node(context, iq, name)
@@ -84,14 +86,18 @@ def _server(context: Context, node: str | None) -> Element:
     return query
 
 
-def _admit(context: Context, iq: Iq) -> None:
+def _admitted(context: Context, iq: Iq) -> bool:
     """An account answers itself and those who may see its presence; others learn no more than of one that is none."""
     account, asker = context.account, iq.from_
     assert account is not None
     assert asker is not None
     contact = account.roster.get(asker.bare)
-    if asker.bare != account.jid and (contact is None or not contact.sees_user):
-        raise StanzaError("service-unavailable")
+    return asker.bare == account.jid or (contact is not None and contact.sees_user)
+
+
+def nothing(iq: Iq) -> Iq:
+    """§8: an account that does not exist has no items, and one that says nothing of itself has none either."""
+    return iq.result(disco.items((), iq.payload.get("node")))
 
 
 async def _nodes(context: Context, iq: Iq) -> dict[str, Node]:
@@ -117,7 +123,7 @@ MODULE = Module(
     name="disco",
     xep=Xep(30, "2.5.0"),
     features=(ns.DISCO_INFO, ns.DISCO_ITEMS),
-    handlers=(IqGet(disco.INFO, on_info), IqGet(disco.ITEMS, on_items)),
+    handlers=(IqGet(disco.INFO, on_info), IqGet(disco.ITEMS, on_items, absent=nothing)),
     keeps=(),
     emits="one reply per request; of an account, only to itself and to those who see its presence",
     needs=("modules", "store"),

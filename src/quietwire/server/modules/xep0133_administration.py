@@ -181,7 +181,7 @@ async def on_count(context: Context, call: Call) -> Answer:
     """§4.13."""
     admin: Admin = context.ports["admin"]
     number = str(len(await admin.list()))
-    return Answer("completed", form("result", NS, (field("registeredusersnum", values=(number,)),)))
+    return Answer("completed", form("result", NS, (field("registeredusersnum", "text-single", values=(number,)),)))
 
 
 async def on_list(context: Context, call: Call) -> Answer:
@@ -193,7 +193,7 @@ async def on_list(context: Context, call: Call) -> Answer:
     most = min(int(wanted), LISTED) if wanted.isascii() and wanted.isdigit() and len(wanted) <= 4 else LISTED
     admin: Admin = context.ports["admin"]
     jids = (await admin.list())[:most]
-    return Answer("completed", form("result", NS, (field("registereduserjids", values=jids),)))
+    return Answer("completed", form("result", NS, (field("registereduserjids", "jid-multi", values=jids),)))
 
 
 MODULE = Module(
