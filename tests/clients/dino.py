@@ -14,10 +14,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import slixmpp
 from stage import DOMAIN, PASSWORD, ROOM, WAIT, Alice, Missed, Stage, bookmark, play
 
 PACKAGE = "dino-im"
 NEEDS = ("dino-im", "Xvfb", "xdotool", "dbus-daemon", "gdbus", "xclip")
+DEN = f"den@conference.{DOMAIN}"
+"""A room of people who all have OMEMO."""
 OMEMO = 2
 """`conversation.encryption`."""
 
@@ -226,6 +229,23 @@ async def whisper(stage: Stage, bob: Dino) -> None:
         await asyncio.sleep(6)
         await bob.types(addresses["carol"], "only for Carol")
         await carol.has("only for Carol", OMEMO)
+        # The same in a room: what OMEMO needs of it are the lists of its members and their addresses.
+        owner = Alice(stage.authority, "bob")
+        await owner.arrive()
+        await owner.opens_room(addresses["carol"], room=DEN)
+        guest = Alice(stage.authority, "carol")
+        await guest.arrive()
+        for person, client in ((owner, bob), (guest, carol)):
+            await bookmark(person, DEN)
+            await client.conversation(DEN)
+        owner.plugin["xep_0045"].leave_muc(slixmpp.JID(DEN), "bob")
+        number = await bob.conversation(DEN)
+        bob.change("UPDATE conversation SET encryption = ? WHERE id = ?", OMEMO, number)
+        await asyncio.sleep(6)
+        await bob.types(DEN, "only for members")
+        await carol.has("only for members", OMEMO)
+        for person in (owner, guest):
+            await person.disconnect()
 
 
 if __name__ == "__main__":

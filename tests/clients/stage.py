@@ -123,14 +123,15 @@ class Alice(slixmpp.ClientXMPP):  # type: ignore[misc]
     def says(self, to: str, body: str, kind: str = "chat") -> None:
         self.send_message(mto=to, mbody=body, mtype=kind)
 
-    async def opens_room(self, *members: str) -> None:
-        """Makes ROOM and lets the members in; they are told of it by a mediated invitation."""
-        await self["xep_0045"].join_muc_wait(slixmpp.JID(ROOM), "alice", maxstanzas=0, timeout=WAIT)
-        form = await self["xep_0045"].get_room_config(slixmpp.JID(ROOM))
+    async def opens_room(self, *members: str, room: str = ROOM) -> None:
+        """Makes the room and lets the members in."""
+        rooms, jid = self.plugin["xep_0045"], slixmpp.JID(room)
+        await rooms.join_muc_wait(jid, self.boundjid.user, maxstanzas=0, timeout=WAIT)
+        form = await rooms.get_room_config(jid)
         form["type"] = "submit"
-        await self["xep_0045"].set_room_config(slixmpp.JID(ROOM), form)
+        await rooms.set_room_config(jid, form)
         for member in members:
-            await self["xep_0045"].set_affiliation(slixmpp.JID(ROOM), "member", jid=slixmpp.JID(member))
+            await rooms.set_affiliation(jid, "member", jid=slixmpp.JID(member))
 
 
 async def bookmark(client: Alice, room: str) -> None:

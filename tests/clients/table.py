@@ -29,8 +29,9 @@ HEAD = """\
 # Clients
 
 What each client did with a server as its quickstart makes it, on {when}. `make clients` runs them all and writes this
-file. Every client plays Bob in a network of its own; Alice is slixmpp, Carol another client of the same kind. "yes" means
-that the other side got it.
+file. Every client plays Bob in a network of its own; Alice is slixmpp, Carol another client of the same kind. "yes"
+means that the other side got it. OMEMO is the one that the client has, mostly the older one; Dino's is tried in a room,
+too.
 
 """
 NAMES = {

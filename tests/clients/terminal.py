@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import subprocess
 import uuid
 from collections.abc import Mapping
@@ -39,5 +42,17 @@ class Terminal:
         except TimeoutError:
             raise Missed(f"{text!r} was not shown") from None
 
+    async def slowly(self, text: str) -> None:
+        """As fingers do it: for programs that take what comes at once for something pasted."""
+        self._run("send-keys", "-l", text[0])
+        await asyncio.sleep(0.5)
+        self._run("send-keys", "-l", text[1:])
+        await asyncio.sleep(1)
+        self._run("send-keys", "Enter")
+
     def close(self) -> None:
+        """Not every program ends when its terminal does."""
+        process = int(self._run("display-message", "-p", "#{pane_pid}"))
         self._run("kill-server")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)

@@ -12,7 +12,7 @@ from table import DRIVERS, markdown, missing, perform
 EXPECTED = {
     "slixmpp": ("login", "contact", "chat", "room", "file"),
     "profanity": ("login", "contact", "chat", "room", "file", "omemo"),
-    "poezio": ("login", "contact", "chat", "room", "file"),
+    "poezio": ("login", "contact", "chat", "room"),
     "go-sendxmpp": ("login", "chat", "room", "file"),
     "Dino": ("login", "contact", "chat", "room", "file", "omemo"),
     "converse.js": ("login", "contact", "chat", "room", "file"),
