@@ -1,31 +1,27 @@
 from __future__ import annotations
 
 import pytest
+from s2s_dialled import (
+    ANSWER,
+    AUTH,
+    CLOSING,
+    DIALBACK,
+    EXTERNAL,
+    HEADER,
+    PROCEED,
+    SUCCESS,
+    TLS,
+    failed,
+    offering,
+)
 from s2s_world import Surroundings
 
 from quietwire.server.s2s import Failure
-from quietwire.server.s2s_out import NEGOTIATION_SECONDS, OutgoingServerStream, Verification
+from quietwire.server.s2s_open import NEGOTIATION_SECONDS
+from quietwire.server.s2s_out import OutgoingServerStream
 from quietwire.server.s2s_policy import Policy
 from quietwire.server.s2s_traffic import ANSWER_SECONDS, QUIET_SECONDS, Traffic
 from quietwire.testing.links import FakeLink
-
-HEADER = (
-    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-    " xmlns:db='jabber:server:dialback' from='a.example' to='b.example' version='1.0' xml:lang='en'>"
-)
-ANSWER = (
-    "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams'"
-    " xmlns:db='jabber:server:dialback' from='b.example' to='a.example' id='x' version='1.0'>"
-)
-TLS = "<stream:features><starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'><required/></starttls></stream:features>"
-EXTERNAL = (
-    "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><mechanism>EXTERNAL</mechanism>"
-    "</mechanisms></stream:features>"
-)
-PROCEED = "<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
-SUCCESS = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"
-AUTH = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>YS5leGFtcGxl</auth>"
-CLOSING = "</stream:stream>"
 
 
 class Diary:
@@ -95,10 +91,6 @@ class Scene(Surroundings):
         return self
 
 
-def failed(state: str, *, permanent: bool = False) -> Failure:
-    return Failure("remote-server-timeout", state, permanent)
-
-
 def test_the_whole_negotiation_then_stanzas() -> None:
     scene = Scene()
     link = scene.link
@@ -156,32 +148,6 @@ def test_a_wildcard_stands_for_the_domain() -> None:
     assert Scene(names=("*.example",)).to_sasl().owner.told == []
 
 
-@pytest.mark.parametrize("names", [(), ("c.example",), ("*.b.example",)])
-def test_the_certificate_of_another(names: tuple[str, ...]) -> None:
-    started = Scene(names=names).to_tls()
-    assert started.link.take() == ""
-    direct = Scene(secure=True, names=names)
-    assert direct.link.take() == ""
-    for scene in (started, direct):
-        assert scene.owner.told == [failed("certificate-of-another", permanent=True)]
-        assert scene.link.closed
-
-
-def test_no_tls_offered() -> None:
-    scene = Scene()
-    scene.link.says(ANSWER + EXTERNAL)
-    assert scene.link.take() == HEADER + CLOSING
-    assert scene.owner.told == [failed("no-tls", permanent=True)]
-
-
-def test_tls_refused() -> None:
-    scene = Scene()
-    scene.link.says(ANSWER + TLS)
-    scene.link.says("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/></stream:stream>")
-    assert scene.owner.told == [failed("tls-refused")]
-    assert scene.link.closed
-
-
 def test_what_comes_in_clear_after_proceed_is_not_believed() -> None:
     scene = Scene()
     scene.link.says(ANSWER + TLS + PROCEED + ANSWER + "<stream:features/>")
@@ -189,13 +155,6 @@ def test_what_comes_in_clear_after_proceed_is_not_believed() -> None:
     assert scene.owner.told == []
     scene.link.secures()
     assert scene.owner.told == []
-
-
-def test_the_handshake_fails() -> None:
-    scene = Scene()
-    scene.link.says(ANSWER + TLS + PROCEED)
-    scene.link.breaks()
-    assert scene.owner.told == [failed("tls-failed"), "lost"]
 
 
 @pytest.mark.parametrize(
@@ -226,24 +185,6 @@ def test_sasl_failure(condition: str, permanent: bool) -> None:
     scene = Scene().to_sasl()
     scene.link.says(f"<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{condition}</failure>")
     assert scene.owner.told == [failed("sasl-refused", permanent=permanent)]
-
-
-@pytest.mark.parametrize(
-    ("condition", "failure"),
-    [
-        ("host-unknown", Failure("remote-server-not-found", "host-unknown", permanent=True)),
-        ("host-gone", Failure("remote-server-not-found", "host-unknown", permanent=True)),
-        ("not-authorized", failed("stream-error", permanent=True)),
-        ("system-shutdown", failed("stream-error")),
-        ("resource-constraint", failed("stream-error")),
-    ],
-)
-def test_stream_errors_before_the_stream_is_ready(condition: str, failure: Failure) -> None:
-    scene = Scene()
-    error = f"<stream:error><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error></stream:stream>"
-    scene.link.says(ANSWER + error)
-    assert scene.owner.told == [failure]
-    assert scene.link.take() == HEADER + CLOSING
 
 
 def test_a_stream_error_later_is_no_judgement_for_ever() -> None:
@@ -322,12 +263,7 @@ def test_abort_says_nothing() -> None:
 
 # -- dialback ---------------------------------------------------------------------------------------------------------
 
-DIALBACK = "<dialback xmlns='urn:xmpp:features:dialback'><errors/></dialback>"
 SASL_FAILURE = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>"
-
-
-def offering(*features: str) -> str:
-    return f"<stream:features>{''.join(features)}</stream:features>"
 
 
 def answer(outcome: str, from_: str = "b.example", to: str = "a.example") -> str:
@@ -535,75 +471,3 @@ def test_a_silent_peer_is_given_up() -> None:
     scene.passes(ANSWER_SECONDS)
     assert scene.owner.failure() == failed("silent")
     assert scene.link.aborted
-
-
-# -- asking about keys ------------------------------------------------------------------------------------------------
-
-
-class Question(Surroundings):
-    def __init__(self, policy: Policy | None = None, names: tuple[str, ...] = ("b.example",)) -> None:
-        super().__init__("a.example", policy)
-        self.told: list[str] = []
-        self.gone = 0
-        self.link = FakeLink(secure=True, peer_domains=names, peer_fault="" if names else "expired")
-        self.link.stream = Verification(
-            self.link,
-            "a.example",
-            "b.example",
-            self.common,
-            stream_id="7",
-            key="k&y",
-            answered=self.told.append,
-            gone=lambda stream: self._went(),
-        )
-
-    def _went(self) -> None:
-        self.gone += 1
-
-
-def test_a_key_is_asked_about_and_the_stream_closed() -> None:
-    scene = Question()
-    assert scene.link.take() == HEADER
-    scene.link.says(ANSWER + offering(DIALBACK))
-    assert scene.link.take() == "<db:verify from='a.example' to='b.example' id='7'>k&amp;y</db:verify>"
-    scene.link.says("<db:verify from='b.example' to='a.example' id='7' type='valid'/>")
-    assert (scene.told, scene.link.take(), scene.link.closed) == (["valid"], CLOSING, True)
-    scene.link.breaks()
-    assert (scene.told, scene.gone) == (["valid"], 1)
-
-
-@pytest.mark.parametrize(
-    ("said", "told"),
-    [
-        ("<db:verify from='b.example' to='a.example' id='7' type='invalid'/>", "invalid"),
-        ("<db:verify from='b.example' to='a.example' id='7' type='error'/>", "remote-server-timeout"),
-        ("<db:verify from='b.example' to='a.example' id='8' type='valid'/>", "remote-server-timeout"),
-        ("<db:verify from='c.example' to='a.example' id='7' type='valid'/>", "remote-server-timeout"),
-        ("<db:result from='b.example' to='a.example' type='valid'/>", "remote-server-timeout"),
-        ("<message/>", "remote-server-timeout"),
-        (CLOSING, "remote-server-timeout"),
-    ],
-)
-def test_answers_about_a_key(said: str, told: str) -> None:
-    scene = Question()
-    scene.link.says(ANSWER + offering() + said)
-    assert scene.told == [told]
-
-
-def test_answers_that_come_too_early_or_never() -> None:
-    scene = Question()
-    scene.link.says(ANSWER + "<db:verify from='b.example' to='a.example' id='7' type='valid'/>")
-    assert scene.told == ["remote-server-timeout"]
-    scene = Question()
-    scene.link.breaks()
-    assert scene.told == ["remote-server-timeout"]
-    scene = Question()
-    scene.passes(NEGOTIATION_SECONDS)
-    assert scene.told == ["remote-server-timeout"]
-
-
-def test_who_is_asked_must_show_a_certificate() -> None:
-    scene = Question(names=())
-    assert (scene.told, scene.link.take()) == (["not-authorized"], "")
-    scene = Question(Policy(authentication="dialback"), names=())
-    assert scene.link.take() == HEADER

@@ -85,7 +85,7 @@ def server_dial_context(
 def _dial(certificate: Path, key: Path, verifier: Verifier, named: Mapping[str, Pair]) -> PeerContext:
     context = PeerContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # OpenSSL knows neither SRVName nor XmppAddr (RFC 6120 §13.7.1.2)
-    context.verify_mode = ssl.CERT_NONE  # `verifier` and `s2s_out` judge, before a word is said
+    context.verify_mode = ssl.CERT_NONE  # `verifier` and `s2s_open` judge, before a word is said
     _harden(context)
     _load(context, certificate, key)
     context.set_alpn_protocols(["xmpp-server"])

@@ -19,8 +19,9 @@ from quietwire.core.later import Ticket
 from quietwire.core.stanza import Presence, Stanza
 from quietwire.server.links import Link
 from quietwire.server.s2s import Common, Dial, Failure
-from quietwire.server.s2s_out import OutgoingServerStream, Verification, condition_of
+from quietwire.server.s2s_out import OutgoingServerStream
 from quietwire.server.s2s_traffic import Traffic
+from quietwire.server.s2s_verify import Verification, condition_of
 from quietwire.server.timers import Timer
 
 QUEUE_STANZAS = 2_000
@@ -58,7 +59,7 @@ class Remote:
 
     __slots__ = (
         "_bytes", "_cancel_dial", "_common", "_failures", "_federation", "_flying", "_given_up", "_last", "_parked",
-        "_put_since", "_queue", "_reason", "_retry", "_stream", "_traffic", "_watch", "_worked", "ours", "theirs",
+        "_put_since", "_queue", "_reason", "_retry", "_stream", "_told", "_traffic", "_watch", "_worked", "ours", "theirs",
     )  # fmt: skip
 
     def __init__(self, federation: Federation, ours: str, theirs: str) -> None:
@@ -84,6 +85,8 @@ class Remote:
         self._failures = 0
         self._reason = Failure("remote-server-timeout", "none")
         self._worked = False
+        self._told = ""
+        """The state of the failure that the log knows of."""
         """The stream has been ready."""
         self._put_since = 0.0
         """When the oldest stanza that is put and not confirmed was put, or the last one before it confirmed."""
@@ -185,6 +188,7 @@ class Remote:
     def ready(self, stream: OutgoingServerStream, resumed: bool) -> None:
         self._common.tell("server-stream", self.theirs, state="resumed" if resumed else "ready")
         self._worked = True
+        self._told = ""
         self._parked = None
         self._traffic = stream.traffic
         self._put_all(stream.traffic)
@@ -264,7 +268,9 @@ class Remote:
         federation = self._federation
         if federation.closed:
             return
-        self._common.tell("server-stream", self.theirs, state=failure.state)
+        if failure.state != self._told:  # each try that fails like the one before is no news
+            self._told = failure.state
+            self._common.tell("server-stream", self.theirs, state=failure.state)
         self._reason = failure
         self._failures += 1
         pause = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)

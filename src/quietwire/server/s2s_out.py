@@ -12,59 +12,33 @@ allowed, to a server whose certificate does not stand for the domain.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from enum import Enum, auto
 from typing import Protocol
 
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
-from quietwire.core.framing import Broken, StreamClose, StreamOpen, StreamParser
 from quietwire.core.stanza import Child, Stanza
 from quietwire.core.xml import escape, local_name
 from quietwire.server import s2s_dialback as dialback
 from quietwire.server.links import Link
 from quietwire.server.s2s import (
     BIDI_FEATURE,
-    CLOSING,
     DIALBACK_FEATURE,
     SASL,
     SM,
-    TLS,
     Common,
     Failure,
     domain_of,
-    header,
     limit_of,
     limits,
-    stands_for,
-    stream_error,
-    version_known,
 )
+from quietwire.server.s2s_open import Opener, State, failed
 from quietwire.server.s2s_traffic import Traffic, number
 from quietwire.server.sm import MODULO
 
-NEGOTIATION_SECONDS = 25.0
-"""From the connection to READY: eight round trips, two signatures and perhaps the peer's question about our key, and
-less than stanzas wait."""
-_FEATURES = f"{{{ns.STREAMS}}}features"
-_ERROR = f"{{{ns.STREAMS}}}error"
 _MECHANISMS = f"{SASL}mechanisms"
-_STARTTLS = f"{TLS}starttls"
 _SM_FEATURE = f"{SM}sm"
 _PASSING = frozenset(("remote-server-timeout", "resource-constraint", "internal-server-error", "undefined-condition"))
 """Dialback errors that another try may not meet."""
-
-
-class State(Enum):
-    HEADER = auto()
-    FEATURES = auto()
-    PROCEED = auto()
-    SECURING = auto()
-    SASL = auto()
-    DIALBACK = auto()
-    SM = auto()
-    READY = auto()
-    ENDED = auto()
 
 
 class Owner(Protocol):
@@ -81,180 +55,6 @@ class Owner(Protocol):
     def lost(self, stream: OutgoingServerStream) -> None:
         """The connection is gone; the last call."""
         ...
-
-
-def _failed(state: str, *, permanent: bool = False) -> Failure:
-    # RFC 6120 §8.3.3.17: whatever goes wrong after the name was found is a remote-server-timeout.
-    return Failure("remote-server-timeout", state, permanent)
-
-
-class Opener:
-    """Implements `links.Stream`: what every stream that we open begins with, up to features under TLS. `domain` is
-    ours, `remote` the domain that is called."""
-
-    __slots__ = ("_common", "_domain", "_link", "_parser", "_remote", "_state", "_stream_id", "_timer", "certified")
-
-    def __init__(self, link: Link, domain: str, remote: str, common: Common) -> None:
-        self._link = link
-        self._domain = domain
-        self._remote = remote
-        self._common = common
-        self._parser = StreamParser(common.settings.limits)
-        self._state = State.HEADER
-        self._stream_id = ""
-        self.certified = False
-        """The peer's certificate stands for the domain."""
-        self._timer = common.timers.after(NEGOTIATION_SECONDS, lambda: self._end(_failed("negotiation-timeout")))
-        # Under direct TLS the certificate is judged before a word is said.
-        if not link.secure or self._certificate_fits():
-            self._open()
-
-    @property
-    def ended(self) -> bool:
-        return self._state is State.ENDED
-
-    def close(self, failure: Failure | None = None) -> None:
-        """Closes the stream in order (RFC 6120 §4.4); nobody's answer is waited for."""
-        self._end(failure or _failed("closed"))
-
-    def abort(self, failure: Failure) -> None:
-        """The peer does not read: nothing can be said to it."""
-        if self._state is not State.ENDED:
-            self._finish(failure)
-            self._link.abort()
-
-    # -- links.Stream -------------------------------------------------------------------------------------------------
-
-    def received(self, data: bytes) -> None:
-        if self._state in (State.ENDED, State.SECURING):
-            return  # between <proceed/> and the handshake there is nothing that could be believed
-        try:
-            stanzas = 0
-            for event in self._parser.feed(data):
-                if isinstance(event, Child):
-                    stanzas += 1
-                    self._child(event)
-                elif isinstance(event, StreamOpen):
-                    self._header(event)
-                elif isinstance(event, StreamClose):
-                    self._end(_failed("closed-by-peer"))
-                elif isinstance(event, Broken):
-                    raise event.error
-                if self._state in (State.ENDED, State.SECURING):
-                    return
-            self._weigh(len(data), stanzas)
-        except StreamError as error:
-            self._refuse(error)
-        except Exception as error:
-            self._common.fault(error)
-            self._refuse(StreamError("internal-server-error"))
-
-    def _weigh(self, size: int, stanzas: int) -> None:
-        """So much was read."""
-
-    def secured(self) -> None:
-        if self._state is State.SECURING and self._certificate_fits():
-            self._open()
-
-    def written(self) -> None: ...
-
-    def lost(self) -> None:
-        # Not permanent during the handshake either: a peer that restarts looks alike here.
-        self._finish(_failed("tls-failed" if self._state is State.SECURING else "connection-lost"))
-        self._parser.close()
-
-    # -- ending -------------------------------------------------------------------------------------------------------
-
-    def _end(self, failure: Failure) -> None:
-        if self._state is State.ENDED:
-            return
-        if self._state is not State.SECURING:
-            self._link.put(CLOSING)
-        self._finish(failure)
-        self._link.close()
-
-    def _refuse(self, error: StreamError) -> None:
-        """The peer broke a rule, or we did."""
-        if self._state is State.ENDED:
-            return
-        self._link.put(stream_error(error))
-        self._finish(_failed(f"peer-{error.condition}"))
-        self._link.close()
-
-    def _finish(self, failure: Failure) -> None:
-        if self._state is State.ENDED:
-            return
-        self._state = State.ENDED
-        self._timer.cancel()
-        self._over(failure)
-
-    def _over(self, failure: Failure) -> None:
-        """Told once."""
-        raise NotImplementedError
-
-    # -- negotiation --------------------------------------------------------------------------------------------------
-
-    def _certificate_fits(self) -> bool:
-        self.certified = stands_for(self._link.peer_domains, self._remote)
-        if self.certified or self._common.policy.authentication == "dialback":
-            return True
-        problem = self._link.peer_fault or "of-another"
-        self._finish(_failed(f"certificate-{problem}", permanent=True))
-        self._link.close()
-        return False
-
-    def _open(self) -> None:
-        self._parser.reset()
-        self._state = State.HEADER
-        self._link.put(header(from_=self._domain, to=self._remote))
-
-    def _header(self, opened: StreamOpen) -> None:
-        if self._state is not State.HEADER:
-            raise StreamError("bad-format")
-        if opened.content != ns.SERVER:
-            raise StreamError("invalid-namespace")
-        if not version_known(opened.attributes.get("version", "")):
-            raise StreamError("unsupported-version")  # a server without features and TLS
-        self._stream_id = opened.attributes.get("id", "")
-        self._state = State.FEATURES
-
-    def _child(self, child: Child) -> None:
-        state = self._state
-        kind = child.kind
-        if kind == _ERROR:
-            self._stream_error(child)
-        elif state is State.FEATURES and kind == _FEATURES:
-            if self._link.secure:
-                self._features(child)
-            elif _STARTTLS not in child.names:
-                self._end(_failed("no-tls", permanent=True))
-            else:
-                self._state = State.PROCEED
-                self._link.put(f"<starttls xmlns='{ns.TLS}'/>".encode())
-        elif state is State.PROCEED and kind == f"{TLS}proceed":
-            self._state = State.SECURING
-            self._link.start_tls()
-        elif state is State.PROCEED and kind == f"{TLS}failure":
-            self._end(_failed("tls-refused"))
-        else:
-            self._hear(child)
-
-    def _features(self, features: Child) -> None:
-        """Features under TLS."""
-        raise NotImplementedError
-
-    def _hear(self, child: Child) -> None:
-        """Anything else. Raises StreamError."""
-        raise NotImplementedError
-
-    def _stream_error(self, error: Child) -> None:
-        conditions = [local_name(name) for name in error.names if name.startswith(f"{{{ns.STREAM_ERRORS}}}")]
-        condition = conditions[0] if conditions else "undefined-condition"
-        if condition in ("host-unknown", "host-gone"):
-            self._end(Failure("remote-server-not-found", "host-unknown", permanent=True))
-        else:
-            permanent = condition in ("not-authorized", "unsupported-version") and self._state is not State.READY
-            self._end(_failed("stream-error", permanent=permanent))
 
 
 class OutgoingServerStream(Opener):
@@ -281,7 +81,7 @@ class OutgoingServerStream(Opener):
         return self._state is State.READY
 
     def _dead(self) -> None:
-        self.abort(_failed("silent"))
+        self.abort(failed("silent"))
 
     def _weigh(self, size: int, stanzas: int) -> None:
         if self._state is State.READY:
@@ -324,7 +124,7 @@ class OutgoingServerStream(Opener):
         elif self._dialback:
             self._say_key()
         else:
-            self._end(_failed("no-external", permanent=True))
+            self._end(failed("no-external", permanent=True))
 
     def _say_key(self) -> None:
         self._said_key = True
@@ -362,7 +162,7 @@ class OutgoingServerStream(Opener):
             return
         conditions = [local_name(name) for name in failure.names if local_name(name) != "text"]
         condition = conditions[0] if conditions else "not-authorized"
-        self._end(_failed("sasl-refused", permanent=condition != "temporary-auth-failure"))
+        self._end(failed("sasl-refused", permanent=condition != "temporary-auth-failure"))
 
     def _judged(self, child: Child) -> None:
         if not self._about_us(child):
@@ -371,7 +171,7 @@ class OutgoingServerStream(Opener):
         if outcome == "valid":
             self._ready(resumed=False)
         else:
-            self._end(_failed("dialback-refused", permanent=outcome not in _PASSING))
+            self._end(failed("dialback-refused", permanent=outcome not in _PASSING))
 
     def _about_us(self, child: Child) -> bool:
         addresses = child.attributes
@@ -451,63 +251,6 @@ class OutgoingServerStream(Opener):
             raise StreamError("not-authorized")
         if child.kind == dialback.RESULT:
             raise StreamError("invalid-id")  # XEP-0220 §3: an answer that nobody asked for
-
-
-class Verification(Opener):
-    """Asks the authoritative server of `remote` whether a key is its own (XEP-0220 §2.1.2), then closes.
-
-    `answered(outcome)` is called once: "valid", "invalid" or the condition of a dialback error; `gone` last of all.
-    """
-
-    __slots__ = ("_answered", "_gone", "_id", "_key", "_outcome")
-
-    def __init__(
-        self,
-        link: Link,
-        domain: str,
-        remote: str,
-        common: Common,
-        *,
-        stream_id: str,
-        key: str,
-        answered: Callable[[str], None],
-        gone: Callable[[Verification], None],
-    ) -> None:
-        self._id = stream_id
-        self._key = key
-        self._answered = answered
-        self._gone = gone
-        self._outcome = ""
-        super().__init__(link, domain, remote, common)
-
-    def _features(self, features: Child) -> None:
-        self._state = State.DIALBACK
-        self._link.put(dialback.asking(dialback.VERIFY, self._domain, self._remote, self._key, self._id))
-
-    def _hear(self, child: Child) -> None:
-        addresses = child.attributes
-        if self._state is not State.DIALBACK or child.kind != dialback.VERIFY:
-            raise StreamError("unsupported-stanza-type")
-        told = domain_of(addresses.get("from", "")), domain_of(addresses.get("to", "")), addresses.get("id")
-        if told != (self._remote, self._domain, self._id):
-            raise StreamError("invalid-id")
-        outcome = dialback.outcome_of(child)
-        self._outcome = outcome if outcome in ("valid", "invalid") else "remote-server-timeout"
-        self._end(_failed("closed"))
-
-    def _over(self, failure: Failure) -> None:
-        self._answered(self._outcome or condition_of(failure))
-
-    def lost(self) -> None:
-        super().lost()
-        self._gone(self)
-
-
-def condition_of(failure: Failure) -> str:
-    """The dialback error for a question that could not be asked (XEP-0220 §2.5)."""
-    if failure.state.startswith("certificate-"):
-        return "not-authorized"
-    return failure.condition
 
 
 def _offers_external(features: Child) -> bool:
