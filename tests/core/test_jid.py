@@ -221,3 +221,13 @@ def test_the_stamp_of_a_sender_is_escaped() -> None:
     jid = JID.of("alice", "a.example", "it's <here>")
     assert jid.stamp == b" from='alice@a.example/it&apos;s &lt;here&gt;'"
     assert jid.stamp is jid.stamp
+
+
+@given(st.from_regex(module._LOCAL, fullmatch=True).filter(lambda raw: len(raw) < 300))
+def test_the_short_way_of_a_localpart_is_the_long_one(raw: str) -> None:
+    assert JID.of(raw, "a.example").local == raw.lower() == module._USERNAME.enforce(raw)
+
+
+@given(st.from_regex(module._RESOURCE, fullmatch=True).filter(lambda raw: len(raw) < 300))
+def test_the_short_way_of_a_resourcepart_is_the_long_one(raw: str) -> None:
+    assert JID.of("a", "a.example", raw).resource == raw == module._OPAQUE.enforce(raw)

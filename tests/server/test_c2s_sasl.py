@@ -101,3 +101,11 @@ def test_a_fault_of_ours_is_a_temporary_failure() -> None:
     with pytest.raises(ZeroDivisionError):
         client >> AUTH
     client << failure("temporary-auth-failure")
+
+
+def test_a_payload_may_be_written_in_any_way_that_xml_has() -> None:
+    payload = base64.b64encode(b"\0alice\0pass").decode()
+    for text in (f"&#{ord(payload[0])};{payload[1:]}", f" <![CDATA[{payload}]]>\n"):
+        _, client = connected()
+        client >> f"<auth {SASL} mechanism='PLAIN'>{text}</auth>"
+        client << f"<success {SASL}/>"

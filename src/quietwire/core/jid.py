@@ -46,6 +46,8 @@ _ASCII_LABEL = r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*"
 _ASCII = re.compile(
     rf"(?:({_ASCII_LOCAL})@)?({_ASCII_LABEL}(?:\.{_ASCII_LABEL})*)\.?(?:/([ -~]+))?",
 )
+_LOCAL = re.compile(_ASCII_LOCAL)
+_RESOURCE = re.compile("[ -~]+")
 _LDH_LABEL = re.compile(_ASCII_LABEL.replace("-[", "-+["))
 _ZONE = re.compile(r"[A-Za-z0-9._~-]+")
 _LABEL_SEPARATORS = re.compile("[\u3002\uff0e\uff61]")
@@ -210,6 +212,8 @@ def _prepare_local(raw: str) -> str:
     A final sigma becomes a sigma, as simple case folding has it (RFC 7613 §3.2.2 prefers folding, and so do the public
     vectors): a name must not change with the letter that follows its sigma.
     """
+    if len(raw) <= MAX_PART_BYTES and _LOCAL.fullmatch(raw):
+        return raw.lower()
     _bound_raw("localpart", raw)
     try:
         _bounded("localpart", _USERNAME.apply_five_rules(raw))  # cheap; the look at each character is not
@@ -223,6 +227,8 @@ def _prepare_local(raw: str) -> str:
 
 def _prepare_resource(raw: str) -> str:
     """OpaqueString (RFC 7622 §3.4)."""
+    if len(raw) <= MAX_PART_BYTES and _RESOURCE.fullmatch(raw):
+        return raw
     _bound_raw("resourcepart", raw)
     try:
         _bounded("resourcepart", _OPAQUE.apply_five_rules(raw))

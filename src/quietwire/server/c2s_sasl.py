@@ -119,4 +119,7 @@ class Login:
 
 
 def content(child: Child) -> str:
-    return (child.tree.text or "").strip()
+    inner = child.inner
+    if child.names or b"&" in inner or b"<" in inner:
+        return (child.tree.text or "").strip()
+    return inner.decode().strip()
