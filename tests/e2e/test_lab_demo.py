@@ -14,6 +14,10 @@ from quietwire.lab.findings import QUESTIONS, from_json
 from quietwire.lab.observers.__main__ import OBSERVERS
 from quietwire.lab.report import SEES
 
+FULL = 16384 + 1 + 16
+"""Bytes of a record that is as long as TLS 1.3 allows, with its type and tag: no padding fits into it. A backlog makes
+some, for instance when a client comes back."""
+
 
 @pytest.mark.slow
 def test_the_demo(tmp_path: Path) -> None:
@@ -50,7 +54,7 @@ def test_the_demo(tmp_path: Path) -> None:
         sizes = {
             record["size"]
             for record in map(json.loads, trace.read_text().splitlines()[1:])
-            if record.get("type") == "app" and record["id"] > 200
+            if record.get("type") == "app" and record["id"] > 200 and record["size"] < FULL
         }
         assert (len({size % 512 for size in sizes}) == 1) == (name == "padded")
     assert set(OBSERVERS) == set(SEES)
