@@ -387,6 +387,7 @@ def on_erased(context: Context) -> None:
 
 _PUBSUB_TAG = f"{{{PUBSUB}}}pubsub"
 _OWNER_TAG = f"{{{OWNER}}}pubsub"
+_OPTIONS = f"{PUBSUB}#publish-options"
 _FEATURES = (
     "access-open", "access-presence", "access-roster", "access-whitelist", "auto-create", "auto-subscribe",
     "config-node", "config-node-max", "create-and-configure", "create-nodes", "delete-items", "delete-nodes",
@@ -399,7 +400,8 @@ MODULE = Module(
     name="pep",
     xep=Xep(163, "1.2.2"),
     # Of the account, in truth; but there are clients that ask the server alone before they publish (profanity's OMEMO).
-    features=tuple(f"{PUBSUB}#{feature}" for feature in _FEATURES),
+    # No more than that: with all features others take the server for a service where anybody may publish (Smack).
+    features=(_OPTIONS,),
     handlers=(
         IqGet(_PUBSUB_TAG, serve, absent="item-not-found"),
         IqSet(_PUBSUB_TAG, serve, absent="item-not-found"),
@@ -419,6 +421,6 @@ MODULE = Module(
     "to a device that becomes available the last item of each such node; to one of unknown kind a disco#info request",
     needs=("store", "randomness", "pep"),
     state=lambda _: State(),
-    account_features=(PUBSUB,),
+    account_features=(PUBSUB, *(f"{PUBSUB}#{feature}" for feature in _FEATURES)),
     identities=(("pubsub", "pep", ""),),
 )  # fmt: skip
