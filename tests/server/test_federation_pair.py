@@ -11,11 +11,12 @@ from s2s_world import Surroundings
 from quietwire.core.jid import JID
 from quietwire.core.later import Ticket
 from quietwire.core.stanza import Message
-from quietwire.server.federation import IDLE_SECONDS, Federation
+from quietwire.server.federation import Federation
 from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Failure
 from quietwire.server.s2s_in import RESUME_SECONDS, Incoming
 from quietwire.server.s2s_policy import Policy
+from quietwire.server.s2s_remote import IDLE_SECONDS
 from quietwire.testing.links import FakeLink
 
 

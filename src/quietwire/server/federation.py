@@ -1,388 +1,27 @@
-"""Stanzas for other servers: a route for each pair of domains, dialled on demand, and what waits while there is none.
-
-Order is kept for each pair of domains, and so for each pair of sender and recipient (RFC 6120 §10.1). A ticket is
-settled when the other server has acknowledged its stanza (XEP-0198), or when the kernel has it where that server
-cannot, or when its sender was told that it cannot be delivered; until then the sender's own acknowledgement waits.
-
-What a lost connection left unacknowledged goes out again: once only where the stream can be resumed, which two of ours
-agree on; a peer that acknowledges but does not resume, or comes back too late for that (`RETURN_SECONDS`), may get it
-twice. Without 0198 what the kernel had taken is lost.
-"""
+"""The way to other servers: a route for each pair of domains (`s2s_remote.py`), made on demand; questions about keys of
+dialback; and the streams that others have opened, where ours may go back on them (XEP-0288)."""
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from quietwire.core.later import Ticket
 from quietwire.core.stanza import Presence, Stanza
 from quietwire.server.links import Link
-from quietwire.server.s2s import Common, Dial, Failure
+from quietwire.server.s2s import Common, Dial
 from quietwire.server.s2s_out import OutgoingServerStream
+from quietwire.server.s2s_remote import Remote
 from quietwire.server.s2s_traffic import Traffic
 from quietwire.server.s2s_verify import Verification, condition_of
-from quietwire.server.timers import Timer
 
-QUEUE_STANZAS = 2_000
-QUEUE_BYTES = 4 << 20
-"""For one pair of domains, not yet confirmed: half a minute of a busy server's traffic to one peer, and little enough
-that ten dead peers hold no more than one login storm does. What exceeds it is bounced with resource-constraint."""
 ROUTES = 1_000
 """Dialled or connected at once. A client that invents domains costs a dial each; what exceeds it is bounced."""
 VERIFICATIONS = 100
 """Dialback keys that are being asked about at once: each is a connection of ours that a stranger caused."""
-WAIT_SECONDS = 30.0
-"""How long a stanza waits for a stream: a peer may restart meanwhile, and a person still remembers what they sent."""
-RETURN_SECONDS = 20.0
-"""How long a stanza waits for a peer whose connection was lost to come back and resume its stream; then we dial."""
-FIRST_PAUSE = 1.0
-LONGEST_PAUSE = 60.0
-"""Between dials: doubling, with jitter, so that the servers of a dead network do not all come back at once."""
-STALL_SECONDS = 60.0
-"""For the peer to confirm what was put: one that reads nothing for so long is gone (TCP alone takes 15 minutes)."""
-IDLE_SECONDS = 600.0
-"""Without a stanza; longer than the pauses of a conversation, so that few dials show on the network."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    stanza: Stanza
-    data: bytes
-    ticket: Ticket
-    since: float
-    """When its time of waiting began."""
-
-
-class Remote:
-    """One pair of domains. Implements `s2s_out.Owner` and `s2s_traffic.Sender`."""
-
-    __slots__ = (
-        "_bytes", "_cancel_dial", "_common", "_failures", "_federation", "_flying", "_given_up", "_last", "_parked",
-        "_put_since", "_queue", "_reason", "_retry", "_stream", "_told", "_traffic", "_watch", "_worked", "ours", "theirs",
-    )  # fmt: skip
-
-    def __init__(self, federation: Federation, ours: str, theirs: str) -> None:
-        self.ours = ours
-        self.theirs = theirs
-        self._federation = federation
-        self._common = federation.common
-        self._queue: deque[_Waiting] = deque()
-        """Not confirmed: the first `_flying` of it put on `_traffic`, the rest waiting for a stream."""
-        self._bytes = 0
-        self._flying = 0
-        self._traffic: Traffic | None = None
-        """What carries the stanzas, on a stream of ours or, by XEP-0288, on one of theirs; without a connection while
-        their stream waits to be resumed."""
-        self._stream: OutgoingServerStream | None = None
-        """Of ours, negotiating or ready."""
-        self._given_up: OutgoingServerStream | None = None
-        """Of ours, closed because one of theirs was ready first."""
-        self._parked: Traffic | None = None
-        """Of our own last stream, to be resumed by the next."""
-        self._cancel_dial: Callable[[], None] | None = None
-        self._retry: Timer | None = None
-        self._failures = 0
-        self._reason = Failure("remote-server-timeout", "none")
-        self._worked = False
-        self._told = ""
-        """The state of the failure that the log knows of."""
-        """The stream has been ready."""
-        self._put_since = 0.0
-        """When the oldest stanza that is put and not confirmed was put, or the last one before it confirmed."""
-        self._last: Ticket | None = None
-        """Of what was put since the peer last confirmed anything: stanzas put together share a ticket."""
-        self._watch: Timer | None = None
-
-    # -- sending ------------------------------------------------------------------------------------------------------
-
-    def send(self, stanza: Stanza) -> Ticket:
-        federation = self._federation
-        if self._retry is not None and self._reason.permanent:
-            return federation.bounce(stanza, self._reason.condition)
-        data = stanza.to_bytes()
-        if len(self._queue) >= QUEUE_STANZAS or self._bytes + len(data) > QUEUE_BYTES:
-            return federation.bounce(stanza, "resource-constraint")
-        traffic = self._traffic
-        now = self._common.timers.clock()
-        live = traffic is not None and traffic.live
-        if live and self._too_long(traffic, data):
-            return federation.bounce(stanza, "policy-violation")
-        ticket = self._last if live and self._last is not None else Ticket()
-        self._queue.append(_Waiting(stanza, data, ticket, now))
-        self._bytes += len(data)
-        if live:
-            assert traffic is not None
-            if not self._flying:
-                self._put_since = now
-            self._flying += 1
-            self._last = ticket
-            traffic.used = now
-            traffic.put(self, data)
-        elif traffic is None and not self._dialling:
-            self._dial()
-        self._look_after()
-        return ticket
-
-    @staticmethod
-    def _too_long(traffic: Traffic | None, data: bytes) -> bool:
-        """Longer than the peer has said to take (XEP-0478 §4)."""
-        return traffic is not None and 0 < traffic.max_bytes < len(data)
-
-    def confirmed(self, count: int) -> None:
-        self._failures = 0
-        self._last = None
-        queue = self._queue
-        self._flying -= count
-        self._put_since = self._common.timers.clock()
-        settled: list[Ticket] = []
-        for _ in range(count):
-            waiting = queue.popleft()
-            self._bytes -= len(waiting.data)
-            if not queue or queue[0].ticket is not waiting.ticket:
-                settled.append(waiting.ticket)
-        for ticket in settled:  # last of all: whoever waits for one may send the next stanza
-            ticket.settle()
-
-    def _put_all(self, traffic: Traffic) -> None:
-        """Everything in the queue goes out on a stream that has none of it."""
-        self._put_since = traffic.used = self._common.timers.clock()
-        self._last = None
-        self._flying = 0
-        long = [waiting for waiting in self._queue if self._too_long(traffic, waiting.data)]
-        if long:
-            self._queue = deque(waiting for waiting in self._queue if not self._too_long(traffic, waiting.data))
-            self._return(long, "policy-violation")
-        for waiting in list(self._queue):
-            self._flying += 1
-            traffic.put(self, waiting.data)
-        self._look_after()
-
-    # -- connecting ---------------------------------------------------------------------------------------------------
-
-    @property
-    def _dialling(self) -> bool:
-        return self._stream is not None or self._cancel_dial is not None or self._retry is not None
-
-    def _dial(self) -> None:
-        self._retry = None
-        self._cancel_dial = self._federation.dial(self.ours, self.theirs, self._connected, self._undialled)
-
-    def _connected(self, link: Link) -> OutgoingServerStream:
-        federation = self._federation
-        self._cancel_dial = None
-        self._worked = False
-        stream = OutgoingServerStream(link, self.ours, self.theirs, self, self._common, self._parked)
-        federation.links.add(stream)
-        if not stream.ended:
-            self._stream = stream
-        return stream
-
-    def lost(self, stream: OutgoingServerStream) -> None:
-        self._federation.links.discard(stream)
-
-    def _undialled(self, failure: Failure) -> None:
-        self._cancel_dial = None
-        self._failed(failure)
-
-    def ready(self, stream: OutgoingServerStream, resumed: bool) -> None:
-        self._common.tell("server-stream", self.theirs, state="resumed" if resumed else "ready")
-        self._worked = True
-        self._told = ""
-        self._parked = None
-        self._traffic = stream.traffic
-        self._put_all(stream.traffic)
-
-    def adopt(self, traffic: Traffic) -> None:
-        """Their stream takes our stanzas (XEP-0288)."""
-        if self._traffic is not None or (self._stream is not None and self._queue):
-            return  # ours is there already, or nearly
-        self._stop_dialling()
-        self._given_up, self._stream = self._stream, None
-        if self._given_up is not None:
-            self._given_up.close()
-        self._parked = None
-        self._failures = 0
-        self._traffic = traffic
-        self._put_all(traffic)
-
-    def carried_by(self, traffic: Traffic) -> bool:
-        return self._traffic is traffic
-
-    def parted(self, *, resumable: bool) -> None:
-        """Their stream has no connection any more."""
-        self._last = None
-        self._flying = 0
-        now = self._common.timers.clock()
-        for waiting in self._queue:
-            waiting.since = now
-        if resumable:
-            self._look_after()
-            return
-        self._traffic = None
-        if self._queue and not self._dialling:
-            self._dial()
-        elif not self._dialling:
-            self._forget()
-        self._look_after()
-
-    def returned(self) -> None:
-        """Their stream has a connection again."""
-        if self._traffic is not None:
-            self._put_all(self._traffic)
-
-    def ended(self, stream: OutgoingServerStream, failure: Failure) -> None:
-        if stream is self._given_up:
-            return
-        self._stream = None
-        self._last = None
-        traffic = stream.traffic
-        worked = self._worked and self._traffic is traffic
-        if worked:
-            self._traffic = None
-            self._flying = 0
-            if traffic.resume_id and failure.state in ("connection-lost", "silent", "stalled"):
-                self._parked = traffic
-            else:
-                traffic.close()
-        if worked and self._failures == 0 and not self._federation.closed:
-            self._common.tell("server-stream", self.theirs, state=failure.state)
-            if self._queue or (self._parked is not None and self._parked.pairs):
-                self._requeue(failure)
-            else:
-                self._forget()
-        else:
-            self._failed(failure)
-
-    def _requeue(self, failure: Failure) -> None:
-        """A stream that worked is gone: what was not confirmed goes first on the next one."""
-        self._failures = 1
-        self._reason = failure
-        now = self._common.timers.clock()
-        for waiting in self._queue:
-            waiting.since = now
-        self._dial()
-        self._look_after()
-
-    def _failed(self, failure: Failure) -> None:
-        federation = self._federation
-        if federation.closed:
-            return
-        if failure.state != self._told:  # each try that fails like the one before is no news
-            self._told = failure.state
-            self._common.tell("server-stream", self.theirs, state=failure.state)
-        self._reason = failure
-        self._failures += 1
-        pause = min(FIRST_PAUSE * 2 ** min(self._failures - 1, 10), LONGEST_PAUSE)
-        jitter = int.from_bytes(self._common.randomness(2), "big") / 65_536
-        self._retry = self._common.timers.after(pause * (0.5 + jitter / 2), self._again)
-        if failure.permanent:
-            self._expire(float("inf"))
-        self._look_after()
-
-    def _again(self) -> None:
-        self._retry = None
-        if self._queue:
-            self._dial()
-        else:
-            self._forget()
-
-    def _stop_dialling(self) -> None:
-        if self._retry is not None:
-            self._retry.cancel()
-            self._retry = None
-        if self._cancel_dial is not None:
-            self._cancel_dial()
-            self._cancel_dial = None
-
-    def _forget(self) -> None:
-        self.drop()
-        self._federation.forget(self)
-
-    # -- what waits too long ------------------------------------------------------------------------------------------
-
-    def _look_after(self) -> None:
-        """Sets the one timer: the oldest stanza, or the idle stream."""
-        if self._federation.closed:
-            return
-        traffic = self._traffic
-        if traffic is not None and traffic.live:
-            if self._queue:
-                at = self._put_since + STALL_SECONDS
-            elif self._stream is not None:
-                at = traffic.used + IDLE_SECONDS
-            else:
-                return  # theirs: they close it
-        elif self._queue:
-            at = self._queue[0].since + (RETURN_SECONDS if traffic is not None else WAIT_SECONDS)
-        else:
-            return
-        watch = self._watch
-        if watch is not None:
-            if watch.at <= at:
-                return  # looks too early then, and sets the next one
-            watch.cancel()
-        timers = self._common.timers
-        self._watch = timers.after(max(at - timers.clock(), 0.0), self._looked)
-
-    def _looked(self) -> None:
-        self._watch = None
-        now = self._common.timers.clock()
-        traffic, stream = self._traffic, self._stream
-        if traffic is None:
-            self._expire(now - WAIT_SECONDS)
-        elif not traffic.live:
-            if self._queue and self._queue[0].since + RETURN_SECONDS <= now:
-                # Nobody came back: the stream is not to be resumed, so that nothing of it arrives twice.
-                traffic.resume_id = ""
-                self.parted(resumable=False)
-        elif self._queue:
-            if self._put_since + STALL_SECONDS <= now:
-                self._put_since = now
-                if stream is not None:
-                    stream.abort(Failure("remote-server-timeout", "stalled"))
-                else:
-                    traffic.dead()
-        elif stream is not None and traffic.used + IDLE_SECONDS <= now:
-            stream.close()
-        self._look_after()
-
-    def _expire(self, before: float) -> None:
-        """Bounces what has waited since then or longer."""
-        expired: list[_Waiting] = []
-        while self._queue and self._queue[0].since <= before:
-            expired.append(self._queue.popleft())
-        if expired:
-            if self._parked is not None:  # what a resumed stream would still count is not there any more
-                self._parked.close()
-                self._parked = None
-            self._return(expired, self._reason.condition)
-
-    def _return(self, expired: list[_Waiting], condition: str) -> None:
-        for waiting in expired:
-            self._bytes -= len(waiting.data)
-        for waiting in expired:
-            self._federation.refuse(waiting.stanza, condition)
-            waiting.ticket.settle()
-
-    # -- ending -------------------------------------------------------------------------------------------------------
-
-    def drop(self) -> None:
-        """No more timers, dials or streams. Tickets of what was not confirmed stay open: nobody may acknowledge it."""
-        self._stop_dialling()
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-        if self._parked is not None:
-            self._parked.close()
-            self._parked = None
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
 
 
 class Federation:
-    """The way to other servers: `send` is what `Server.federate` takes. Implements `s2s_in.Outward`.
+    """`send` is what `Server.federate` takes. Implements `s2s_in.Outward` and `s2s_remote.Way`.
 
     `returned` gets the error answers for local senders.
     """
@@ -447,6 +86,12 @@ class Federation:
         """Tells the sender, where a sender is told."""
         if stanza.type not in ("error", "result") and not isinstance(stanza, Presence):
             self._returned(stanza.error(condition))
+
+    def opened(self, stream: OutgoingServerStream) -> None:
+        self.links.add(stream)
+
+    def gone(self, stream: OutgoingServerStream) -> None:
+        self.links.discard(stream)
 
     def forget(self, remote: Remote) -> None:
         if self._remotes.get((remote.ours, remote.theirs)) is remote:
