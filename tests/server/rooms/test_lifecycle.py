@@ -72,7 +72,7 @@ def test_who_leaves_an_unconfigured_room_ends_it() -> None:
     alice = den.enter("alice")
     den.quiet()
     alice.write(f"<presence type='unavailable' to='{ROOM}/al'/>")
-    assert said(alice) == ["al gone owner/none jid=alice@a.example/x destroy 110"]
+    assert said(alice) == ["al gone owner/none jid=alice@a.example/x 110"]
     assert den.rooms.rooms == {}
 
 

@@ -71,8 +71,8 @@ def remove(
         return None
     stood = occupant.primary == session
     room.occupants.leave(session)
-    if room.locked and not occupant.sessions:
-        notice = Notice(notice.codes, notice.reason, notice.actor, destroy=b"<destroy/>")  # §10.1.3
+    # No <destroy/> where an unconfigured room ends with it (§10.1.3): who leaves of himself knows, and Smack would wait
+    # for its own listener.
     part(rooms, room, occupant, (session,), notice, visit, id)
     if occupant.sessions and stood:
         announce(rooms, room, occupant)  # another of its sessions stands for it now
