@@ -622,3 +622,29 @@ def test_closing_on_a_full_disk_says_so_and_keeps_tickets(world: World) -> None:
     assert not entry.ticket.settled
     world.storage.close()
     assert World(world.path).storage.usage(ALICE) == (0, 0), "and lets the lock go"
+
+
+def test_who_has_nothing_in_a_table_of_few_is_told_without_the_thread(world: World) -> None:
+    storage = world.storage
+    storage.put("block", ALICE, b"x", b"1")
+    world.run(lambda db: None)
+    jobs = world.jobs
+    assert storage.get("block", BOB, b"x").result() is None
+    assert storage.get_many("preference", ALICE, [b"x"]).result() == {}
+    assert storage.scan("push", ALICE).result() == []
+    assert world.jobs == jobs
+    assert world.value(storage.scan("block", ALICE)) == [(b"x", b"1")]
+
+
+def test_who_has_something_in_a_table_of_few_is_known_after_a_start(tmp_path: Path) -> None:
+    first = World(tmp_path / "few.sqlite")
+    first.storage.put("block", ALICE, b"x", b"1")
+    first.storage.put("block", BOB, b"x", b"1")
+    first.storage.erase(BOB)
+    assert first.storage.scan("block", BOB).result() == []
+    first.storage.close()
+    assert first.storage.scan("block", BOB).settled  # with an error: it is closed
+    again = World(tmp_path / "few.sqlite")
+    assert again.storage.scan("block", BOB).result() == []
+    assert again.value(again.storage.scan("block", ALICE)) == [(b"x", b"1")]
+    again.storage.close()

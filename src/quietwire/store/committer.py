@@ -30,6 +30,7 @@ from quietwire.store.writer import (
     Query,
     Read,
     Writer,
+    query_owners,
     usage,
 )
 
@@ -49,6 +50,10 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits between tries while the disk refuses; the last one repeats. A disk that was full is noticed within 5 s."""
 CHECKPOINT_SECONDS = 30.0
 """Longest life of the write-ahead log: it tells what was written together, and holds what was deleted since."""
+
+FEW = ("block", "preference", "push")
+"""Tables that are read at each login and in which most accounts have nothing: who has is remembered, some hundred bytes
+an account, and nobody else's login waits for the disk."""
 
 DURABLE = Ticket()
 DURABLE.settle()
@@ -93,6 +98,7 @@ class Committer:
         try:
             db = open_database(file)
             self._usage = usage(db)  # an owner's [0, 0] stays: there are no more of them than accounts
+            self._few = {table: set[bytes](query_owners(table)(db)) for table in FEW}
         except sqlite3.Error as error:
             os.close(self._lock)
             raise StorageError(_reason(error)) from error

@@ -96,15 +96,26 @@ class SqliteStorage(Committer):
 
     # the store
 
+    def _empty(self, table: str, owner: bytes) -> bool:
+        """Known without a look: the owner has no rows there."""
+        few = self._few.get(table)
+        return few is not None and owner not in few and not self._closed
+
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
+        if self._empty(table, owner):
+            return Later.of(None)
         return self._ask(query_get(_known(table), owner, key), table, owner)
 
     def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
+        if self._empty(table, owner):
+            return Later.of({})
         return self._ask(query_get_many(_known(table), owner, keys), table, owner)
 
     def scan(
         self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
     ) -> Later[list[tuple[bytes, bytes]]]:
+        if self._empty(table, owner):
+            return Later.of([])
         return self._ask(query_scan(_known(table), owner, first, stop, head), table, owner)
 
     def owners(self, table: str) -> Later[list[bytes]]:
@@ -120,6 +131,8 @@ class SqliteStorage(Committer):
         if self._closed:
             self._refuse()
         self._usage.pop(owner, None)
+        for owners in self._few.values():
+            owners.discard(owner)
         self._merge()
         committing = self._job.group if self._job else None
         for entry in [*self._resting.values(), *(committing.kept.values() if committing else ())]:
@@ -136,6 +149,8 @@ class SqliteStorage(Committer):
         if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise ValueError("owners and keys have at most 4,096 bytes")
         self._group.put(_known(table), owner, key, value)
+        if table in self._few:
+            self._few[table].add(owner)
         ticket = self._group.ticket
         self._wrote(len(owner) + len(key) + len(value or b""))
         return ticket
