@@ -211,7 +211,7 @@ class World:
         await until(enough, "acknowledgements under load")
         for session in sessions:
             session.send(5)
-        await asyncio.sleep(seed.uniform(0, 0.05))
+        await asyncio.sleep(seed.uniform(0, 0.15))
         server.process.kill()
         await asyncio.gather(*(session.gone() for session in (*sessions, *receivers)))
         self.credit()

@@ -42,31 +42,47 @@ def free_port() -> int:
 class Served:
     """`quietwire serve` as a process, in a folder of its own."""
 
-    def __init__(self, folder: Path, accounts: Iterable[str], more: str = "", iterations: int = 4096) -> None:
-        authority = Authority("tests", now=time.time(), days=1, new_key=new_p256_key, random=os.urandom)
+    def __init__(
+        self,
+        folder: Path,
+        accounts: Iterable[str],
+        more: str = "",
+        iterations: int = 4096,
+        *,
+        web: bool = False,
+        federation: str = "enabled = false",
+        age: float = 0.0,
+        start: bool = True,
+    ) -> None:
+        """`federation`: its table; with another one than this it listens for servers. `age`: of the certificate, in
+        seconds; it is good for a day."""
+        authority = Authority("tests", now=time.time() - age, days=1, new_key=new_p256_key, random=os.urandom)
         issued = authority.issue([DOMAIN])
         (folder / "certificate.pem").write_bytes(issued.certificate)
         (folder / "key.pem").write_bytes(issued.key)
         self.authority = folder / "authority.pem"
         self.authority.write_bytes(authority.certificate)
         self.port, self.starttls_port = free_port(), free_port()
+        self.web_port = free_port() if web else 0
+        self.s2s_port = free_port() if federation != "enabled = false" else 0
         self.config = folder / "quietwire.toml"
         self.config.write_text(
             f'domain = "{DOMAIN}"\n{more}\n[listen]\naddress = "127.0.0.1"\nc2s = {self.starttls_port}\n'
-            f"c2s_tls = {self.port}\ns2s = 0\ns2s_tls = 0\nhttps = 0\n[login]\niterations = {iterations}\n"
-            '[federation]\nenabled = false\n[log]\nlevel = "debug"\n'
+            f"c2s_tls = {self.port}\ns2s = {self.s2s_port}\ns2s_tls = 0\nhttps = {self.web_port}\n"
+            f'[login]\niterations = {iterations}\n[federation]\n{federation}\n[log]\nlevel = "debug"\n'
         )
         listed = folder / "accounts"
         listed.write_text("".join(f"{name} {PASSWORD}\n" for name in accounts))
         self.command("account", "import", str(listed), "--iterations", str(iterations))
         self.log = folder / "log"
-        self.start()
+        if start:
+            self.start()
 
-    def start(self, **options: Any) -> None:
-        """Returns when it listens; `options` are those of Popen."""
+    def start(self, *wrapper: str, **options: Any) -> None:
+        """Returns when it listens; `wrapper` is a command that gets the server's; `options` are those of Popen."""
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "quietwire", "serve", "--config", str(self.config)],
+                [*wrapper, sys.executable, "-m", "quietwire", "serve", "--config", str(self.config)],
                 stderr=log, stdout=log, **options,
             )  # fmt: skip
         deadline = time.monotonic() + PATIENCE

@@ -38,6 +38,9 @@ from quietwire.shaping.bucket import Rates
 from quietwire.shaping.policy import Policy, Profile
 from quietwire.store.sqlite import SqliteStorage
 
+DATABASE = "quietwire.sqlite"
+"""In the data folder."""
+
 Wrap = Callable[[str, Accept], Accept]
 """(kind of link, how its stream is made) -> how its stream is made. The laboratory's test bed records this way."""
 
@@ -116,7 +119,7 @@ def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
     except OSError as error:
         raise ConfigError(str(config.data), "data", f"cannot be made: {error.strerror}") from None
     return SqliteStorage(
-        config.data / "quietwire.sqlite",
+        config.data / DATABASE,
         post=shell.post,
         later=lambda seconds, action: shell.timers.after(seconds, action).cancel,
         randomness=secrets.token_bytes,
@@ -149,6 +152,8 @@ def read_tls(config: Config) -> Tls:
 
 async def open_server(config: Config, shell: Shell, log: Log) -> Server:
     """The server on its storage, without any port: what commands work on while none runs. Raises ConfigError."""
+    if not config.server_key.exists() and (config.data / DATABASE).exists():
+        log.warn("server-key-made")  # the former one is lost: who has a copy should put it back
     server_key = read_server_key(config)
     server = Server(
         config.settings(),
@@ -230,7 +235,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     web.mount(WEBSOCKET_PATH, sockets.serve)
     files = server.ports.files
     if isinstance(files, DiskFiles):
-        door = UploadDoor(server.uploads, files, clock=time.time, randomness=secrets.token_bytes, note=log.note)
+        door = UploadDoor(server.uploads, files, clock=time.time, randomness=secrets.token_bytes, note=log.warn)
         web.mount(f"{UPLOAD_PATH}/*", door.serve)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))

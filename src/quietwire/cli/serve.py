@@ -49,8 +49,7 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
     tasks: set[asyncio.Task[None]] = set()
     loop.add_signal_handler(signal.SIGHUP, hang_up)
     await take_commands(composition, path)
-    watch_certificate(composition)
-    composition.shell.timers.every(CERTIFICATE_SECONDS, lambda: watch_certificate(composition))
+    watch(composition)
     # What lives since the start is never garbage: the collector need not walk it (DESIGN §10).
     gc.collect()
     gc.freeze()
@@ -94,13 +93,25 @@ async def _quietly(work: Awaitable[object]) -> None:
         await work
 
 
-def watch_certificate(composition: Composition) -> None:
-    """A line of log for a certificate that others will refuse, or will soon."""
-    left = (own_expiry(composition.config.tls.certificate) - time.time()) / 86_400
+def watch(composition: Composition) -> None:
+    """Looks at the certificate once a day, and when it ends."""
+    left = watch_certificate(composition)
+    seconds = min(left + 1, CERTIFICATE_SECONDS) if left > 0 else CERTIFICATE_SECONDS
+    composition.shell.timers.after(seconds, lambda: watch(composition))
+
+
+def watch_certificate(composition: Composition) -> float:
+    """A line of log for a certificate that others will refuse, or will soon. -> seconds it is good for."""
+    try:
+        left = own_expiry(composition.config.tls.certificate) - time.time()
+    except ConfigError:
+        composition.log.warn("certificate-unreadable")  # what was read at the start is in use until the next one
+        return 0.0
     if left <= 0:
         composition.log.warn("certificate-expired")
-    elif left <= SOON_DAYS:
-        composition.log.warn("certificate-expires", count=str(int(left)))
+    elif left <= SOON_DAYS * 86_400:
+        composition.log.warn("certificate-expires", count=str(int(left / 86_400)))
+    return left
 
 
 def run(config: Config, wrap: Wrap = plain_wrap, path: Path | None = None) -> None:

@@ -22,7 +22,7 @@ from weakref import WeakValueDictionary
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later, Ticket
-from quietwire.store.database import lock_directory, open_database
+from quietwire.store.database import guard, lock_directory, open_database
 from quietwire.store.group import OVERHEAD, Group
 from quietwire.store.ports import Entry, StorageError
 from quietwire.store.writer import (
@@ -105,7 +105,7 @@ class Committer:
         except BaseException:
             os.close(self._lock)
             raise
-        self._writer = Writer(db, self._done)
+        self._writer = Writer(db, self._done, guard(file))
 
     # the storage
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import re
 import sqlite3
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
@@ -90,6 +91,26 @@ def open_database(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def guard(path: Path) -> Callable[[], None]:
+    """-> what raises sqlite3.OperationalError once the file is not there any more, or is another one: SQLite would go
+    on writing to a file without a name, and all of it would be gone with the process."""
+    ours = _identity(path)
+
+    def check() -> None:
+        if _identity(path) != ours:
+            raise sqlite3.OperationalError("the database file has been removed or replaced")
+
+    return check
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _version(db: sqlite3.Connection) -> int:

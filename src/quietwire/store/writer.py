@@ -62,11 +62,15 @@ class Job:
 
 
 class Writer:
-    """Runs jobs one after the other; `done(job)` is called in the thread after each. The thread ends with `close`."""
+    """Runs jobs one after the other; `done(job)` is called in the thread after each. The thread ends with `close`.
+    `check` is called before each commit, and raises where it would be for nothing."""
 
-    def __init__(self, db: sqlite3.Connection, done: Callable[[Job], None]) -> None:
+    def __init__(
+        self, db: sqlite3.Connection, done: Callable[[Job], None], check: Callable[[], None] = lambda: None
+    ) -> None:
         self._db = db
         self._done = done
+        self._check = check
         self._inbox: SimpleQueue[Job | None] = SimpleQueue()
         self._thread = Thread(target=self._run, name="quietwire-store", daemon=True)
         self._thread.start()
@@ -81,17 +85,18 @@ class Writer:
 
     def _run(self) -> None:
         while (job := self._inbox.get()) is not None:
-            perform(self._db, job)
+            perform(self._db, job, self._check)
             self._done(job)
             del job  # the loop's thread is to be the last to hold it
         checkpoint(self._db)
         self._db.close()
 
 
-def perform(db: sqlite3.Connection, job: Job) -> None:
+def perform(db: sqlite3.Connection, job: Job, check: Callable[[], None] = lambda: None) -> None:
     """Does the job; whatever goes wrong is written into it."""
     if job.group is not None:
         try:
+            check()
             commit(db, job.group)
         except Exception as error:
             job.error = error
