@@ -66,8 +66,9 @@ def test_the_worst_comes_first() -> None:
     stream = io.StringIO()
     findings = [Finding(one, "dns", f"s{one.value}", "c", "r") for one in Severity]
     show(findings, Console(file=stream, width=120))
-    lines = stream.getvalue().splitlines()[1:]
-    assert [line.split()[0] for line in lines] == ["error", "warning", "note", "ok"]
+    *lines, last = stream.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["error", "->", "warning", "->", "note", "->", "ok", "->"]
+    assert last == "1 error, 1 warning, 1 note, 1 in order"
 
 
 def test_nobody_answers() -> None:

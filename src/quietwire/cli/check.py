@@ -10,12 +10,14 @@ import json
 import os
 import ssl
 import time
+from collections import Counter
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from quietwire.cli.checks.certificates import certificates
 from quietwire.cli.checks.configuration import configuration
@@ -75,15 +77,25 @@ async def get(url: str) -> int:
 
 
 def show(findings: list[Finding], console: Console) -> None:
-    """The worst first."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("", "area", "subject", "finding", "remedy"):
-        table.add_column(column, overflow="fold")
+    """The worst first, each with what to do about it below; at the end how many there are of each kind."""
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold", max_width=34)
+    table.add_column(overflow="fold")
     for one in sorted(findings, key=lambda finding: -finding.severity):
-        colour = _COLOURS[one.severity]
-        word = f"[{colour}]{one.severity.name.lower()}[/{colour}]"
-        table.add_row(word, one.area, *(text.replace("[", "\\[") for text in (one.subject, one.cause, one.remedy)))
+        text = Text(one.cause)
+        if one.remedy:
+            text.append(f"\n-> {one.remedy}", style="italic")
+        table.add_row(Text(one.severity.name.lower(), style=_COLOURS[one.severity]), Text(one.subject), text)
     console.print(table)
+    counts = Counter(finding.severity for finding in findings)
+    console.print(", ".join(_counted(counts[severity], severity) for severity in reversed(Severity)), style="bold")
+
+
+def _counted(number: int, severity: Severity) -> str:
+    if severity is Severity.OK:
+        return f"{number} in order"
+    return f"{number} {severity.name.lower()}{'' if number == 1 else 's'}"
 
 
 def register(app: typer.Typer) -> None:
