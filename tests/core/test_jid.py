@@ -231,3 +231,11 @@ def test_the_short_way_of_a_localpart_is_the_long_one(raw: str) -> None:
 @given(st.from_regex(module._RESOURCE, fullmatch=True).filter(lambda raw: len(raw) < 300))
 def test_the_short_way_of_a_resourcepart_is_the_long_one(raw: str) -> None:
     assert JID.of("a", "a.example", raw).resource == raw == module._OPAQUE.enforce(raw)
+
+
+def test_a_full_address_shares_the_bare_one_it_was_made_of() -> None:
+    bare = JID.of("alice", "a.example")
+    full = bare.with_resource("phone")
+    assert full.bare is bare
+    assert full.with_resource("desk").bare is bare
+    assert full.with_resource("") is bare

@@ -103,7 +103,11 @@ class JID:
 
     def with_resource(self, resource: str) -> JID:
         """This address with another resource, unprepared; '' gives the bare one. Raises `JIDError`."""
-        return JID(self.local, self.domain, _prepare_resource(resource)) if resource else self.bare
+        if not resource:
+            return self.bare
+        jid = JID(self.local, self.domain, _prepare_resource(resource))
+        object.__setattr__(jid, "_bare", self.bare)
+        return jid
 
     @property
     def bare(self) -> JID:
@@ -117,7 +121,7 @@ class JID:
 
     @property
     def stamp(self) -> bytes:
-        """`` from='…'``, escaped: what each stanza of a sender begins with."""
+        """`` from='…'``, escaped: what each stanza of a sender begins with. Fan-out takes it from the quote on."""
         if not self._stamp:
             object.__setattr__(self, "_stamp", f" from='{escape(self.text)}'".encode())
         return self._stamp

@@ -10,7 +10,7 @@ from quietwire.core.errors import QuietwireError, StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.later import drive
 from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza
-from quietwire.core.xml import Element, escape, namespace, serialise
+from quietwire.core.xml import Element, namespace, serialise
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.blocks import blocked
@@ -239,8 +239,8 @@ class Router:
     def fan_out(self, stanza: Stanza, recipients: Iterable[JID]) -> list[JID]:
         data = stanza.addressed(to=None, from_=stanza.from_).to_bytes()
         cut = len(stanza.KIND) + 1
-        head, rest = data[:cut] + b" to='", b"'" + data[cut:]
-        loaded, domain = self.accounts.loaded, self.domain.domain
+        head, rest = data[:cut] + b" to=", data[cut:]
+        loaded, domain, sender = self.accounts.loaded, self.domain.domain, stanza.from_
         absent: list[JID] = []
         for to in recipients:
             if to.domain != domain:
@@ -250,8 +250,8 @@ class Router:
             session = account.sessions.get(to.resource) if account is not None else None
             if account is None or session is None:
                 absent.append(to)
-            elif not (account.blocks and stanza.from_ is not None and account.blocks.covers(stanza.from_)):
-                session.outlet.put(head + escape(to.text).encode() + rest, None)
+            elif not (account.blocks and sender is not None and account.blocks.covers(sender)):
+                session.outlet.put(head + to.stamp[6:] + rest, None)
         return absent
 
     def ask(self, iq: Iq, answered: Callable[[Iq | None], None]) -> None:
