@@ -14,7 +14,8 @@ from quietwire.core.stanza import Message
 from quietwire.server.federation import Federation
 from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Failure
-from quietwire.server.s2s_in import RESUME_SECONDS, Incoming
+from quietwire.server.s2s_in import Incoming
+from quietwire.server.s2s_in_stream import RESUME_SECONDS
 from quietwire.server.s2s_policy import Policy
 from quietwire.server.s2s_remote import IDLE_SECONDS
 from quietwire.testing.links import FakeLink
