@@ -212,11 +212,12 @@ def without_ids(message: Message, *by: str) -> Message:
     """The message without the ids that claim to be of those bare addresses; of anybody, if none is given (§3)."""
     if STANZA_ID not in message.names:
         return message
-    return message.without(lambda child: child.tag == STANZA_ID and (not by or _address(child.get("by", "")) in by))
+    return message.without(lambda child: child.tag == STANZA_ID and (not by or bare_of(child.get("by", "")) in by))
 
 
-def _address(text: str) -> str:
+def bare_of(text: str) -> str:
+    """The bare address that is meant, as a client would read it that reads carelessly; itself where it is none."""
     try:
-        return parse_jid(text).text
+        return parse_jid(text.strip()).bare.text
     except JIDError:
-        return text
+        return text.partition("/")[0].strip().lower()

@@ -9,7 +9,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Message
 from quietwire.core.xml import escape, serialise
-from quietwire.server.mam import stanza_id
+from quietwire.server.mam import bare_of, stanza_id
 from quietwire.server.rooms import names, persistence, record
 from quietwire.server.rooms.config import ANYONE, MODERATORS
 from quietwire.server.rooms.model import MAX_SUBJECT, Room, Subject
@@ -108,16 +108,12 @@ def _cleaned(room: Room, occupant: Occupant, message: Message) -> tuple[bytes, t
     kept = []
     for child in message.tree:
         if child.tag in _ROOMS_OWN:
-            theirs = child.tag == names.DELAY and owner and _bare(child.get("from", room.jid.text)) != room.jid.text
-            others = child.tag == names.STANZA_ID and _bare(child.get("by", "")) != room.jid.text
+            theirs = child.tag == names.DELAY and owner and bare_of(child.get("from", room.jid.text)) != room.jid.text
+            others = child.tag == names.STANZA_ID and bare_of(child.get("by", "")) != room.jid.text
             if not (theirs or others):
                 continue
         kept.append(child)
     return b"".join(serialise(child, ns.CLIENT) for child in kept), tuple(child.tag for child in kept)
-
-
-def _bare(text: str) -> str:
-    return text.partition("/")[0].strip().lower()
 
 
 def _retracted(rooms: Rooms, room: Room, occupant: Occupant, message: Message) -> None:
