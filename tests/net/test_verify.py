@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 
 from quietwire.core.errors import ConfigError
 from quietwire.net import verify
+from quietwire.net.tls import certificate_domains
 from quietwire.net.verify import PeerContext, Verifier, chain_of, choose_by_name, take_any
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -63,7 +64,7 @@ def root() -> Made:
 def judge(tmp_path: Path, root: Made, *chain: Made, at: datetime = NOW) -> str:
     path = tmp_path / "root.pem"
     path.write_bytes(root.certificate.public_bytes(Encoding.PEM))
-    return Verifier(path).fault([made.certificate for made in chain], at)
+    return Verifier(path).judge([made.certificate for made in chain], at).fault
 
 
 @pytest.mark.parametrize(
@@ -144,7 +145,7 @@ def test_the_systems_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     (tmp_path / "two.pem").write_bytes(certificate.replace(b" CERT", b" TRUSTED CERT"))
     paths = ssl.get_default_verify_paths()
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile="", capath=str(tmp_path)))
-    assert Verifier(None).fault([Made("a", root, NAMES).certificate], NOW) == ""
+    assert Verifier(None).judge([Made("a", root, NAMES).certificate], NOW).fault == ""
     monkeypatch.setattr(ssl, "get_default_verify_paths", lambda: paths._replace(cafile="", capath=""))
     with pytest.raises(ConfigError):
         Verifier(None)
@@ -203,3 +204,25 @@ def test_certificates_are_chosen_by_name(tmp_path: Path) -> None:
     choose_by_name(server, {"rooms.b.example": other})
     assert shake(server, client, "Rooms.b.example").context is other
     assert shake(server, client, "b.example").context is server
+
+
+XMPP_ADDR = ObjectIdentifier("1.3.6.1.5.5.7.8.5")
+
+
+def test_an_authority_for_some_names_does_not_vouch_for_names_that_its_limits_do_not_bind(
+    root: Made, tmp_path: Path
+) -> None:
+    """RFC 5280 §4.2.1.10: limits of DNS names say nothing of others."""
+    path = tmp_path / "root.pem"
+    path.write_bytes(root.certificate.public_bytes(Encoding.PEM))
+    limits = x509.NameConstraints(permitted_subtrees=[x509.DNSName("a.example")], excluded_subtrees=None)
+    names = x509.SubjectAlternativeName(
+        [x509.DNSName("a.example"), x509.OtherName(XMPP_ADDR, b"\x0c\x0evictim.example")]
+    )
+    free, limited = Made("free", root, CA), Made("limited", root, CA, limits)
+    for between, found in ((free, {"a.example", "victim.example"}), (limited, {"a.example"})):
+        own = Made("own", between, names)
+        judged = Verifier(path).judge([own.certificate, between.certificate], NOW)
+        assert (judged.fault, judged.limited) == ("", between is limited)
+        der = own.certificate.public_bytes(Encoding.DER)
+        assert certificate_domains(der, dns_only=judged.limited) == found

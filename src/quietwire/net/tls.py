@@ -174,16 +174,17 @@ def shown_by(connection: ssl.SSLObject | ssl.SSLSocket) -> Shown:
     if not isinstance(context, PeerContext):
         return NOTHING
     chain = chain_of(connection)
-    fault = context.verifier.fault(chain)
-    if fault:
-        return Shown(frozenset(), fault)
-    return Shown(certificate_domains(chain[0].public_bytes(Encoding.DER)), "")
+    judged = context.verifier.judge(chain)
+    if judged.fault:
+        return Shown(frozenset(), judged.fault)
+    return Shown(certificate_domains(chain[0].public_bytes(Encoding.DER), dns_only=judged.limited), "")
 
 
-def certificate_domains(certificate: bytes) -> frozenset[str]:
+def certificate_domains(certificate: bytes, *, dns_only: bool = False) -> frozenset[str]:
     """Domains that a certificate (DER) stands for, as `JID.domain` writes them, wildcards as ``*.example``.
 
-    Common names are not looked at (RFC 9525 §2). What cannot be read stands for nothing.
+    Common names are not looked at (RFC 9525 §2). What cannot be read stands for nothing. `dns_only`: nor SRVName and
+    XmppAddr; limits of an authority bind DNS names alone, and one that is limited could put anybody's domain there.
     """
     try:
         names = (
@@ -200,7 +201,7 @@ def certificate_domains(certificate: bytes) -> frozenset[str]:
             domain = _domain(name.value[2:] if wild else name.value)
             if domain:
                 domains.add(f"*.{domain}" if wild else domain)
-        elif isinstance(name, x509.OtherName):
+        elif isinstance(name, x509.OtherName) and not dns_only:
             domain = _other_name(name)
             if domain:
                 domains.add(domain)

@@ -16,6 +16,7 @@ import ssl
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -38,23 +39,30 @@ _LAST_KNOWN_PYTHON = (3, 14)
 """The newest whose context object begins as `take_any` needs it; checked by hand."""
 
 
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    fault: str
+    """'' for nothing, "missing", "expired", "not-yet-valid" or "not-trusted"."""
+    limited: bool = False
+    """An authority in the chain may sign for certain names only (RFC 5280 §4.2.1.10)."""
+
+
 class Verifier:
     """Judges chains. `authority` signs the peers' certificates; None: the system's authorities. Raises ConfigError."""
 
     def __init__(self, authority: Path | None) -> None:
         self._store = verification.Store(_authorities(authority))
 
-    def fault(self, chain: Sequence[x509.Certificate], now: datetime | None = None) -> str:
-        """What is wrong with a peer's chain, its own certificate first: '' for nothing, "missing", "expired",
-        "not-yet-valid" or "not-trusted". Names are not looked at."""
+    def judge(self, chain: Sequence[x509.Certificate], now: datetime | None = None) -> Judgement:
+        """What a peer's chain is worth, its own certificate first. Whose it is is not looked at."""
         if not chain:
-            return "missing"
+            return Judgement("missing")
         now = now or datetime.now(UTC)
         leaf = chain[0]
         if leaf.not_valid_after_utc < now:
-            return "expired"
+            return Judgement("expired")
         if leaf.not_valid_before_utc > now:
-            return "not-yet-valid"
+            return Judgement("not-yet-valid")
         verifier = (
             verification.PolicyBuilder()
             .store(self._store)
@@ -64,10 +72,18 @@ class Verifier:
             .build_client_verifier()
         )
         try:
-            verifier.verify(leaf, list(chain[1:]))
+            verified = verifier.verify(leaf, list(chain[1:]))
         except (verification.VerificationError, ValueError):
-            return "not-trusted"
-        return ""
+            return Judgement("not-trusted")
+        return Judgement("", any(map(_limits_names, verified.chain[1:])))
+
+
+def _limits_names(authority: x509.Certificate) -> bool:
+    try:
+        authority.extensions.get_extension_for_class(x509.NameConstraints)
+    except x509.ExtensionNotFound:
+        return False
+    return True
 
 
 def _fit_for_servers(
