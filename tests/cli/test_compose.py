@@ -57,6 +57,29 @@ def test_it_listens_where_it_was_told(config: Config) -> None:
     }
 
 
+def test_clients_of_this_machine_need_no_tls(config: Config) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listen = config.listen.model_copy(update={"address": "", "c2s_local": port})
+
+    async def use(composition: Composition) -> bytes:
+        (opened,) = [listener for listener in composition.daemon.listeners if listener.key == "c2s_local"]
+        assert opened.address == "127.0.0.1"
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+            b"to='chat.example' version='1.0'>"
+        )
+        said = await asyncio.wait_for(reader.readuntil(b"</stream:features>"), 10)
+        writer.close()
+        return said
+
+    said = running(config.model_copy(update={"listen": listen}), use)
+    assert b"<starttls" not in said
+    assert b"<mechanism>SCRAM-SHA-256</mechanism>" in said
+    assert b"-PLUS</mechanism>" not in said
+
+
 def test_after_it_stopped_nobody_listens(config: Config) -> None:
     async def use(composition: Composition) -> None:
         return None

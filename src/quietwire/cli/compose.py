@@ -209,6 +209,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     wanted: tuple[tuple[str, int, Accept, str, bool], ...] = (
         ("c2s", listen.c2s, clients, "c2s", False),
         ("c2s_tls", listen.c2s_tls, clients, "c2s", True),
+        ("c2s_local", listen.c2s_local, clients, "c2s", False),
         *(
             (("s2s", listen.s2s, peers, "s2s", False), ("s2s_tls", listen.s2s_tls, peers, "s2s", True))
             if settings.federation
@@ -219,8 +220,10 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     for key, port, accept, context, direct in wanted:
         if port:
             rates = config.rates.clients() if context == "c2s" else Rates()  # servers have theirs a domain
+            local = key == "c2s_local"
+            address = "127.0.0.1" if local else listen.address
             listener = Listener(
-                listen.address, port, accept, tls.contexts[context], tls.certificate, direct, key, rates
+                address, port, accept, tls.contexts[context], tls.certificate, direct, key, rates, local
             )
             ports[key] = await daemon.listen(listener)
     web = Web(shell, log.fault, daemon)

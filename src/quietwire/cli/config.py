@@ -58,6 +58,8 @@ class Listen(_Table):
     """Clients, STARTTLS."""
     c2s_tls: Port = 5223
     """Clients, TLS from the first byte (XEP-0368)."""
+    c2s_local: Port = 0
+    """Clients without TLS, on 127.0.0.1 only, for what does TLS on this machine: a proxy, an onion service, a test."""
     s2s: Port = 5269
     s2s_tls: Port = 5270
     https: Port = 5443

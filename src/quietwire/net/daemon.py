@@ -33,6 +33,8 @@ class Listener:
     key: str = ""
     """The configuration's name for it, for error messages."""
     rates: Rates = Rates()  # noqa: RUF009 - frozen
+    local: bool = False
+    """Of this machine alone: secure without TLS."""
 
 
 Stage = tuple[Callable[[], None], Callable[[], int]]
@@ -62,10 +64,11 @@ class Daemon:
             return Connection(
                 self.shell,
                 listener.accept,
-                context=None if listener.direct else listener.context,
+                context=None if listener.direct or listener.local else listener.context,
                 certificate=listener.certificate,
                 rates=listener.rates,
                 visitor=visitor,
+                secure=listener.local,
             )
 
         acceptor = self.open(

@@ -52,10 +52,12 @@ class Connection(asyncio.Protocol):
         server_name: str | None = None,
         rates: Rates = Rates(),  # noqa: B008 - frozen
         visitor: Visitor | None = None,
+        secure: bool = False,
     ) -> None:
         """`context`: for STARTTLS, None where TLS is up from the first byte. `certificate`: our own, DER, for
         tls-server-end-point. `server_name`: for SNI where we are the client. `rates`: what the peer may send, by
-        traffic shaping: it is not read from while it is over them. `visitor`: its place at the doors."""
+        traffic shaping: it is not read from while it is over them. `visitor`: its place at the doors. `secure`: it
+        never leaves this machine, so that TLS is not asked for."""
         self._shell = shell
         self._accept = accept
         self._context = context
@@ -80,7 +82,7 @@ class Connection(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._bindings: Mapping[str, bytes] = EMPTY
         self._shown: Shown | None = None
-        self.secure = False
+        self.secure = secure
         self.tls = ""
 
     # -- asyncio.Protocol -------------------------------------------------------------------------------------------

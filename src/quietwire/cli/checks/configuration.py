@@ -101,12 +101,12 @@ def _limits(config: Config) -> Iterator[Finding]:
 
 def _ports(config: Config) -> Iterator[Finding]:
     listen = config.listen
-    if not (listen.c2s or listen.c2s_tls or listen.https or listen.http):
+    if not (listen.c2s or listen.c2s_tls or listen.c2s_local or listen.https or listen.http):
         yield _error("listen", "no port for clients", "c2s = 5222 and c2s_tls = 5223")
     elif not listen.c2s_tls:
         yield _note("listen.c2s_tls", "no port with TLS from the first byte: some networks let nothing else through")
     taken: dict[int, str] = {}
-    for key in ("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http"):
+    for key in ("c2s", "c2s_tls", "c2s_local", "s2s", "s2s_tls", "https", "http"):
         port = getattr(listen, key)
         if port and port in taken:
             yield _error(f"listen.{key}", f"port {port} is listen.{taken[port]}, too", "another number, or 0")

@@ -25,7 +25,7 @@ SPACE_NONE = 100 << 20
 """Bytes. The server goes on with a full disk, but acknowledges nothing."""
 DESCRIPTORS = 4_096
 """A connection is one; some hundred are left for the rest."""
-PORTS = ("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http")
+PORTS = ("c2s", "c2s_tls", "c2s_local", "s2s", "s2s_tls", "https", "http")
 
 _ok = partial(Finding, Severity.OK)
 _note = partial(Finding, Severity.NOTE)
@@ -40,7 +40,7 @@ async def ports(config: Config, running: bool) -> list[Finding]:
         number = getattr(config.listen, key)
         if not number or (key.startswith("s2s") and not config.federation.enabled):
             continue
-        address = "127.0.0.1" if key == "http" else config.listen.address
+        address = "127.0.0.1" if key in ("c2s_local", "http") else config.listen.address
         found.append(await _answers(key, address, number) if running else _free(key, address, number))
     return found
 
