@@ -326,9 +326,15 @@ def test_history_names_its_senders_where_everybody_may_know_them() -> None:
     assert "alice@a.example" not in olds[0]
 
 
-@pytest.mark.parametrize("condition", ["gone", "remote-server-not-found", "item-not-found", "recipient-unavailable"])
-@pytest.mark.parametrize("kind", ["presence", "message"])
-def test_ghosts_are_put_out(condition: str, kind: str) -> None:
+GHOSTS = ["gone", "remote-server-not-found", "item-not-found", "recipient-unavailable"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "condition"),
+    [(kind, condition) for kind in ("presence", "message") for condition in GHOSTS]
+    + [("presence", "service-unavailable"), ("presence", "not-acceptable"), ("presence", "no-condition")],
+)
+def test_ghosts_are_put_out(kind: str, condition: str) -> None:
     den = Den()
     alice = den.make(**OPEN)
     den.receive(f"<presence to='{ROOM}/eve'><x xmlns='{MUC}'/></presence>", "eve@b.example/x")
@@ -344,9 +350,9 @@ def test_other_errors_are_no_reason() -> None:
     den.receive(f"<presence to='{ROOM}/eve'><x xmlns='{MUC}'/></presence>", "eve@b.example/x")
     den.quiet()
     error = f"<error type='modify'><not-acceptable xmlns='{ns.STANZAS}'/></error>"
-    den.receive(f"<presence to='{ROOM}/al' type='error'>{error}</presence>", "eve@b.example/x")
-    den.receive(f"<presence to='{ROOM}/al' type='error'/>", "eve@b.example/x")
-    assert said(alice) == []
+    den.receive(f"<message to='{ROOM}/al' type='error'>{error}</message>", "eve@b.example/x")
+    den.receive(f"<presence to='{ROOM}/al' type='error'>{error}</presence>", "mallory@b.example/x")
+    assert said(alice) == ["message error not-acceptable"], "she is told what she said was not taken, and no more"
 
 
 def test_probes_are_answered_to_occupants_only() -> None:

@@ -61,7 +61,8 @@ def presence(rooms: Rooms, stanza: Presence) -> None:
             said = Visit({}, b"", (), rooms.now)
         lifecycle.remove(rooms, room, sender, visit=said, id=stanza.id or "")
     elif kind == "error":
-        failed(rooms, room, sender, stanza.tree)
+        # Whoever cannot take presence is not in the room, whatever the reason: he would hear all, and know of nobody.
+        lifecycle.remove(rooms, room, sender, Notice(codes=(333,)))
     elif kind == "probe":
         try:
             _probed(rooms, room, to, sender)
