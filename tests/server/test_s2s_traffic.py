@@ -117,9 +117,9 @@ def test_what_waits_is_bounded_and_the_reader_pauses_before(monkeypatch: pytest.
     monkeypatch.setattr(s2s_traffic, "INBOX_PAUSE", 4)
     scene = Scene()
     scene.inward.suspends = True
-    scene.hear(*(request(str(number)) for number in range(4)))
+    scene.hear(*(request(str(number)) for number in range(3)))
     assert not scene.link.paused
-    scene.hear(request("4"))
+    scene.hear(request("3"))
     assert scene.link.paused
     scene.inward.finishes.pop()()
     assert scene.link.paused
@@ -137,6 +137,36 @@ def test_a_bug_in_what_waited_costs_the_stream() -> None:
     scene.inward.finishes.pop()()
     assert scene.failed == ["internal-server-error"]
     assert scene.faults == [scene.inward.bug]
+
+
+def test_suspended_handlers_of_many_addresses_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s2s_traffic, "INBOX_PAUSE", 4)
+    scene = Scene()
+    scene.inward.suspends = True
+    scene.hear(*(request("1", f"u{number}@b.example") for number in range(4)))
+    assert scene.link.paused
+    for finish in scene.inward.finishes[:2]:
+        finish()
+    assert not scene.link.paused
+
+
+def test_a_queue_that_grows_and_shrinks_does_not_undo_the_pause_of_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(s2s_traffic, "INBOX_PAUSE", 8)
+    scene = Scene(Policy(rates=Rates(bytes=1000.0, burst_seconds=1.0)))
+    scene.traffic.peer = scene.common.peers.enter("b.example")
+    scene.inward.suspends = True
+    scene.hear(*(request(str(number)) for number in range(6)))
+    scene.traffic.weigh(2000, 1)
+    assert scene.link.paused
+    while scene.inward.finishes:
+        scene.inward.finishes.pop()()
+    assert scene.link.paused
+    scene.passes(1.1)
+    assert not scene.link.paused
+    scene.traffic.weigh(2000, 1)
+    assert scene.link.paused
+    scene.passes(3)
+    assert not scene.link.paused
 
 
 def test_a_domain_over_its_rate_is_read_more_slowly_on_all_its_streams() -> None:

@@ -26,7 +26,7 @@ from quietwire.server.timers import Timer
 PAIRS = 200
 """Pairs of domains on one stream: a server with a few hundred domains has several streams."""
 INBOX_PAUSE = 256
-"""Stanzas that wait for suspended handlers: from here on nothing more is read until half of them are gone."""
+"""Suspended handlers and stanzas that wait for them: from here on nothing more is read until half of them are gone."""
 QUIET_SECONDS = 240.0
 """Without a byte from the peer, on a stream that we send on: then it is asked for a sign of life. Routers forget
 connections after five minutes."""
@@ -53,7 +53,7 @@ class Traffic:
     """`fail(error)` ends the stream with an error, `dead()` ends it without a word."""
 
     __slots__ = (
-        "_alive", "_asked", "_busy", "_common", "_held", "_link", "_runs", "_unacknowledged", "_waiting",
+        "_alive", "_asked", "_busy", "_common", "_full", "_held", "_link", "_runs", "_unacknowledged", "_waiting",
         "acknowledged", "counts", "dead", "fail", "heard", "managed", "max_bytes", "pairs", "peer", "resume_id",
         "sends", "used",
     )  # fmt: skip
@@ -87,6 +87,8 @@ class Traffic:
         self._busy: dict[tuple[JID, JID], deque[tuple[Stanza, Ticket]]] = {}
         """Pairs of addresses with a suspended handler, and what came for them since."""
         self._waiting = 0
+        self._full = False
+        """One of the reasons not to read: too much waits."""
         self._held = 0
         """Reasons not to read."""
         self._alive: Timer | None = None
@@ -173,8 +175,17 @@ class Traffic:
         self.counts.count(ticket)
         waiting.append((stanza, ticket))
         self._waiting += 1
-        if self._waiting == INBOX_PAUSE:
+        self._crowd()
+
+    def _crowd(self) -> None:
+        """One more handler is suspended or stanza waits, or one less."""
+        number = self._waiting + len(self._busy)
+        if not self._full and number >= INBOX_PAUSE:
+            self._full = True
             self._hold()
+        elif self._full and number <= INBOX_PAUSE // 2:
+            self._full = False
+            self._release()
 
     def _take(self, stanza: Stanza, ticket: Ticket | None) -> bool:
         """Hands one stanza in; `ticket` is counted already and settles with it. False if its handler is suspended."""
@@ -192,6 +203,7 @@ class Traffic:
                 key = stanza.from_.bare, stanza.to.bare
                 suspended = True
                 self._busy.setdefault(key, deque())
+                self._crowd()
                 if ticket is None:
                     ticket = Ticket()
                     self.counts.count(ticket)
@@ -214,8 +226,7 @@ class Traffic:
             while waiting:
                 stanza, ticket = waiting.popleft()
                 self._waiting -= 1
-                if self._waiting == INBOX_PAUSE // 2 and self._held:
-                    self._release()
+                self._crowd()
                 if not self._take(stanza, ticket):
                     return
         except Exception as error:
@@ -223,6 +234,7 @@ class Traffic:
                 self._common.fault(error)
             self.fail(StreamError("internal-server-error"))
         del self._busy[key]
+        self._crowd()
 
     def _malformed(self, stanza: Stanza) -> None:
         """`to` is no address: the sender is told, by the server itself, on our own stream to it."""
