@@ -101,8 +101,8 @@ class StreamParser:
 
     __slots__ = (
         "_attributes", "_base", "_buffer", "_content", "_declared", "_depth", "_end", "_events", "_failed", "_header",
-        "_last", "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_quote", "_seen", "_stanzas",
-        "_start", "_tag",
+        "_last", "_limits", "_names", "_opened", "_parse", "_parser", "_prefixes", "_quote", "_seen", "_server",
+        "_stanzas", "_start", "_tag",
     )  # fmt: skip
 
     def __init__(self, limits: Limits = Limits()) -> None:
@@ -110,6 +110,8 @@ class StreamParser:
         self._failed = False
         self._opened = False
         self._content = ""
+        self._server = False
+        """`_content` is that of streams between servers."""
         self._end = 0
         """Where the stanza ended after which a new parser begins, in `_buffer`."""
         self._header = b""
@@ -288,7 +290,7 @@ class StreamParser:
     def _on_start(self, name: str, attributes: dict[str, str]) -> None:
         depth = self._depth
         self._depth = depth + 1
-        if len(attributes) > self._limits.attributes:
+        if attributes and len(attributes) > self._limits.attributes:
             self._check_between(self._parser.CurrentByteIndex)
             raise StreamError("policy-violation", "too many attributes")
         if depth == 2:
@@ -327,6 +329,7 @@ class StreamParser:
         if tag is not None:  # it is whole, as expat has seen it
             self._last = self._base + tag.end()
         self._content = declared.pop("", "")
+        self._server = self._content == ns.SERVER
         self._stanzas = _STANZAS_IN.get(self._content, {})
         if declared.get("stream") == ns.STREAMS:
             del declared["stream"]
@@ -380,7 +383,7 @@ class StreamParser:
         names = self._names
         attributes = self._attributes
         self._seen += len(names) + len(attributes) + 1
-        if self._content == ns.SERVER:
+        if self._server:
             names = [f"{ns.CLIENT}}}{child[len(_SERVER) :]}" if child.startswith(_SERVER) else child for child in names]
         if "}" in "".join(attributes):
             attributes = {_CLARK[key]: value for key, value in attributes.items()}

@@ -75,6 +75,7 @@ class Server:
         self.settings = settings
         self.ports = ports
         self.timers = ports.timers
+        self._storage = ports.storage
         self.randomness = ports.randomness
         self.fault = ports.fault
         self.accounts = Accounts(
@@ -443,7 +444,7 @@ class Server:
         if self._leaving:
             bound.incoming.count(*self.caused())
         else:
-            bound.incoming.count(self.ports.storage.latest)
+            bound.incoming.count(self._storage.latest)
 
     def nonza(self, bound: Bound, nonza: Nonza) -> bool:
         return self.router.nonza(bound.session, nonza)

@@ -23,7 +23,7 @@ SETTINGS = (
     "PRAGMA checkpoint_fullfsync=ON",
     "PRAGMA temp_store=MEMORY",  # no temporary file that nobody would overwrite
     "PRAGMA cache_size=-16384",  # 16 MiB: rows of archives go to pages all over the file
-    "PRAGMA wal_autocheckpoint=4096",  # pages, 16 MiB: what is written again soon is moved into the file once
+    "PRAGMA wal_autocheckpoint=16384",  # pages, 64 MiB: what is written again soon is moved into the file once
 )
 
 

@@ -200,8 +200,11 @@ def _options(payload: Element) -> str:
 
 def on_message(context: Context, passage: Passage) -> None:
     """A message that is kept until a device confirms it."""
-    entry, state = passage.entry, context.state
-    if entry is None or not state.owners:
+    state = context.state
+    if not state.owners:
+        return
+    entry = passage.entry
+    if entry is None:
         return
     owner, sender = passage.to.bare, passage.message.from_
     if owner.text not in state.owners or state.told.get(owner.text) or sender is None or sender.bare == owner:
