@@ -53,7 +53,7 @@ _SERVERS = (
     (198, "1.6.3", "counts and acknowledgements; a stream whose connection was lost is resumed"),
     (199, "2.0.1", "a ping, or a request for an acknowledgement, to a server that was silent for four minutes"),
     (220, "1.1.1", "a key for each pair of domains; a connection to the domain's own server that asks about theirs"),
-    (288, "1.0.1", "stanzas both ways on one connection, where both agree"),
+    (288, "1.0.1", "stanzas both ways on one connection, where both agree and the certificate is the domain's"),
     (368, "1.1.0", "two questions to DNS for each domain that is dialled"),
     (478, "0.2.0", "the size of the biggest stanza that is taken, and how long a stream may be idle"),
     (495, "0.1.0", "a second connection, where the first address does not answer within a quarter of a second"),
