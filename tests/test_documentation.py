@@ -98,3 +98,24 @@ def test_functions_that_the_architecture_names_exist() -> None:
         )
     for folder, name in set(re.findall(r"\b(core|net|server|store|shaping|seal|modules|client)/(\w+\.py)\b", page)):
         assert any(path.parent.name == folder and path.name == name for path in source), f"{folder}/{name}"
+
+
+def test_every_decision_is_in_the_index() -> None:
+    folder = ROOT / "docs/adr"
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    for page in folder.glob("[0-9]*.md"):
+        title = page.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+        assert f"- [{title}]({page.name})" in index
+
+
+def test_help_names_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    (targets,) = re.findall(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)
+    for target in set(targets.split()) - {"help", "clean"}:
+        assert f'"make {target} ' in makefile
+
+
+def test_tests_that_pages_name_exist() -> None:
+    for page in PAGES:
+        for name in re.findall(r"`(tests/(?!X/)[\w/.]+)`", page.read_text(encoding="utf-8")):
+            assert (ROOT / name).exists(), f"{page.name} names {name}"
