@@ -1,7 +1,7 @@
 """Token buckets: how fast a peer may speak. What is over the rate waits, nothing is refused. Pure.
 
-A bucket holds `burst` tokens at most and gains `rate` a second. It may be overdrawn by one portion, since bytes that have
-been read cannot be given back; then whoever reads waits until it is even again.
+A bucket holds `burst` tokens at most and gains `rate` a second. It may be overdrawn by one portion, since bytes that
+have been read cannot be given back; then whoever reads waits until it is even again.
 """
 
 from __future__ import annotations
