@@ -206,7 +206,7 @@ class _Server(web.Server):
         protocol = self()
         assert isinstance(protocol, _Protocol)
         protocol.visitor = visitor
-        protocol.counted = False
+        protocol.counted = protocol.spoilt = False
         return protocol
 
     def enter(self, network: str | None) -> bool:
@@ -245,10 +245,12 @@ class _Server(web.Server):
 class _Protocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("counted", "visitor")
+    __slots__ = ("counted", "spoilt", "visitor")
 
     counted: bool
     """It takes one of CONNECTIONS."""
+    spoilt: bool
+    """What came was not HTTP."""
     visitor: Visitor
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -263,6 +265,19 @@ class _Protocol(web.RequestHandler):
             return
         self.counted = True
         super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """After a mistake nothing more is parsed: each piece would be one more error. An error's traceback holds the
+        piece that it is about, in a cycle that only the collector would find, long after the connection is gone."""
+        if self.spoilt:
+            return
+        super().data_received(data)
+        if self._messages:
+            error: BaseException | None = getattr(self._messages[-1][0], "exc", None)
+            while error is not None:
+                self.spoilt = True
+                error.__traceback__ = None
+                error = error.__context__
 
     def uncount(self) -> None:
         if self.counted and isinstance(self._manager, _Server):
