@@ -11,8 +11,8 @@ A line is a step; lines that begin with white space go on with the step before. 
 `NAME = ACCOUNT/RESOURCE [available [PRIORITY]] [roster] [carbons]` logs in; `NAME connects` opens a connection with TLS
 and says nothing; `NAME connects as ACCOUNT` logs in and binds nothing; `NAME signs in as ACCOUNT [XML]` logs in by
 SASL2 and asks for that along with it, the answers are expected as what follows; `NAME >> XML`; `NAME << XML`,
-`<< nothing` or `<< closed`; `NAME cut` breaks the connection; `quiet` drops what has come to anybody; `server stops`; `wait SECONDS`
-(in memory only, as is a dialogue with the line `only memory`). `{9 x}` is ``xxxxxxxxx``.
+`<< nothing` or `<< closed`; `NAME cut` breaks the connection; `quiet` drops what has come to anybody; `server stops`;
+`wait SECONDS` (in memory only, as is a dialogue with the line `only memory`). `{9 x}` is ``xxxxxxxxx``.
 """
 
 from __future__ import annotations
