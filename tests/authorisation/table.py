@@ -66,7 +66,7 @@ def key(module: str, handler: Handler) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`refusal`: what all others are answered; where those of other servers are answered otherwise, `foreign`."""
+    """`refusal`: what all others are answered, ``result`` for one with nothing in it; where those of other servers are answered otherwise, `foreign`."""
 
     handler: str
     kind: str
@@ -131,7 +131,7 @@ IQ: Final[list[Row]] = [
         ONESELF, UNAVAILABLE, USERS, "forbidden",
     ),
     *_rows(_of("disco", "get", f"{_DISCO}info}}query"), SEEING, UNAVAILABLE, ALL),
-    *_rows(_of("disco", "get", f"{_DISCO}items}}query"), SEEING, UNAVAILABLE, ALL),
+    *_rows(_of("disco", "get", f"{_DISCO}items}}query"), SEEING, "result", ALL),  # an empty list
     *_rows(
         _of("external-services", "get", "{urn:xmpp:extdisco:2}services"), NOBODY, UNAVAILABLE, USERS, "forbidden"
     ),
