@@ -66,6 +66,7 @@ def test_who_may_not(row: Row) -> None:
         if "jid='alice@a.example'" in row.payload and "seen" in row.payload:
             allowed |= {"bad-request"} if kind in (CONTACT, FRIEND) else set()
         assert [condition(answer) in allowed for answer in answers] == [True], (kind, answers)
+        assert not any("<item" in answer for answer in answers if condition(answer) == "result"), kind
         assert estate.heard() == [], kind
         assert estate.stored() == before, kind
 

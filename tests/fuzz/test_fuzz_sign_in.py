@@ -76,7 +76,7 @@ def request(chance: random.Random, token: bytes) -> str:
 
 def mutated(chance: random.Random, text: str) -> str:
     for _ in range(chance.choice((0, 0, 1, 2, 5))):
-        at = chance.randrange(len(text))
+        at = chance.randrange(len(text) + 1)
         text = text[:at] + chance.choice(SPICE) + text[at + chance.randrange(4) :]
     return text
 
