@@ -66,7 +66,8 @@ def key(module: str, handler: Handler) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`refusal`: what all others are answered, ``result`` for one with nothing in it; where those of other servers are answered otherwise, `foreign`."""
+    """`refusal`: what all others are answered, ``result`` for one with nothing in it; where those of other servers are
+    answered otherwise, `foreign`."""
 
     handler: str
     kind: str
