@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza
@@ -146,13 +146,18 @@ class IqSet:
     absent: str = "service-unavailable"
 
 
+ANEW: Final = "anew"
+"""See `PreauthIq`."""
+
+
 @dataclass(frozen=True, slots=True)
 class PreauthIq:
     """Answers a request on a stream that has TLS and where nobody has logged in yet: registration (XEP-0077, XEP-0445).
 
     `context.session` and `context.account` are None, `iq.from_` is None; `context.memory` lasts as long as the
     connection does. The first result (not error) gives the connection `settings.registration_seconds` instead of
-    `unauthenticated_seconds`; no connection gets more than `settings.preauth_requests` answers."""
+    `unauthenticated_seconds`; no connection gets more than `settings.preauth_requests` answers. Where what was done is
+    limited elsewhere, the handler sets `context.memory[ANEW]`, and time, bytes and answers count anew."""
 
     type: Literal["get", "set"]
     tag: str

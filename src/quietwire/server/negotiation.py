@@ -19,6 +19,7 @@ from quietwire.server.c2s_sasl import SASL, Login
 from quietwire.server.c2s_sasl2 import SASL2, Login2
 from quietwire.server.c2s_sm import failed
 from quietwire.server.features import after_login, before_login
+from quietwire.server.module import ANEW
 
 T = TypeVar("T")
 
@@ -119,7 +120,10 @@ class Negotiation:
         if reply is None or self._stream.closing:
             return
         self._stream.link.put(reply.to_bytes())
-        if reply.type == "result" and not self._patient:
+        anew = self._memory.pop(ANEW, False)
+        if anew:
+            self._answered = self._received = 0
+        if reply.type == "result" and (anew or not self._patient):
             self._patient = True
             self._stream.extend(self._host.settings.registration_seconds)
 

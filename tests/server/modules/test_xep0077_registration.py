@@ -174,6 +174,22 @@ def test_an_account_that_is_removed_leaves_nothing_and_its_contacts_know() -> No
     bob << nothing
 
 
+def test_one_connection_may_make_many_accounts_where_that_is_open() -> None:
+    """Test suites do, for as long as they run; requests that make none are counted as ever."""
+    world = World(open=True, per_hour=100)
+    stranger = world.stranger()
+    settings = world.play.server.settings
+    for number in range(2 * settings.preauth_requests):
+        stranger >> register(f"guest{number}")
+        stranger << "<iq type='result' id='s'/>"
+        world.play.pass_time(settings.registration_seconds - 1)
+    for _ in range(settings.preauth_requests):
+        stranger >> register("guest1")
+        stranger << error("s", "conflict")
+    stranger >> register("guest1")
+    assert stranger.take()[-1] is closed
+
+
 def test_nobody_asks_for_another_account() -> None:
     world = World()
     bob = world.play.client("bob/phone")

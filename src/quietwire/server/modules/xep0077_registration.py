@@ -15,7 +15,19 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
 from quietwire.server.account import Session
 from quietwire.server.admin import Admin, AdminError
-from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, PreauthIq, Reload, Setting, StreamFeature, Xep
+from quietwire.server.module import (
+    ANEW,
+    Context,
+    IqGet,
+    IqSet,
+    Keeps,
+    Module,
+    PreauthIq,
+    Reload,
+    Setting,
+    StreamFeature,
+    Xep,
+)
 from quietwire.server.registration import MAX_PASSWORD, MIN_PASSWORD, Registrar
 
 NS: Final = "jabber:iq:register"
@@ -92,6 +104,7 @@ async def on_register(context: Context, iq: Iq) -> Iq:
     await registrar.register(name, password, token)
     assert context.memory is not None
     context.memory.pop(MEMORY, None)
+    context.memory[ANEW] = True  # accounts are limited by the hour or by invitations
     return iq.result()
 
 
