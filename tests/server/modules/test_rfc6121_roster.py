@@ -76,6 +76,13 @@ def test_a_get_shows_the_items_and_makes_the_session_interested() -> None:
     assert world.alice.session.interested
 
 
+def test_a_get_with_an_item_is_refused() -> None:
+    world = World()
+    with pytest.raises(StanzaError) as caught:
+        world.ask("get", "<item jid='bob@b.example'/>")
+    assert caught.value.condition == "bad-request"
+
+
 def test_an_empty_roster_is_an_empty_query() -> None:
     assert World().ask("get") == result(f"<query xmlns='jabber:iq:roster' ver='{'0' * 32}'/>")
 

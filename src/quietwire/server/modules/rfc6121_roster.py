@@ -26,6 +26,8 @@ def _owner(context: Context, iq: Iq, refusal: str) -> Session:
 
 async def on_get(context: Context, iq: Iq) -> Iq:
     session = _owner(context, iq, "service-unavailable")
+    if len(iq.payload):
+        raise StanzaError("bad-request", "a get has no items")  # §2.1.3
     session.interested = True
     roster = session.account.roster
     version = roster.version
