@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -338,3 +340,28 @@ def test_nothing_is_logged(caplog: Any) -> None:
     with caplog.at_level(0):
         run(test)
     assert [record.name for record in caplog.records if record.name != "asyncio"] == []
+
+
+def test_nothing_after_a_mistake_is_parsed_or_held() -> None:
+    """Errors whose tracebacks held what they were about stayed until the collector came by."""
+    canary = b"canary" * 10_000
+
+    async def test(house: House) -> None:
+        gc.collect()
+        gc.disable()
+        try:
+            caller = await house.connect()
+            caller.writer.write(b"POST /form/a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+            for _ in range(20):
+                caller.writer.write(canary)
+                await asyncio.sleep(0)
+            while not await caller.ended():
+                pass
+            caller.close()
+            await asyncio.sleep(0.1)
+            held = [each for each in gc.get_objects() if isinstance(each, FrameType) and "http_parser" in repr(each)]
+            assert held == []
+        finally:
+            gc.enable()
+
+    run(test)
