@@ -214,8 +214,8 @@ def document(table: Table, facts: Mapping[str, str]) -> str:
         "\n".join(f"- {name}: {fact}" for name, fact in facts.items()),
         "## CPU and memory (medians)",
         markdown(table.cells()),
-        "A ratio is the median of the rounds' own ratios. ✓ and ✗ mark the floors below. Where the time goes, and why a "
-        "floor is missed: [performance-notes.md](performance-notes.md).",
+        "A ratio is the median of the rounds' own ratios. ✓ and ✗ mark the floors below. Where the time goes, and "
+        "why a floor is missed: [performance-notes.md](performance-notes.md).",
         "## Latency, p50 / p99 in ms",
         "Where saturated, latency is the length of the queue: messages under way over messages a second.",
         markdown(latencies(table)),
