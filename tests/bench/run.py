@@ -102,11 +102,14 @@ def one_server(name: str, wanted: Sequence[Row], options: argparse.Namespace, re
 
 def needed(wanted: Sequence[Row]) -> int:
     """Accounts that these rows take."""
-    return max([200, *(int(row.step) for row in wanted if row.step), *(logins(row) for row in wanted)]) + 600
+    return max(200, *map(sessions, wanted)) + 600
 
 
-def logins(row: Row) -> int:
-    return int(row.arguments[2]) if row.arguments[0] == "login" else 0
+def sessions(row: Row) -> int:
+    """How many its run logs in at once, those of other rows of that run included."""
+    if row.arguments[0] not in ("login", "idle"):
+        return 0
+    return max(map(int, row.arguments[2].split(",")))
 
 
 def one_setup(name: str, setup: str, wanted: Sequence[Row], options: argparse.Namespace, results: Results) -> str:

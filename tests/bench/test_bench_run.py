@@ -36,6 +36,7 @@ def test_rows_of_another_setup_have_runs_of_their_own() -> None:
 
 def test_accounts_are_made_for_the_largest_row() -> None:
     assert needed(chosen(arguments().parse_args(["--rows", "storm"]))) == 2600
+    assert needed(chosen(arguments().parse_args(["--rows", "idle500"]))) == 2600
     assert needed(chosen(arguments().parse_args(["--rows", "idlemany"]))) == 10600
 
 
