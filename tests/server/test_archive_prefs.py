@@ -59,15 +59,17 @@ def test_a_message_sent_again_has_the_same_token() -> None:
     base = token(message("type='chat' to='bob@b.example' id='1'", origin.format("x")))
     assert base[0]
     assert not base[1]
-    assert token(message("type='chat' to='bob@b.example' id='1'", origin.format("x "), "alice@a.example/new")) == base
+    again = origin.format("x") + "<delay xmlns='urn:xmpp:delay' stamp='2026-01-01T00:00:00Z'/>"
+    assert token(message("type='chat' to='bob@b.example' id='1'", again, "alice@a.example/new")) == base
     other = [
+        message("type='chat' to='bob@b.example' id='1'", origin.format("something else, to be hidden")),
         message("type='chat' to='bob@b.example' id='2'", origin.format("x")),
         message("type='chat' to='carol@b.example' id='1'", origin.format("x")),
         message("type='chat' to='bob@b.example' id='1'", origin.format("x"), "eve@a.example/phone"),
         message("type='chat' to='bob@b.example' id='1'", origin.format("x").replace("o1", "o2")),
         message("type='chat' to='bob@b.example' id='1'", "<body>x</body>"),
     ]
-    assert len({token(each)[0] for each in other} | {base[0]}) == 6
+    assert len({token(each)[0] for each in other} | {base[0]}) == 7
 
 
 def test_without_an_origin_id_the_whole_message_counts() -> None:

@@ -50,6 +50,7 @@ _TALK: Final = frozenset(
     )
 )
 """Payloads that are part of a conversation without a body: answers to messages, encrypted ones, invitations."""
+_DELAY = re.compile(rb"<delay\b[^>]*(?:/>|>[^<]*</delay\s*>)")
 _ORIGIN = re.compile(rb"<origin-id\b[^>]*?\sid=(?:'([^']*)'|\"([^\"]*)\")")
 
 
@@ -67,17 +68,16 @@ def archivable(message: Message) -> bool:
 def token(message: Message) -> tuple[int, bool]:
     """(what is the same for a message and its repetition, whether it is weak): see `Archive.append`.
 
-    Clients that are not sure whether a message was accepted send it again with the ids it had. (0, True) for a
-    message without an id.
+    Clients that are not sure whether a message was accepted send it again as it was, perhaps with the time when they
+    first did. (0, True) for a message without an id.
     """
     assert message.from_ is not None
     found = _ORIGIN.search(message.inner) if ORIGIN_ID in message.names else None
-    if found is not None:
-        said, weak = b"o" + (found[1] or found[2] or b""), False
-    elif message.id:
-        said, weak = b"i" + message.inner, True
-    else:
+    weak = found is None
+    if weak and not message.id:
         return 0, True
+    # All of it: who could make two messages look alike could have one shown now and missing in the archive later.
+    said = _DELAY.sub(b"", message.inner)
     to = message.to.text if message.to is not None else ""
     head = f"{message.from_.bare.text}\n{to}\n{message.type}\n{message.id}\n".encode()
     return int.from_bytes(blake2b(head + said, digest_size=8).digest()), weak
