@@ -80,8 +80,11 @@ class World(Surroundings):
 
         return cancel
 
-    def send(self, id: str = "1", to: str = "bob@b.example", kind: type[Stanza] = Message, type: str = "") -> Ticket:
-        stanza = kind.make(to=JID.parse(to), from_=JID.parse("alice@a.example/x"), id=id, type=type)
+    def send(
+        self, id: str = "1", to: str = "bob@b.example", kind: type[Stanza] = Message, type: str = "",
+        from_: str = "alice@a.example/x",
+    ) -> Ticket:  # fmt: skip
+        stanza = kind.make(to=JID.parse(to), from_=JID.parse(from_), id=id, type=type)
         return self.federation.send(stanza)
 
     def conditions(self) -> list[str]:

@@ -59,10 +59,21 @@ def test_whom_an_error_is_told(kind: type[Stanza], type: str, told: bool) -> Non
 def test_the_number_of_routes_is_bounded() -> None:
     world = World()
     for number in range(module.ROUTES):
-        world.send(to=f"d{number}.example")
+        world.send(to=f"d{number}.example", from_=f"u{number}@a.example")
     assert world.send(to="one-more.example").settled
     assert world.conditions() == ["resource-constraint"]
     assert len(world.dials) == module.ROUTES
+
+
+def test_who_invents_domains_leaves_routes_to_others() -> None:
+    world = World()
+    for number in range(module.SHARE):
+        world.send(to=f"d{number}.example")
+    assert world.send(to="one-more.example").settled
+    assert world.conditions() == ["resource-constraint"]
+    assert not world.send(to="one-more.example", from_="carol@a.example").settled
+    world.dials[0].answers()
+    assert not world.send(to="and-more.example").settled, "one that answered does not count any more"
 
 
 def test_close_says_good_bye_and_acknowledges_nothing_that_was_not_written() -> None:

@@ -16,6 +16,9 @@ from quietwire.server.s2s_verify import Verification, condition_of
 
 ROUTES = 1_000
 """Dialled or connected at once. A client that invents domains costs a dial each; what exceeds it is bounced."""
+SHARE = 250
+"""Of these, for one sender, an account or a room, and never ready so far: who invents domains, or is spoken to from
+invented ones, uses up what is theirs. The largest rooms have people of some hundred domains."""
 VERIFICATIONS = 100
 """Dialback keys that are being asked about at once: each is a connection of ours that a stranger caused."""
 
@@ -60,20 +63,24 @@ class Federation:
         if remote is None:
             if self.closed:
                 return Ticket()  # never acknowledged: the sender's client will send it again
-            found = self._route(from_.domain, to.domain)
+            found = self._route(from_.domain, to.domain, from_.bare.text)
             if isinstance(found, str):
                 return self.bounce(stanza, found)
             remote = found
         return remote.send(stanza)
 
-    def _route(self, ours: str, theirs: str) -> Remote | str:
-        """A new one, or the condition of the error."""
+    def _route(self, ours: str, theirs: str, sender: str = "") -> Remote | str:
+        """A new one, or the condition of the error. `sender`: the bare JID that it is for, '' where they came to us."""
         if not self.common.policy.admits(theirs):
             return "not-allowed"
-        if len(self._remotes) >= ROUTES:
+        if len(self._remotes) >= ROUTES or (sender and self._hopes(sender) >= SHARE):
             return "resource-constraint"
-        remote = self._remotes[ours, theirs] = Remote(self, ours, theirs)
+        remote = self._remotes[ours, theirs] = Remote(self, ours, theirs, sender)
         return remote
+
+    def _hopes(self, sender: str) -> int:
+        """Routes for that sender that have not worked."""
+        return sum(1 for remote in self._remotes.values() if remote.sender == sender and not remote.worked)
 
     def bounce(self, stanza: Stanza, condition: str) -> Ticket:
         """Refuses at once."""

@@ -84,13 +84,15 @@ class Remote:
 
     __slots__ = (
         "_bytes", "_cancel_dial", "_common", "_failures", "_federation", "_flying", "_given_up", "_last", "_parked",
-        "_put_since", "_queue", "_reason", "_retry", "_stream", "_told", "_traffic", "_watch", "_worked", "ours",
-        "theirs",
+        "_put_since", "_queue", "_reason", "_retry", "_stream", "_told", "_traffic", "_watch", "ours", "sender",
+        "theirs", "worked",
     )  # fmt: skip
 
-    def __init__(self, federation: Way, ours: str, theirs: str) -> None:
+    def __init__(self, federation: Way, ours: str, theirs: str, sender: str = "") -> None:
         self.ours = ours
         self.theirs = theirs
+        self.sender = sender
+        """The bare JID it was first made for."""
         self._federation = federation
         self._common = federation.common
         self._queue: deque[_Waiting] = deque()
@@ -110,10 +112,10 @@ class Remote:
         self._retry: Timer | None = None
         self._failures = 0
         self._reason = Failure("remote-server-timeout", "none")
-        self._worked = False
+        self.worked = False
+        """The stream has been ready."""
         self._told = ""
         """The state of the failure that the log knows of."""
-        """The stream has been ready."""
         self._put_since = 0.0
         """When the oldest stanza that is put and not confirmed was put, or the last one before it confirmed."""
         self._last: Ticket | None = None
@@ -197,7 +199,7 @@ class Remote:
     def _connected(self, link: Link) -> OutgoingServerStream:
         federation = self._federation
         self._cancel_dial = None
-        self._worked = False
+        self.worked = False
         stream = OutgoingServerStream(link, self.ours, self.theirs, self, self._common, self._parked)
         federation.opened(stream)
         if not stream.ended:
@@ -213,7 +215,7 @@ class Remote:
 
     def ready(self, stream: OutgoingServerStream, resumed: bool) -> None:
         self._common.tell("server-stream", self.theirs, state="resumed" if resumed else "ready")
-        self._worked = True
+        self.worked = True
         self._told = ""
         self._parked = None
         self._traffic = stream.traffic
@@ -263,7 +265,7 @@ class Remote:
         self._stream = None
         self._last = None
         traffic = stream.traffic
-        worked = self._worked and self._traffic is traffic
+        worked = self.worked and self._traffic is traffic
         if worked:
             self._traffic = None
             self._flying = 0
