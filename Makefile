@@ -47,7 +47,7 @@ bench: $(READY)
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
 clients: $(READY)
-	@$(BIN)/python tests/clients/table.py --update-docs $(ARGS)
+	@$(BIN)/python tests/clients/courses.py --update-docs $(ARGS)
 
 docs: $(READY)
 	$(BIN)/python -m quietwire.cli.docs

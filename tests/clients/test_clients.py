@@ -6,8 +6,8 @@ import os
 import subprocess
 
 import pytest
+from courses import DRIVERS, markdown, missing, perform
 from stage import FEATURES
-from table import DRIVERS, markdown, missing, perform
 
 EXPECTED = {
     "slixmpp": ("login", "contact", "chat", "room", "file"),
