@@ -1,6 +1,6 @@
 """Which client does what with our server: runs every driver and writes docs/clients.md.
 
-table.py [--update-docs] [NAME …]
+courses.py [--update-docs] [NAME …]
 """
 
 from __future__ import annotations
