@@ -42,7 +42,7 @@ async def course(stage: Stage) -> None:
         terminal = Terminal(f"{nobody} poezio", stage.environment(XDG_RUNTIME_DIR=str(stage.home)))
         stack.callback(terminal.close)
         async with record.step("login"):
-            await terminal.shows("Authentication success")
+            await terminal.shows("Authentication success", "Your JID is", "Roster: 1")
         async with record.step("contact"):
             await terminal.slowly(f"/add {friend}")
             await alice.until(lambda: f"bob@{DOMAIN}" in alice.seen, "no presence came")
