@@ -33,14 +33,16 @@ class Terminal:
         self._run("send-keys", "-l", text)
         self._run("send-keys", "Enter")
 
-    async def shows(self, text: str) -> None:
-        """Raises Missed."""
+    async def shows(self, *texts: str) -> None:
+        """One of them. Raises Missed."""
+        screen = ""
         try:
             async with asyncio.timeout(WAIT):
-                while text not in self.screen:
+                while not any(text in screen for text in texts):
                     await asyncio.sleep(0.1)
+                    screen = self.screen
         except TimeoutError:
-            raise Missed(f"{text!r} was not shown") from None
+            raise Missed(f"{texts[0]!r} was not shown, but {' '.join(screen.split())[-200:]}") from None
 
     async def slowly(self, text: str) -> None:
         """As fingers do it: for programs that take what comes at once for something pasted."""
