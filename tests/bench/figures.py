@@ -22,6 +22,8 @@ class Row:
     """(peer, largest allowed ratio ours/peer)."""
     setup: str = "plain"
     """What the servers are started for: "plain", "archive" (everything kept) or "pair" (two of each kind)."""
+    without: tuple[str, ...] = ()
+    """Servers that do not run it."""
     once: bool = False
     """Run in the first round only: it takes minutes, and weighs what hardly varies."""
 

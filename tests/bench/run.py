@@ -169,7 +169,7 @@ def main(options: argparse.Namespace) -> int:
     for number in range(1, options.rounds + 1):
         for name in servers:
             say(f"round {number} of {options.rounds}, {name} ({time.monotonic() - started:.0f} s so far)")
-            now = [row for row in wanted if number == 1 or not row.once]
+            now = [row for row in wanted if (number == 1 or not row.once) and name not in row.without]
             if now:
                 versions[name] = one_server(name, now, options, results)
     every = [result for by_server in results.values() for runs in by_server.values() for result in runs]
