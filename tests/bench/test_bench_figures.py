@@ -87,3 +87,7 @@ def test_the_document_has_figures_latencies_verdicts_and_facts() -> None:
     assert "2.00 / 30.0" in written
     assert "| fast work | prosody | ≤ 0.5 | 0.60 | **fail** |" in written
     assert "| fast work | ejabberd | ≤ 0.9 | 0.60 | pass |" in written
+
+
+def test_two_of_ejabberd_are_not_set_up() -> None:
+    assert {row.key for row in rows() if "ejabberd" in row.without} == {"servers", "servers500"}
