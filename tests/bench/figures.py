@@ -28,6 +28,9 @@ class Row:
     """Run in the first round only: it takes minutes, and weighs what hardly varies."""
 
 
+FAILED = "failed"
+"""The one entry of a result without figures: why a peer did not get through that run."""
+
 SATURATED = (("prosody", 0.5), ("ejabberd", 0.5))
 PACED = (("prosody", 0.9), ("ejabberd", 0.9))
 MEMORY = (("prosody", 1.0),)
@@ -118,19 +121,24 @@ class Table:
 
     def median(self, row: Row, server: str) -> float | None:
         """None where the server did not run."""
-        found = [value(row, result) for result in self.results.get(row.key, {}).get(server, ())]
+        found = self._figures(row, server)
         return median(found) if found else None
 
     def spread(self, row: Row, server: str) -> tuple[float, float] | None:
         """The lowest and highest round."""
-        found = [value(row, result) for result in self.results.get(row.key, {}).get(server, ())]
+        found = self._figures(row, server)
         return (min(found), max(found)) if found else None
 
     def ratio(self, row: Row, peer: str, ours: str = "quietwire") -> float | None:
         """Ours/peer, the median of the rounds' own ratios: what slowed one round slowed both servers."""
         both = self.results.get(row.key, {})
-        pairs = list(zip(both.get(ours, ()), both.get(peer, ()), strict=False))
+        rounds = zip(both.get(ours, ()), both.get(peer, ()), strict=False)
+        pairs = [(a, b) for a, b in rounds if FAILED not in a and FAILED not in b]
         return median(value(row, a) / value(row, b) for a, b in pairs) if pairs else None
+
+    def _figures(self, row: Row, server: str) -> list[float]:
+        found = self.results.get(row.key, {}).get(server, ())
+        return [value(row, result) for result in found if FAILED not in result]
 
     def verdicts(self) -> list[Verdict]:
         return [

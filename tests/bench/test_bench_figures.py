@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from figures import Row, Table, document, markdown, rows, shown, text, value
+from figures import FAILED, Row, Table, document, markdown, rows, shown, text, value
 
 FAST = Row("fast", "fast work", "µs", "us_per_message", ("chat",), floors=(("prosody", 0.5), ("ejabberd", 0.9)))
 IDLE = Row("idle500", "memory", "KB", "kb_per_session", ("idle",), "500")
@@ -91,3 +91,12 @@ def test_the_document_has_figures_latencies_verdicts_and_facts() -> None:
 
 def test_two_of_ejabberd_are_not_set_up() -> None:
     assert {row.key for row in rows() if "ejabberd" in row.without} == {"servers", "servers500"}
+
+
+def test_a_round_that_a_peer_did_not_get_through_counts_for_nobody() -> None:
+    both = {"quietwire": [result(10), result(30)], "prosody": [{FAILED: "hung up"}, result(60)]}
+    found = Table([FAST], list(both), {"fast": both})
+    assert found.ratio(FAST, "prosody") == 0.5
+    assert found.median(FAST, "prosody") == 60
+    assert found.median(FAST, "quietwire") == 20
+    assert Table([FAST], ["prosody"], {"fast": {"prosody": [{FAILED: "hung up"}]}}).median(FAST, "prosody") is None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from peers import PeerError
-from run import arguments, asked, chosen, disturbed, main, needed, runs
+from run import arguments, asked, chosen, disturbed, main, needed, runs, told, tried
 
 
 def test_rows_of_one_command_are_one_run() -> None:
@@ -65,3 +65,24 @@ def test_an_earlier_run_is_judged_again(
 def test_an_earlier_run_that_is_none_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(PeerError, match="holds no results"):
         main(arguments().parse_args(["--again", str(tmp_path / "missing.json")]))
+
+
+class Refusing:
+    """A server whose load generator gives up at once: nobody listens."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def arguments(self) -> list[str]:
+        return ["--port", "1", "--host", "localhost", "--pid", "1"]
+
+    def check(self) -> None:
+        pass
+
+
+def test_what_a_peer_does_not_get_through_is_a_result_without_a_figure() -> None:
+    row = chosen(arguments().parse_args(["--rows", "login"]))[0]
+    result = tried(Refusing("ejabberd"), row.arguments, None)  # type: ignore[arg-type]
+    assert told(row, result).startswith("no figure: ejabberd: login -n 500: ")
+    with pytest.raises(PeerError, match="quietwire: login"):
+        tried(Refusing("quietwire"), row.arguments, None)  # type: ignore[arg-type]
