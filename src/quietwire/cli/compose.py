@@ -26,6 +26,7 @@ from quietwire.net.tls import client_context, own_certificate, server_dial_conte
 from quietwire.net.uploads import UploadDoor
 from quietwire.net.verify import PeerContext
 from quietwire.net.websocket import Sockets
+from quietwire.seal.keys import ServerKeys
 from quietwire.server.federation import Federation
 from quietwire.server.http import WEBSOCKET_PATH
 from quietwire.server.module import Context, HttpRoute
@@ -165,7 +166,7 @@ async def open_server(config: Config, shell: Shell, log: Log) -> Server:
             compute=shell.compute,
             note=log.note,
             fault=log.fault,
-            server_key=server_key,
+            keys=ServerKeys(server_key, server_key),
             web=config.web_url(),
             files=DiskFiles(config.data / "uploads", shell.loop) if config.web_url() else None,
         ),

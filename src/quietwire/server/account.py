@@ -63,7 +63,7 @@ class Session:
 class Account:
     """`jid` is the bare JID; `sessions` by resource, those that wait for resumption among them."""
 
-    __slots__ = ("blocks", "closed", "jid", "memory", "owner", "roster", "sessions")
+    __slots__ = ("away", "blocks", "closed", "jid", "memory", "owner", "roster", "sessions")
 
     def __init__(self, jid: JID, roster: Roster, blocks: Blocks | None = None) -> None:
         self.jid = jid
@@ -71,6 +71,8 @@ class Account:
         """The owner bytes of everything the account keeps in the store."""
         self.roster = roster
         self.blocks = Blocks(jid) if blocks is None else blocks
+        self.away = False
+        """Its owner is not there, and what is theirs is sealed: roster and blocks are empty here, whatever they are."""
         self.closed = False
         """It takes no messages of strangers."""
         self.sessions: dict[str, Session] = {}

@@ -16,22 +16,36 @@ from quietwire.store.ports import Store
 
 TABLE = "account"
 CREDENTIALS = b"credentials"
+ARRIVALS = b"arrivals"
+"""Key of the row with the public key under which is sealed what comes for the account."""
 
 
 class Accounts:
-    """`loaded` has the accounts with at least one session, by bare JID. `names` are the bare JIDs that exist: a name
-    costs some hundred bytes, and every message asks."""
+    """`loaded` has the accounts with at least one session, by bare JID. `names` has the handles of those that
+    exist: one costs some hundred bytes, and every message asks."""
 
-    def __init__(self, store: Store, iterations_of: Callable[[bytes, JID], int], iterations: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        iterations_of: Callable[[bytes], int],
+        iterations: int,
+        handle: Callable[[JID], bytes] = lambda bare: bare.text.encode(),
+        locked: Callable[[JID], bool] = lambda bare: False,
+    ) -> None:
+        """`handle`: what `store` has for an owner's name; `locked`: what the account keeps is sealed now."""
         self._store = store
+        self._handle = handle
+        self._locked = locked
+        self.learnt: Callable[[bytes, bytes], None] = lambda handle, public: None
+        """Told each account's public key for arrivals, b"" where it has none."""
         self._iterations_of = iterations_of
         self._counts: Counter[int] = Counter()
         self._default = iterations
-        self._rounds: dict[str, int] = {}
+        self._rounds: dict[bytes, int] = {}
         self._loading: dict[JID, Later[Account | None]] = {}
         self._coming: dict[JID, tuple[Account, Later[None]]] = {}
         """Accounts whose first session is being made."""
-        self.names: set[str] = set()
+        self.names: set[bytes] = set()
         self.loaded: dict[JID, Account] = {}
         self.closed = False
         """Accounts take no messages of strangers."""
@@ -41,17 +55,18 @@ class Accounts:
         for owner in await self._store.owners(TABLE):
             await self._learn(owner)
 
-    async def _learn(self, owner: bytes) -> None:
-        record = await self._store.get(TABLE, owner, CREDENTIALS)
+    async def _learn(self, name: bytes) -> None:
+        rows = dict(await self._store.scan(TABLE, name))
+        record = rows.get(CREDENTIALS)
         # Only now: while the record was read the account existed as before.
-        name = owner.decode()
         self._counts[self._rounds.pop(name, 0)] -= 1
         self.names.discard(name)
         if record is None:
             return
         self.names.add(name)
+        self.learnt(name, rows.get(ARRIVALS, b""))
         try:
-            rounds = self._rounds[name] = self._iterations_of(record, JID.parse(name))
+            rounds = self._rounds[name] = self._iterations_of(record)
         except QuietwireError:
             return  # damaged: its login says temporary-auth-failure, everybody else's works
         self._counts[rounds] += 1
@@ -64,11 +79,11 @@ class Accounts:
 
     async def changed(self, bare: JID) -> None:
         """The account was made or deleted, or has other credentials."""
-        await self._learn(bare.text.encode())
+        await self._learn(self._handle(bare))
 
     def exists(self, bare: JID) -> bool:
         """Whether there is such an account, in memory or not."""
-        return bare.text in self.names
+        return self._handle(bare) in self.names
 
     async def credentials(self, bare: JID) -> bytes | None:
         """The stored record, read every time: nothing caches a verifier."""
@@ -77,8 +92,10 @@ class Accounts:
     async def load(self, bare: JID) -> Account | None:
         """The account in memory, or a copy read from the store that is nobody's: use it before the next await."""
         account = self.loaded.get(bare)
-        if account is not None or bare.text not in self.names:
+        if account is not None or not self.exists(bare):
             return account
+        if self._locked(bare):
+            return self._away(bare)
         if bare in self._coming:
             return self._coming[bare][0]
         pending = self._loading.get(bare)
@@ -117,7 +134,13 @@ class Accounts:
                 raise
             del self._coming[bare]
             done.resolve(None)
-        return (self.loaded.get(bare) or account) if bare.text in self.names else None
+        return (self.loaded.get(bare) or account) if self.exists(bare) else None
+
+    def _away(self, bare: JID) -> Account:
+        """What can be said of an account whose owner is away: that it exists."""
+        account = Account(bare, Roster())
+        account.away, account.closed = True, self.closed
+        return account
 
     def hold(self, account: Account) -> Account:
         """A session of the account begins: from now on this object is the account."""

@@ -12,7 +12,7 @@ from quietwire.core.later import Later
 from quietwire.core.sasl import PasswordError
 from quietwire.seal.credentials import Credentials
 from quietwire.server.accounts import CREDENTIALS, TABLE
-from quietwire.store.ports import Storage
+from quietwire.store.ports import Storage, Store
 
 
 class AdminError(QuietwireError):
@@ -39,6 +39,7 @@ class Admin:
 
     domain: JID
     storage: Storage
+    store: Store
     iterations: int
     randomness: Callable[[int], bytes]
     compute: Callable[[Callable[[], bytes | None]], Later[bytes | None]]
@@ -107,17 +108,17 @@ class Admin:
             if await self._record(jid) is None:
                 raise AdminError(f"{jid} does not exist")
             await self.leaving(jid)
-            self.storage.store.erase(jid.text.encode())
+            self.store.erase(jid.text.encode())
             await self.durable()
             gone()
             await self.changed(jid)
-            self.storage.store.erase(jid.text.encode())  # what its sessions left while they ended
+            self.store.erase(jid.text.encode())  # what its sessions left while they ended
             await self.durable()
         return jid
 
     async def list(self) -> list[str]:
         """The bare JIDs of all accounts, sorted."""
-        return sorted(owner.decode() for owner in await self.storage.store.owners(TABLE))
+        return sorted(owner.decode() for owner in await self.store.owners(TABLE))
 
     @contextmanager
     def _alone(self, jid: JID, taken: AdminError | None = None) -> Iterator[None]:
@@ -131,7 +132,7 @@ class Admin:
             self._busy.discard(jid)
 
     async def _record(self, jid: JID) -> bytes | None:
-        return await self.storage.store.get(TABLE, jid.text.encode(), CREDENTIALS)
+        return await self.store.get(TABLE, jid.text.encode(), CREDENTIALS)
 
     async def _set(self, jid: JID, password: str, iterations: int) -> None:
         rounds = iterations or self.iterations
@@ -142,7 +143,7 @@ class Admin:
         except PasswordError as error:
             raise BadPassword(f"the password cannot be used: {error}") from None
         assert record is not None
-        self.storage.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
+        self.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
 
     async def durable(self) -> None:
         """Everything written so far is on the disk."""

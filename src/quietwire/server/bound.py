@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from quietwire.core import ns
 from quietwire.server.account import Session
+from quietwire.server.sealed.keyring import Lease
 from quietwire.server.sm import Incoming, Outgoing
 from quietwire.server.timers import Timer
 
@@ -24,6 +25,8 @@ class Bound:
     doomed: bool = False
     """Its queue has overflowed: it ends with this turn."""
     waiting: Timer | None = None
+    lease: Lease | None = None
+    """Keeps the account unlocked."""
 
     def acknowledge(self, h: int) -> None:
         """Tells the client, where it is there, how many of its stanzas are safe (XEP-0198 §4)."""

@@ -16,6 +16,7 @@ from quietwire.server.bound import Bound
 from quietwire.server.c2s_host import Host
 from quietwire.server.links import Link
 from quietwire.server.negotiation import Negotiation
+from quietwire.server.sealed.keyring import Lease
 from quietwire.server.timers import Timer
 
 _ERROR = f"{{{ns.STREAMS}}}error"
@@ -27,7 +28,7 @@ class ClientStream:
 
     __slots__ = (
         "_busy", "_closing", "_failures", "_gone", "_host", "_inbox", "_negotiation", "_parser", "_securing", "_timer",
-        "account", "bound", "client", "heard", "link", "open",
+        "account", "bound", "client", "heard", "lease", "link", "open",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
@@ -36,6 +37,7 @@ class ClientStream:
         self._parser = StreamParser(host.settings.limits)
         self.open = False
         self.account: JID | None = None
+        self.lease: Lease | None = None
         self.client: Client | None = None
         self._failures = 0
         self.heard = 0

@@ -14,6 +14,7 @@ from quietwire.server.account import Client
 from quietwire.server.bound import Bound
 from quietwire.server.links import Link
 from quietwire.server.login import Gate
+from quietwire.server.sealed.keyring import Lease
 from quietwire.server.settings import Settings
 from quietwire.server.timers import Timers
 from quietwire.server.tokens import Tokens
@@ -25,6 +26,8 @@ class Carrier(Protocol):
     link: Link
     account: JID | None
     """Who has logged in on it."""
+    lease: Lease | None
+    """Keeps that account unlocked until the stream is closed."""
     client: Client | None
     """With which client, where it has said so (XEP-0388 §2.3)."""
     bound: Bound | None

@@ -107,7 +107,7 @@ class Login:
     def _succeed(self, accepted: Accepted) -> None:
         payload = encode_payload(accepted.data) if accepted.data else ""
         self._stream.link.put(f"<success xmlns='{ns.SASL}'>{payload}</success>".encode())
-        self._stream.account = accepted.account
+        self._stream.account, self._stream.lease = accepted.account, accepted.lease
         self._stream.restart()
 
     def _refuse(self, failure: SaslFailure) -> None:

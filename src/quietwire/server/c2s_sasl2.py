@@ -149,7 +149,7 @@ class Login2(Login):
         )
         self._token = login.replacement
         self._by_token = True
-        self._succeed(Accepted(login.account, login.answer))
+        self._succeed(Accepted(login.account, login.answer, host.gate.keyring.share(login.account.text.encode())))
 
     # -- success ----------------------------------------------------------------------------------------------------
 
@@ -160,7 +160,7 @@ class Login2(Login):
         if accepted.authzid and self._claimed and not _same(self._claimed, account):
             self._refuse(SaslFailure("invalid-authzid"))
             return
-        stream.account = account
+        stream.account, stream.lease = account, accepted.lease
         stream.client = client = self._client(account)
         if wishes.token and client is not None and not self._by_token:
             self._token = self._host.tokens.issue(account, client.id, wishes.token)

@@ -27,7 +27,9 @@ from quietwire.core.sasl import (
     parse_plain,
 )
 from quietwire.seal.credentials import Credentials
+from quietwire.seal.wipe import wipe
 from quietwire.server.accounts import Accounts
+from quietwire.server.sealed.keyring import Keyring, Lease
 
 SCRAM = ("SCRAM-SHA-256", "SCRAM-SHA-1")
 PLAIN_UNDER = "SCRAM-SHA-256"
@@ -44,6 +46,8 @@ class Accepted:
     account: JID
     data: bytes
     """Additional data with success: SCRAM's server-final-message."""
+    lease: Lease | None = None
+    """Keeps the account unlocked: the stream's to release."""
     authzid: str = ""
     """Whom the client asked to be, '' where it did not say: it is `account`."""
 
@@ -56,6 +60,7 @@ class Gate:
         domain: JID,
         accounts: Accounts,
         server_key: bytes,
+        keyring: Keyring,
         randomness: Callable[[int], bytes],
         compute: Callable[[Callable[[], bytes | None]], Later[bytes | None]],
         plain: bool,
@@ -65,6 +70,7 @@ class Gate:
         self.randomness = randomness
         self.compute = compute
         self._server_key = server_key
+        self.keyring = keyring
         self.plain = plain
         """PLAIN is offered too."""
         self._under_way: WeakSet[Exchange] = WeakSet()
@@ -100,16 +106,24 @@ class Gate:
         text = f"quietwire client 1\0{account.bare.text}\0{agent}".encode("utf-8", "surrogatepass")
         return base64.urlsafe_b64encode(hmac.digest(self._server_key, text, "sha256")[:15]).decode()
 
-    async def verifier(self, username: str, mechanism: str) -> tuple[JID | None, Verifier]:
-        """The account and its verifier, or None and a decoy. Both are made for either: time tells, too."""
+    async def credentials(self, username: str, mechanism: str) -> tuple[JID | None, Verifier, Credentials]:
+        """The account, its verifier and its whole record, or None and decoys. Both are made for either: time tells."""
         try:
             bare: JID | None = JID.of(username, self.domain.domain)
         except JIDError:
             bare = None
         record = await self.accounts.credentials(bare or self.domain)
         stand_in = decoy(self._server_key, bare.local if bare else username, mechanism, self.accounts.iterations)
-        found = Credentials.from_bytes(record or self._any_record, bare or self.domain).verifier(mechanism)
-        return (None, stand_in) if record is None or bare is None else (bare, found)
+        whole = Credentials.from_bytes(record or self._any_record, bare or self.domain)
+        found = whole.verifier(mechanism)
+        return (None, stand_in, whole) if record is None or bare is None else (bare, found, whole)
+
+    def unlock(self, account: JID, credentials: Credentials, mechanism: str, client_key: bytes) -> Lease:
+        """The login has shown ClientKey for a moment: with it the account's secret. Raises SealError."""
+        secret = credentials.unlock(mechanism, client_key)
+        held = bytearray(secret)
+        wipe(secret, client_key)
+        return self.keyring.unlock(account.text.encode(), held)
 
 
 class Exchange:
@@ -124,6 +138,7 @@ class Exchange:
         self._mechanism = mechanism
         self._scram: Scram | None = None
         self._account: JID | None = None
+        self._credentials: Credentials | None = None
         self._authzid = ""
         self.begun = False
         """The first message has come."""
@@ -143,7 +158,7 @@ class Exchange:
         request = self._scram.first(message)
         self._authzid = request.authzid
         self._name(request.username)
-        self._account, verifier = await self._gate.verifier(request.username, self._mechanism)
+        self._account, verifier, self._credentials = await self._gate.credentials(request.username, self._mechanism)
         return Challenge(self._scram.challenge(verifier))
 
     def _name(self, username: str) -> None:
@@ -155,17 +170,19 @@ class Exchange:
         if self._scram is None:
             raise SaslFailure("malformed-request")
         success = self._scram.final(message)
-        return self._accept(self._account, success.server_final)
+        return self._accept(self._account, success.server_final, self._mechanism, success.client_key)
 
     async def _check(self, plain: Plain) -> Accepted:
         self._name(plain.username)
-        account, verifier = await self._gate.verifier(plain.username, PLAIN_UNDER)
+        account, verifier, self._credentials = await self._gate.credentials(plain.username, PLAIN_UNDER)
         key = await self._gate.compute(lambda: check_plain(plain.password, verifier, PLAIN_UNDER))
         self._authzid = plain.authzid
-        return self._accept(account if key is not None else None, b"")
+        return self._accept(account if key is not None else None, b"", PLAIN_UNDER, key or b"")
 
-    def _accept(self, account: JID | None, data: bytes) -> Accepted:
+    def _accept(self, account: JID | None, data: bytes, mechanism: str, client_key: bytes) -> Accepted:
         if account is None or self.revoked or not self._gate.accounts.exists(account):
             raise SaslFailure("not-authorized")
         check_authzid(self._authzid, account)
-        return Accepted(account, data, self._authzid)
+        assert self._credentials is not None
+        lease = self._gate.unlock(account, self._credentials, mechanism, client_key)
+        return Accepted(account, data, lease, self._authzid)

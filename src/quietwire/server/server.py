@@ -15,6 +15,7 @@ from quietwire.core.jid import JID, JIDError
 from quietwire.core.later import Later, Ticket, all_of, drive
 from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza, from_tree
 from quietwire.seal.credentials import Credentials
+from quietwire.seal.keys import ServerKeys
 from quietwire.server.account import Client, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.admin import Admin
@@ -32,6 +33,10 @@ from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
 from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
+from quietwire.server.sealed.keyring import Keyring
+from quietwire.server.sealed.seals import Seals
+from quietwire.server.sealed.spool import SealedSpool
+from quietwire.server.sealed.store import SealedStore
 from quietwire.server.settings import Settings
 from quietwire.server.sm import Incoming, Outgoing
 from quietwire.server.timers import Timers
@@ -61,7 +66,7 @@ class Ports:
     """`note(event, **facts)`: one line of log."""
     fault: Callable[[BaseException], None]
     """A bug: the error without its text."""
-    server_key: bytes
+    keys: ServerKeys
     web: str = ""
     """What browsers call the web port, without a slash at the end; '' where there is none."""
     files: Files | None = None
@@ -78,13 +83,27 @@ class Server:
         self._storage = ports.storage
         self.randomness = ports.randomness
         self.fault = ports.fault
+        self.keyring = Keyring(lambda work: self.router.spawn(work))  # noqa: PLW0108 - it is made below
+        self.seals = Seals(ports.keys, settings.domain.domain, self.keyring, ports.randomness, ports.clock)
+        self.store = SealedStore(ports.storage, self.seals, ports.note)
+        self.spool = SealedSpool(ports.storage.spool, self.seals, ports.note)
+        ports.storage.dress = self.spool.dress
         self.accounts = Accounts(
-            ports.storage.store,
-            lambda record, bare: Credentials.from_bytes(record, bare).verifier(PLAIN_UNDER).iterations,
+            self.store,
+            lambda record: Credentials.from_bytes(record, settings.domain).verifier(PLAIN_UNDER).iterations,
             settings.iterations,
+            self.seals.handle,
+            lambda bare: self.keyring.get(bare.text.encode()) is None,
         )
+        self.accounts.learnt = self.seals.learn
         self.gate = Gate(
-            settings.domain, self.accounts, ports.server_key, ports.randomness, ports.compute, settings.plain_login
+            settings.domain,
+            self.accounts,
+            ports.keys.login,
+            self.keyring,
+            ports.randomness,
+            ports.compute,
+            settings.plain_login,
         )
         self.tokens = Tokens(ports.clock, ports.randomness, settings.token_seconds)
         ports.timers.every(_SWEEP_SECONDS, self.tokens.sweep)
@@ -92,7 +111,7 @@ class Server:
         self.router.admins = settings.admins
         self.presence = PresenceRouter(
             self.router,
-            ports.storage.store,
+            self.store,
             settings.domain,
             hooks=self.router.presence_hooks,
             timers=ports.timers,
@@ -108,6 +127,7 @@ class Server:
         self.admin = Admin(
             domain=settings.domain,
             storage=ports.storage,
+            store=self.store,
             iterations=settings.iterations,
             randomness=ports.randomness,
             compute=ports.compute,
@@ -115,14 +135,14 @@ class Server:
             reset=self._reset,
             leaving=self._farewell,
         )
-        self.invitations = Invitations(settings.domain, ports.storage.store, ports.clock, ports.randomness, ports.web)
+        self.invitations = Invitations(settings.domain, self.store, ports.clock, ports.randomness, ports.web)
         self.uploads = Uploads(ports.files)
-        self.archive = Archive(settings.domain.domain, ports.storage.store, ports.randomness, self.router.spawn)
+        self.archive = Archive(settings.domain.domain, self.store, ports.randomness, self.router.spawn)
         self.router.install(
             modules,
             {
-                "store": ports.storage.store,
-                "spool": ports.storage.spool,
+                "store": self.store,
+                "spool": self.spool,
                 "randomness": ports.randomness,
                 "timers": ports.timers,
                 "modules": self.modules,
@@ -132,7 +152,7 @@ class Server:
                 "invitations": self.invitations,
                 "web": ports.web,
                 "uploads": self.uploads,
-                "pep": Publisher(ports.storage.store, self.router, self.router.node_changed),
+                "pep": Publisher(self.store, self.router, self.router.node_changed),
             },
             settings.modules,
         )
@@ -157,6 +177,7 @@ class Server:
 
     async def open(self) -> None:
         """Reads what must be known before the first stream."""
+        await self.store.open()
         await self.accounts.open()
         await self.invitations.open()
         await self.archive.open()
@@ -188,6 +209,8 @@ class Server:
 
     def closed(self, stream: Carrier) -> None:
         self._streams.discard(stream)
+        if stream.lease is not None:
+            stream.lease.release()
 
     def features(self, *, before_login: bool = False) -> bytes:
         return self._features[before_login]
@@ -261,10 +284,27 @@ class Server:
     async def bind(
         self, account: JID, resource: str, stream: Carrier, link: Link | None, client: Client | None
     ) -> Bound:
+        lease = self.keyring.share(account.text.encode())
+        if lease is None:
+            raise StanzaError("not-allowed")  # erased, or its password was changed, since the login
+        try:
+            bound = await self._bind(account, resource, stream, link, client)
+        except BaseException:
+            lease.release()
+            raise
+        finally:
+            lease.unlocked.cache = None  # what must be at hand is
+        bound.lease = lease
+        return bound
+
+    async def _bind(
+        self, account: JID, resource: str, stream: Carrier, link: Link | None, client: Client | None
+    ) -> Bound:
         try:
             jid = account.with_resource(resource or self.randomness(8).hex())
         except JIDError:
             raise StanzaError("bad-request") from None
+        await self.store.unlock(account.text.encode())
         prepared = await self.accounts.prepare(account, self.router.loading)
         if prepared is None:
             raise StanzaError("not-allowed")
@@ -280,9 +320,8 @@ class Server:
         self.accounts.hold(holder)
         if len(holder.sessions) >= self.settings.sessions_per_account:
             raise StanzaError("resource-constraint")
-        spool = self.ports.storage.spool
         bound: Bound
-        outgoing = Outgoing(link, spool.confirm, lambda: self._overrun(bound))
+        outgoing = Outgoing(link, self.spool.confirm, lambda: self._overrun(bound))
         session = Session(jid, holder, outgoing)
         session.client = client
         bound = Bound(session, outgoing, Incoming(self.timers, lambda h: None))
@@ -382,6 +421,8 @@ class Server:
         if owed and not self.stopping:
             notice(session)
         self.accounts.release(account)
+        if bound.lease is not None:
+            bound.lease.release()
 
     def _end_session(self, session: Session, condition: str) -> None:
         bound = self._bounds.get(session)
@@ -455,7 +496,7 @@ class Server:
         """The account is about to be deleted."""
         account = await self.accounts.load(bare)
         if account is not None:
-            Contacts(self.router, self.ports.storage.store).farewell(account)
+            Contacts(self.router, self.store).farewell(account)
 
     async def _changed(self, bare: JID) -> None:
         done: Later[None] = Later()

@@ -141,7 +141,7 @@ class Assembly:
         self.remote: list[Stanza] = []
         self.storage = MemoryStorage(lambda size: next(numbers).to_bytes(size, "big"))
         self.store = Slow(self.storage)
-        self.accounts = Accounts(self.store, lambda *_: 1, 1)
+        self.accounts = Accounts(self.store, lambda _: 1, 1)
         self.router = Router(
             self.domain,
             self.accounts,
@@ -215,7 +215,7 @@ class Assembly:
 
     def add(self, bare: str, *contacts: Contact) -> JID:
         """Makes an account whose stored roster has `contacts`."""
-        self.accounts.names.add(bare)
+        self.accounts.names.add(bare.encode())
         for contact in contacts:
             self.storage.store.put("roster", bare.encode(), *encode(contact))
         return parse_jid(bare)
@@ -223,7 +223,7 @@ class Assembly:
     def log_in(self, full: str, presence: str = "") -> Client:
         """Binds a resource; `presence` is what it sends first. What that brings stays in the inbox."""
         jid = parse_jid(full)
-        assert jid.bare.text in self.accounts.names
+        assert self.accounts.exists(jid.bare)
         rows = self.storage.store.scan("roster", jid.bare.text.encode()).result()
         found = self.accounts.loaded.get(jid.bare)
         if found is None:

@@ -29,6 +29,7 @@ from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later, drive
 from quietwire.core.xml import Element
 from quietwire.seal.credentials import Credentials
+from quietwire.seal.keys import ServerKeys
 from quietwire.server.accounts import CREDENTIALS, TABLE
 from quietwire.server.c2s import ClientStream
 from quietwire.server.module import Module
@@ -41,6 +42,7 @@ from quietwire.testing.canonical import difference, show
 from quietwire.testing.links import FakeLink
 
 PASSWORD: Final = "pass"  # noqa: S105 - of accounts that exist in a test only
+KEYS: Final = ServerKeys(bytes(32), bytes(32))
 _STREAM_START = re.compile(r"(?=<\?xml )")
 
 
@@ -208,8 +210,6 @@ class Playbook:
         self._outbox_bytes = outbox_bytes
         self.timers = Timers(lambda: self.now)
         self.storage = storage or MemoryStorage(self.randomness)
-        for name in accounts:
-            self.add(name)
         self.server = Server(
             Settings(self.domain, iterations=1, modules=tables or {}, **settings),
             Ports(
@@ -220,10 +220,12 @@ class Playbook:
                 compute=_compute,
                 note=lambda event, **facts: self.notes.append((event, facts)),
                 fault=self._faults.append,
-                server_key=bytes(32),
+                keys=KEYS,
             ),
             discover() if modules is None else modules,
         )
+        for name in accounts:
+            self.add(name)
         self.run(self.server.open())
 
     def randomness(self, size: int) -> bytes:
@@ -234,7 +236,7 @@ class Playbook:
         """Puts the account into the store; before the server opens."""
         jid = JID.of(name, self.domain.domain)
         record = Credentials.create(password, jid, 1, randomness=self.randomness).to_bytes()
-        self.storage.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
+        self.server.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
         self.storage.commit()
         return jid
 

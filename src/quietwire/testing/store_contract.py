@@ -114,24 +114,24 @@ class StoreContract:
 
     def test_the_last_write_of_a_row_counts(self) -> None:
         storage = self.open()
-        storage.store.put("roster", ALICE, b"k", b"1")
-        storage.store.put("roster", ALICE, b"k", b"2")
-        assert self.value(storage.store.get("roster", ALICE, b"k")) == b"2"
-        storage.store.delete("roster", ALICE, b"k")
-        assert self.value(storage.store.get("roster", ALICE, b"k")) is None
-        storage.store.put("roster", ALICE, b"k", b"3")
-        storage.store.delete("roster", ALICE, b"k")
-        storage.store.put("roster", ALICE, b"k", b"4")
-        assert self.value(storage.store.get("roster", ALICE, b"k")) == b"4"
+        storage.store.put("sealed", ALICE, b"k", b"1")
+        storage.store.put("sealed", ALICE, b"k", b"2")
+        assert self.value(storage.store.get("sealed", ALICE, b"k")) == b"2"
+        storage.store.delete("sealed", ALICE, b"k")
+        assert self.value(storage.store.get("sealed", ALICE, b"k")) is None
+        storage.store.put("sealed", ALICE, b"k", b"3")
+        storage.store.delete("sealed", ALICE, b"k")
+        storage.store.put("sealed", ALICE, b"k", b"4")
+        assert self.value(storage.store.get("sealed", ALICE, b"k")) == b"4"
 
     def test_what_was_never_written_is_none_and_deleting_it_is_fine(self) -> None:
         storage = self.open()
-        storage.store.delete("roster", ALICE, b"k")
+        storage.store.delete("sealed", ALICE, b"k")
         storage.store.erase(BOB)
         self.durable(storage)
-        assert self.value(storage.store.get("roster", ALICE, b"k")) is None
-        assert self.rows(storage, "roster", ALICE) == {}
-        assert self.owners(storage, "roster") == []
+        assert self.value(storage.store.get("sealed", ALICE, b"k")) is None
+        assert self.rows(storage, "sealed", ALICE) == {}
+        assert self.owners(storage, "sealed") == []
         assert self.value(storage.spool.load(ALICE)) == []
         assert storage.spool.usage(ALICE) == (0, 0)
 
@@ -151,16 +151,16 @@ class StoreContract:
     def test_scan_and_owners_keep_owners_and_tables_apart(self) -> None:
         storage = self.open()
         store = storage.store
-        store.put("roster", ALICE, b"1", b"a1")
-        store.put("roster", ALICE, b"2", b"a2")
-        store.put("roster", BOB, b"1", b"b1")
+        store.put("sealed", ALICE, b"1", b"a1")
+        store.put("sealed", ALICE, b"2", b"a2")
+        store.put("sealed", BOB, b"1", b"b1")
         store.put("node", BOB, b"1", b"n1")
-        assert self.rows(storage, "roster", ALICE) == {b"1": b"a1", b"2": b"a2"}
-        assert self.rows(storage, "roster", BOB) == {b"1": b"b1"}
-        assert self.owners(storage, "roster") == [ALICE, BOB]
+        assert self.rows(storage, "sealed", ALICE) == {b"1": b"a1", b"2": b"a2"}
+        assert self.rows(storage, "sealed", BOB) == {b"1": b"b1"}
+        assert self.owners(storage, "sealed") == [ALICE, BOB]
         assert self.owners(storage, "node") == [BOB]
-        store.delete("roster", BOB, b"1")
-        assert self.owners(storage, "roster") == [ALICE]
+        store.delete("sealed", BOB, b"1")
+        assert self.owners(storage, "sealed") == [ALICE]
 
     def test_scan_gives_a_range_of_keys_and_the_heads_of_values(self) -> None:
         storage = self.open()
@@ -220,15 +220,15 @@ class StoreContract:
     def test_an_owner_or_key_that_is_too_long_is_a_value_error_at_once(self) -> None:
         storage = self.open()
         store = storage.store
-        raises(ValueError, lambda: store.put("roster", b"o" * (LONGEST_NAME + 1), b"k", b"v"))
-        raises(ValueError, lambda: store.put("roster", ALICE, b"k" * (LONGEST_NAME + 1), b"v"))
-        raises(ValueError, lambda: store.delete("roster", ALICE, b"k" * (LONGEST_NAME + 1)))
-        assert self.owners(storage, "roster") == []
+        raises(ValueError, lambda: store.put("sealed", b"o" * (LONGEST_NAME + 1), b"k", b"v"))
+        raises(ValueError, lambda: store.put("sealed", ALICE, b"k" * (LONGEST_NAME + 1), b"v"))
+        raises(ValueError, lambda: store.delete("sealed", ALICE, b"k" * (LONGEST_NAME + 1)))
+        assert self.owners(storage, "sealed") == []
 
     def test_a_ticket_settles_when_its_write_is_durable(self) -> None:
         storage = self.open()
         tickets = [
-            storage.store.put("roster", ALICE, b"k", b"v"),
+            storage.store.put("sealed", ALICE, b"k", b"v"),
             storage.store.delete("node", ALICE, b"k"),
             storage.spool.keep(ALICE, b"hello").ticket,
             storage.store.erase(BOB),
@@ -315,7 +315,7 @@ class StoreContract:
         durable = storage.spool.keep(ALICE, b"durable")
         storage.spool.keep(BOB, b"bob's")
         self.durable(storage)
-        storage.store.put("roster", ALICE, b"new", b"v")
+        storage.store.put("sealed", ALICE, b"new", b"v")
         pending = storage.spool.keep(ALICE, b"pending")
         storage.store.erase(ALICE)
         assert storage.spool.usage(ALICE) == (0, 0)
@@ -332,13 +332,13 @@ class StoreContract:
 
     def test_what_is_written_after_erase_stays(self) -> None:
         storage = self.open()
-        storage.store.put("roster", ALICE, b"k", b"old")
+        storage.store.put("sealed", ALICE, b"k", b"old")
         storage.spool.keep(ALICE, b"old")
         storage.store.erase(ALICE)
-        storage.store.put("roster", ALICE, b"k", b"new")
+        storage.store.put("sealed", ALICE, b"k", b"new")
         storage.spool.keep(ALICE, b"new")
         for _ in range(2):
-            assert self.rows(storage, "roster", ALICE) == {b"k": b"new"}
+            assert self.rows(storage, "sealed", ALICE) == {b"k": b"new"}
             assert list(self.loaded(storage, ALICE)) == [b"new"]
             assert storage.spool.usage(ALICE) == (1, 3)
             storage = self.reopen(storage)
@@ -362,12 +362,12 @@ class StoreContract:
         assert storage.latest is entry.ticket
         storage.spool.confirm(entry)
         assert storage.latest is None
-        ticket = storage.store.put("roster", ALICE, b"k", b"v")
+        ticket = storage.store.put("sealed", ALICE, b"k", b"v")
         assert storage.latest is ticket
         self.durable(storage)
         assert ticket.settled
         assert storage.latest is None
-        storage.store.delete("roster", ALICE, b"k")
+        storage.store.delete("sealed", ALICE, b"k")
         assert storage.latest is not None
 
     def test_waiters_of_tickets_run_once(self) -> None:

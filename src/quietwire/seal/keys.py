@@ -1,0 +1,100 @@
+"""The keys of the sealed store: the server's, always there, and an account's, there while its owner is.
+
+Everything of an account comes from its secret (`wraps.py`); everything of the server from two keys in its key block
+(`key_block.py`): `index`, under which names are hashed and which never changes, and `data`, which a rotation replaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from quietwire.seal.wipe import wipe
+
+KEY_BYTES: Final = 32
+HASH_BYTES: Final = 16
+"""Of an owner or key in the database: two of 2^32 names meet with a probability of 2^-65."""
+
+
+def expand(secret: bytes | bytearray, purpose: str, size: int = KEY_BYTES) -> bytearray:
+    """A key for one purpose out of a uniformly random one (HKDF-Expand, RFC 5869 §2.3)."""
+    key = bytearray(size)
+    HKDFExpand(SHA256(), size, f"quietwire {purpose}".encode()).derive_into(secret, key)
+    return key
+
+
+def hashed(key: bytes | bytearray, *parts: bytes) -> bytes:
+    """A keyed hash of those parts: BLAKE2b (RFC 7693), `HASH_BYTES` long. All parts but the last go in with their
+    length."""
+    text = b"".join([*(len(part).to_bytes(2, "big") + part for part in parts[:-1]), parts[-1]])
+    return hashlib.blake2b(text, digest_size=HASH_BYTES, key=key).digest()
+
+
+class ServerKeys:
+    """What is there as long as the server runs. `index` and `data`: 32 bytes each."""
+
+    __slots__ = ("cipher", "index", "login")
+
+    def __init__(self, index: bytes, data: bytes) -> None:
+        self.index = bytes(expand(index, "server index 1"))
+        """Hashes owners and keys."""
+        self.login = bytes(expand(index, "server login 1"))
+        """Makes decoys for those who do not exist, and ids of clients (`server/login.py`)."""
+        self.cipher = AESGCM(bytes(expand(data, "server data 1")))
+        """Seals what must be readable while its owner is away."""
+
+    def owner(self, table: str, owner: bytes) -> bytes:
+        """What stands for an owner in that table, and in no other one."""
+        return hashed(self.index, b"owner", table.encode(), owner)
+
+    def key(self, table: str, owner: bytes, key: bytes) -> bytes:
+        """What stands for a row's key; `owner` as hashed."""
+        return hashed(self.index, b"key", table.encode(), owner, key)
+
+
+class AccountKeys:
+    """An account's keys while it is unlocked. `secret` becomes this object's: it is wiped with it."""
+
+    __slots__ = ("_index", "_secret", "cipher")
+
+    def __init__(self, secret: bytearray) -> None:
+        if len(secret) != KEY_BYTES:
+            raise ValueError("a secret has 32 bytes")
+        self._secret = secret
+        data = expand(secret, "account data 1")
+        self.cipher: AESGCM | None = AESGCM(data)  # which keeps a copy of its own, and overwrites it in the end
+        wipe(data)
+        self._index = expand(secret, "account index 1")
+
+    def __repr__(self) -> str:
+        return "AccountKeys(...)"
+
+    @property
+    def secret(self) -> bytearray:
+        """The account's secret itself, to be wrapped under another password."""
+        return self._secret
+
+    def key(self, kind: bytes, key: bytes) -> bytes:
+        """What stands for a row's key in the database."""
+        return hashed(self._index, kind, key)
+
+    def arrival_key(self) -> X25519PrivateKey:
+        """What opens arrivals; drop it after use."""
+        seed = expand(self._secret, "account arrivals 1")
+        private = X25519PrivateKey.from_private_bytes(seed)
+        wipe(seed)
+        return private
+
+    def arrival_public(self) -> bytes:
+        """What arrivals are sealed to; anybody may know it."""
+        return self.arrival_key().public_key().public_bytes_raw()
+
+    def wipe(self) -> None:
+        """The account is locked from now on."""
+        wipe(self._secret, self._index)
+        self.cipher = None

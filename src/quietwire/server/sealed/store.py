@@ -1,0 +1,248 @@
+"""The port "store" of a real server: modules write names and values, the driver keeps hashes and sealed rows.
+
+Which table is under whose key: `SERVER` what must be readable while its owner is away, `own.KINDS` what only the owner
+may read, `room` what a room keeps. What comes for somebody who may be away goes past this, through `Seals.seal`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from quietwire.core.later import Later, Ticket, drive
+from quietwire.seal import rows
+from quietwire.seal.wraps import SealError
+from quietwire.server.accounts import ARRIVALS
+from quietwire.server.sealed.keyring import Unlocked
+from quietwire.server.sealed.own import KINDS, LARGE, SEALED, OwnRows
+from quietwire.server.sealed.seals import HANDLE, Sealed, Seals
+from quietwire.store.ports import Storage
+
+SERVER: Final = {
+    "account": "account",
+    "push": "push",
+    "invitation": "invitation",
+    "upload": "upload",
+    "open_node": "node",
+    "open_item": "item",
+    "open_vcard": "vcard",
+}
+"""Table -> the driver's. Under the server's key."""
+ROOM: Final = "room"
+_SECRET: Final = b"secret"
+"""Key of the row with a room's name and secret, under the server's key."""
+PLACES: Final = (*SERVER.values(), "preference", ROOM, SEALED, LARGE, "arrival", "archive", "spool")
+"""The driver's tables in which an owner has a hash."""
+T = TypeVar("T")
+_NOTHING: Final = Ticket()
+_NOTHING.settle()
+
+
+class SealedStore:
+    """Implements `ports.Store`. Reads of what is a locked account's find nothing, writes raise `Sealed`."""
+
+    def __init__(self, storage: Storage, seals: Seals, note: Callable[..., None]) -> None:
+        self.storage = storage
+        self.seals = seals
+        self._driver = storage.store
+        self._note = note
+        self.own = OwnRows(storage.store, seals, note)
+        self._rooms: set[bytes] = set()
+        """Those whose secret is in the store."""
+
+    async def open(self) -> None:
+        """Reads the rooms' secrets. Call it once, before the first stream."""
+        for hashed in await self._driver.owners(ROOM):
+            key = self.seals.keys.key(ROOM, hashed, _SECRET)
+            opened = self._opened(ROOM, HANDLE + hashed, key, await self._driver.get(ROOM, hashed, key) or b"")
+            if opened is not None:
+                self.seals.room(*opened)
+                self._rooms.add(opened[0])
+
+    async def unlock(self, owner: bytes) -> None:
+        """Makes the rows of an account that has a lease readable. The first time it gets what an account has from then
+        on: a manifest, and a public key for arrivals. Raises StorageError, Sealed."""
+        unlocked = self.seals.unlocked(owner)
+        if unlocked.opening is not None:
+            await unlocked.opening
+        if unlocked.ready:
+            return
+        unlocked.opening = opening = Later[None]()
+        try:
+            if not await self.own.open(unlocked):
+                self.own.begin(unlocked)
+            public = unlocked.keys.arrival_public()
+            if self.seals.publics.get(self.seals.owner("account", owner)) != public:
+                self.put("account", owner, ARRIVALS, public)
+                self.seals.learn(self.seals.handle_of(owner), public)
+            unlocked.ready = True
+        finally:
+            unlocked.opening = None
+            opening.resolve(None)
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
+        if table == "archive":
+            return self._later(self._archived(owner, key))
+        place = self._shared(table, owner)
+        if place is None:
+            unlocked = self._unlocked(owner)
+            return self.own.get(unlocked, table, key) if unlocked is not None else Later.of(None)
+        return self._later(self._get(place, owner, key))
+
+    async def _get(self, place: str, owner: bytes, key: bytes) -> bytes | None:
+        hashed = self.seals.owner(place, owner)
+        name = self.seals.keys.key(place, hashed, key)
+        row = await self._driver.get(place, hashed, name)
+        opened = self._opened(place, owner, name, row) if row is not None else None
+        return opened[1] if opened is not None else None
+
+    def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
+        return self._later(self._get_many(table, owner, keys))
+
+    async def _archived(self, owner: bytes, key: bytes) -> bytes | None:
+        row = await self._driver.get("archive", self.seals.owner("archive", owner), key)
+        return rows.unpack(self.seals.open("archive", owner, key, row))[2] if row is not None else None
+
+    async def _get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        found = {key: await self.get(table, owner, key) for key in keys}
+        return {key: value for key, value in found.items() if value is not None}
+
+    def scan(
+        self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
+    ) -> Later[list[tuple[bytes, bytes]]]:
+        return self._later(self._scan(table, owner, first, stop, head))
+
+    async def _scan(
+        self, table: str, owner: bytes, first: bytes, stop: bytes | None, head: int | None
+    ) -> list[tuple[bytes, bytes]]:
+        place = self._shared(table, owner) if table != "archive" else table
+        if table == "archive":
+            sealed = await self._driver.scan(table, self.seals.owner(table, owner), first, stop)
+            found = (
+                [(key, rows.unpack(self.seals.open(table, owner, key, row))[2]) for key, row in sealed]
+                if self.seals.is_open(owner)
+                else []
+            )
+        elif place is None:
+            unlocked = self._unlocked(owner)
+            found = await self.own.scan(unlocked, table) if unlocked is not None else []
+        else:
+            sealed = await self._driver.scan(place, self.seals.owner(place, owner))
+            secret = self.seals.keys.key(place, self.seals.owner(place, owner), _SECRET) if place == ROOM else b""
+            opened = (self._opened(place, owner, name, row) for name, row in sealed if name != secret)
+            found = [each for each in opened if each is not None]
+        return [(key, value[:head]) for key, value in found if key >= first and (stop is None or key < stop)]
+
+    def scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> Later[list[list[tuple[bytes, bytes]]]]:
+        return self._later(self._scan_many(wanted))
+
+    async def _scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> list[list[tuple[bytes, bytes]]]:
+        return [await self.scan(table, owner, head=head) for table, owner, head in wanted]
+
+    def owners(self, table: str) -> Later[list[bytes]]:
+        """Handles, and of rooms the names. KeyError for a table whose owners nobody but they themselves may know."""
+        if table == ROOM:
+            return Later.of(list(self._rooms))
+        return self._later(self._handles(SERVER.get(table) or table))
+
+    async def _handles(self, place: str) -> list[bytes]:
+        return [HANDLE + owner for owner in await self._driver.owners(place)]
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket:
+        if table == "archive":
+            sealed = self.seals.seal(table, owner, key, rows.pack(0, b"", value))
+            return self._driver.put(table, self.seals.owner(table, owner), key, sealed)
+        place = self._shared(table, owner)
+        if place is None:
+            return self.own.put(self._must(owner), table, key, value)
+        hashed = self.seals.owner(place, owner)
+        name = self.seals.keys.key(place, hashed, key)
+        content = rows.pack(0, key, value)
+        if place == ROOM:
+            self._room(owner)
+            return self._driver.put(place, hashed, name, self.seals.seal_own(place, owner, name, content))
+        return self._driver.put(place, hashed, name, self.seals.seal_server(place, owner, name, content))
+
+    def put_late(self, table: str, owner: bytes, key: bytes, make: Callable[[], bytes], size: int) -> Ticket:
+        """Made at once: what is sealed here is small."""
+        return self.put(table, owner, key, make())
+
+    def delete(self, table: str, owner: bytes, key: bytes) -> Ticket:
+        if table == "archive":
+            return self._driver.delete(table, self.seals.owner(table, owner), key)
+        place = self._shared(table, owner)
+        if place is None:
+            return self.own.delete(self._must(owner), table, key) or _NOTHING
+        hashed = self.seals.owner(place, owner)
+        return self._driver.delete(place, hashed, self.seals.keys.key(place, hashed, key))
+
+    def erase(self, owner: bytes) -> Ticket:
+        """Everything of the owner, in all tables and the spool. A locked account needs not be unlocked for it."""
+        ticket = _NOTHING
+        for table in PLACES:
+            ticket = self._driver.erase(self.seals.owner(table, owner))
+        unlocked = self.seals.keyring.get(owner)
+        if unlocked is not None:
+            self.seals.keyring.wipe(unlocked)
+        self.seals.forget(owner)
+        self._rooms.discard(owner)
+        return ticket
+
+    # -- rooms ------------------------------------------------------------------------------------------------------
+
+    def _room(self, owner: bytes) -> None:
+        """A room that keeps something has its secret in the store: rows of it under the server's key, the name beside
+        it, since the server must know its rooms."""
+        if owner in self._rooms:
+            return
+        self._rooms.add(owner)
+        secret = self.seals.room(owner)
+        hashed = self.seals.owner(ROOM, owner)
+        key = self.seals.keys.key(ROOM, hashed, _SECRET)
+        self._driver.put(ROOM, hashed, key, self.seals.seal_server(ROOM, owner, key, rows.pack(0, owner, secret)))
+
+    # -- how ----------------------------------------------------------------------------------------------------------
+
+    def _shared(self, table: str, owner: bytes) -> str | None:
+        """The driver's table of what is under the server's or a room's key; None for what is an account's own."""
+        if table in SERVER:
+            return SERVER[table]
+        if table == ROOM or (table == "preference" and self.seals.is_server(owner)):
+            return table
+        if table in KINDS:
+            return None
+        raise KeyError(table)
+
+    def _unlocked(self, owner: bytes) -> Unlocked | None:
+        unlocked = self.seals.keyring.get(owner)
+        return unlocked if unlocked is not None and unlocked.ready else None
+
+    def _must(self, owner: bytes) -> Unlocked:
+        unlocked = self._unlocked(owner)
+        if unlocked is None:
+            raise Sealed
+        return unlocked
+
+    def _opened(self, place: str, owner: bytes, name: bytes, row: bytes) -> tuple[bytes, bytes] | None:
+        """(key, value); None for a row that is damaged or of another place: the others can be read."""
+        try:
+            return rows.unpack(self.seals.open(place, owner, name, row))[1:]
+        except SealError:
+            self._note("sealed-rows-isolated", count="1")
+            return None
+
+    def _later(self, work: Coroutine[Any, Any, T]) -> Later[T]:
+        later: Later[T] = Later()
+
+        def done(value: T | None, error: BaseException | None) -> None:
+            if error is not None:
+                later.fail(error)
+            else:
+                later.resolve(value)  # type: ignore[arg-type]
+
+        drive(work, done)
+        return later
