@@ -7,8 +7,10 @@ Everything of an account comes from its secret (`wraps.py`); everything of the s
 from __future__ import annotations
 
 import hashlib
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, Protocol
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -35,18 +37,56 @@ def hashed(key: bytes | bytearray, *parts: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=HASH_BYTES, key=key).digest()
 
 
+class Cipher(Protocol):
+    """What seals and opens: an `AESGCM`, or several of them."""
+
+    def encrypt(self, nonce: bytes, data: bytes, associated: bytes, /) -> bytes: ...
+
+    def decrypt(self, nonce: bytes, data: bytes, associated: bytes, /) -> bytes: ...
+
+
+class DataCipher:
+    """Seals under the newest of the server's data keys, opens what was sealed under any. Used like an `AESGCM`."""
+
+    __slots__ = ("_ciphers",)
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        """`keys`: 32 bytes each, the newest last."""
+        self._ciphers = tuple(AESGCM(bytes(expand(key, "server data 1"))) for key in reversed(keys))
+
+    def encrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+        return self._ciphers[0].encrypt(nonce, data, associated)
+
+    def decrypt(self, nonce: bytes, data: bytes, associated: bytes) -> bytes:
+        """Raises InvalidTag where none of them opens it."""
+        for cipher in self._ciphers[:-1]:
+            try:
+                return cipher.decrypt(nonce, data, associated)
+            except InvalidTag:
+                pass
+        return self._ciphers[-1].decrypt(nonce, data, associated)
+
+    def renew(self, keys: Sequence[bytes]) -> None:
+        """From now on those, as in the constructor."""
+        self._ciphers = DataCipher(keys)._ciphers
+
+
 class ServerKeys:
-    """What is there as long as the server runs. `index` and `data`: 32 bytes each."""
+    """What is there as long as the server runs. `index` and `data`: 32 bytes each. `older`: former data keys, the
+    newest last. `login`: 32 bytes where it has a secret of its own (`key_block.py`)."""
 
     __slots__ = ("cipher", "index", "login")
 
-    def __init__(self, index: bytes, data: bytes) -> None:
+    def __init__(self, index: bytes, data: bytes, older: Sequence[bytes] = (), login: bytes = b"") -> None:
         self.index = bytes(expand(index, "server index 1"))
         """Hashes owners and keys."""
-        self.login = bytes(expand(index, "server login 1"))
+        self.login = login or bytes(expand(index, "server login 1"))
         """Makes decoys for those who do not exist, and ids of clients (`server/login.py`)."""
-        self.cipher = AESGCM(bytes(expand(data, "server data 1")))
+        self.cipher = DataCipher((*older, data))
         """Seals what must be readable while its owner is away."""
+
+    def __repr__(self) -> str:
+        return "ServerKeys(...)"
 
     def owner(self, table: str, owner: bytes) -> bytes:
         """What stands for an owner in that table, and in no other one."""

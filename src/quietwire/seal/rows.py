@@ -13,8 +13,8 @@ import struct
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from quietwire.seal.keys import Cipher
 from quietwire.seal.sizes import small_class
 from quietwire.seal.wraps import SealError
 
@@ -48,13 +48,13 @@ def unpack(content: bytes) -> tuple[int, bytes, bytes]:
     return kind, content[OVERHEAD:at], content[at : at + value]
 
 
-def seal(cipher: AESGCM, nonce: bytes, content: bytes, table: str, owner: bytes, key: bytes, form: int = OWN) -> bytes:
+def seal(cipher: Cipher, nonce: bytes, content: bytes, table: str, owner: bytes, key: bytes, form: int = OWN) -> bytes:
     """`nonce`: 12 random bytes; `owner`, `key`: as they stand in the database."""
     box = cipher.encrypt(nonce, content, bound(table, owner, key))
     return bytes((form,)) + nonce + box[-TAG_BYTES:] + box[:-TAG_BYTES]
 
 
-def open_row(cipher: AESGCM, row: bytes, table: str, owner: bytes, key: bytes) -> bytes:
+def open_row(cipher: Cipher, row: bytes, table: str, owner: bytes, key: bytes) -> bytes:
     """The content. Raises SealError for a row that is damaged, of another key, or not of this place."""
     if len(row) < HEAD_BYTES or row[0] not in (OWN, SERVER):
         raise SealError("not a sealed row")

@@ -18,7 +18,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.seal import arrivals, rows
 from quietwire.seal.arrivals import LONGEST_CHAIN, Chain, Opener
-from quietwire.seal.keys import KEY_BYTES, ServerKeys, expand
+from quietwire.seal.keys import KEY_BYTES, Cipher, ServerKeys, expand
 from quietwire.server.sealed.keyring import Keyring, Unlocked
 
 DAY: Final = 86_400.0
@@ -171,7 +171,7 @@ class Seals:
             unlocked.opener = Opener(unlocked.keys.arrival_key())
         return unlocked.opener
 
-    def _own(self, owner: bytes) -> tuple[AESGCM, int]:
+    def _own(self, owner: bytes) -> tuple[Cipher, int]:
         if self.is_account(owner):
             cipher = self.unlocked(owner).keys.cipher
             if cipher is None:
