@@ -13,7 +13,7 @@ from quietwire.core.stanza import Stanza
 from quietwire.core.xml import Element, serialise
 from quietwire.server.roster import Contact, encode
 from quietwire.store.memory import MemoryStorage
-from quietwire.store.ports import TABLES
+from quietwire.store.ports import LOGICAL
 from quietwire.testing.assembly import stanza
 from quietwire.testing.playbook import Client, Mark, Playbook
 from quietwire.testing.web import FakeFiles
@@ -102,7 +102,7 @@ class Estate(Playbook):
         store = self.storage.store
         found: dict[str, Any] = {
             table: {owner: dict(store.scan(table, owner).result()) for owner in store.owners(table).result()}
-            for table in TABLES
+            for table in LOGICAL
         }
         for name in ACCOUNTS:
             owner = f"{name}@a.example".encode()

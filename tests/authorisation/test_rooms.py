@@ -12,7 +12,7 @@ from estate import condition
 
 from quietwire.core.jid import parse_jid
 from quietwire.server.rooms.dispatch import ARCHIVE, HANDLERS
-from quietwire.store.ports import TABLES
+from quietwire.store.ports import LOGICAL
 
 OWNER, ADMIN, MOD, PART, MEMBER, AWAY, VISITOR = (
     "owner", "admin", "moderator", "participant", "member", "member outside", "visitor",
@@ -168,7 +168,7 @@ def state(den: Den) -> dict[str, Any]:
         "history": [line.id for line in room.history],
         "in": {each.nick: (each.role, sorted(j.text for j in each.sessions)) for each in room.occupants},
         "rooms": sorted(jid.text for jid in den.rooms.rooms),
-        **{t: {o: store.scan(t, o).result() for o in store.owners(t).result()} for t in TABLES},
+        **{t: {o: store.scan(t, o).result() for o in store.owners(t).result()} for t in LOGICAL},
     }
 
 

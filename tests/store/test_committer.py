@@ -15,7 +15,7 @@ def test_a_read_of_others_rows_commits_nothing_before_its_time(tmp_path: Path) -
     storage = SqliteStorage(tmp_path / "d" / "q.db", post=pump.post, later=pump.later, randomness=os.urandom)
     ticket = storage.put("archive", b"alice", b"k", b"v")
     entry = storage.keep(b"alice", b"hello")
-    for read in (storage.get("archive", b"bob", b"k"), storage.scan("roster", b"alice"), storage.owners("roster")):
+    for read in (storage.get("archive", b"bob", b"k"), storage.scan("sealed", b"alice"), storage.owners("sealed")):
         pump.until(lambda read=read: read.settled)  # type: ignore[misc]
     assert not ticket.settled
     storage.confirm(entry)
@@ -30,9 +30,9 @@ def test_a_read_of_others_rows_commits_nothing_before_its_time(tmp_path: Path) -
 def test_a_group_collects_is_held_and_is_written(tmp_path: Path) -> None:
     pump = Pump()
     storage = SqliteStorage(tmp_path / "d" / "q.db", post=pump.post, later=pump.later, randomness=os.urandom)
-    ticket = storage.put("roster", b"alice", b"k", b"v")
+    ticket = storage.put("sealed", b"alice", b"k", b"v")
     pump.advance(GROUP_SECONDS)
-    later = storage.put("roster", b"alice", b"k", b"w")
+    later = storage.put("sealed", b"alice", b"k", b"w")
     assert not ticket.settled
     pump.advance(GROUP_SECONDS)
     pump.until(lambda: ticket.settled)

@@ -9,7 +9,7 @@ import pytest
 from quietwire.core.errors import ConfigError
 from quietwire.store import database
 from quietwire.store.database import guard, lock_directory, migrations, open_database
-from quietwire.store.ports import TABLES
+from quietwire.store.writer import ALL_TABLES
 
 
 def refused(path: Path) -> str:
@@ -24,7 +24,7 @@ def refused(path: Path) -> str:
 def test_a_new_database_has_the_tables_of_the_ports(tmp_path: Path) -> None:
     db = open_database(tmp_path / "q.db")
     names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    assert names == {*TABLES, "spool"}
+    assert names == {*ALL_TABLES}
     assert db.execute("PRAGMA user_version").fetchone()[0] == len(migrations())
     for name in names:
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
@@ -34,10 +34,10 @@ def test_a_new_database_has_the_tables_of_the_ports(tmp_path: Path) -> None:
 
 def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     db = open_database(tmp_path / "q.db")
-    db.execute("INSERT INTO roster VALUES (x'00', x'01', x'02')")
+    db.execute("INSERT INTO sealed VALUES (x'00', x'01', x'02')")
     db.close()
     db = open_database(tmp_path / "q.db")
-    assert db.execute("SELECT * FROM roster").fetchall() == [(b"\0", b"\1", b"\2")]
+    assert db.execute("SELECT * FROM sealed").fetchall() == [(b"\0", b"\1", b"\2")]
     db.close()
 
 

@@ -25,18 +25,18 @@ def test_only_rows_and_erasures_matter_to_reads() -> None:
     group = Group()
     kept(group, b"o", b"1")
     group.gone[b"2"] = b"o"
-    assert not group.matters_to("item", b"o")
+    assert not group.matters_to([("item", b"o")])
     group.put("item", b"o", b"k", None)
-    assert group.matters_to("item", b"o")
-    assert group.matters_to("item", None)
-    assert not group.matters_to("item", b"p")
-    assert not group.matters_to("node", b"o")
-    assert not group.matters_to("node", None)
+    assert group.matters_to([("item", b"o")])
+    assert group.matters_to([("item", None)])
+    assert not group.matters_to([("item", b"p")])
+    assert not group.matters_to([("node", b"o")])
+    assert not group.matters_to([("node", None)])
     erasing = Group()
     erasing.erase(b"o")
-    assert erasing.matters_to("node", b"o")
-    assert erasing.matters_to("node", None)
-    assert not erasing.matters_to("node", b"p")
+    assert erasing.matters_to([("node", b"o")])
+    assert erasing.matters_to([("node", None)])
+    assert not erasing.matters_to([("node", b"p")])
 
 
 def test_erase_takes_the_owner_out_of_the_group() -> None:

@@ -27,25 +27,25 @@ def test_nothing_is_durable_before_commit() -> None:
     storage = new()
     durable = storage.spool.keep(b"alice", b"durable")
     storage.commit()
-    storage.store.put("roster", b"alice", b"k", b"v")
+    storage.store.put("sealed", b"alice", b"k", b"v")
     lost = storage.spool.keep(b"alice", b"lost")
     storage.spool.confirm(durable)
     assert durable.ticket.settled
     assert not lost.ticket.settled
     restarted = storage.crash()
-    assert restarted.store.scan("roster", b"alice").result() == []
+    assert restarted.store.scan("sealed", b"alice").result() == []
     assert [entry.value for entry in restarted.spool.load(b"alice").result()] == [b"durable"]
     assert restarted.spool.usage(b"alice") == (1, 7)
 
 
 def test_a_crash_leaves_what_is_committed_afterwards_alone() -> None:
     first = new()
-    first.store.put("roster", b"alice", b"k", b"v")
+    first.store.put("sealed", b"alice", b"k", b"v")
     first.commit()
     second = first.crash()
-    second.store.delete("roster", b"alice", b"k")
+    second.store.delete("sealed", b"alice", b"k")
     second.commit()
-    assert second.crash().store.get("roster", b"alice", b"k").result() is None
+    assert second.crash().store.get("sealed", b"alice", b"k").result() is None
 
 
 def test_closed_storage_refuses() -> None:
@@ -54,9 +54,9 @@ def test_closed_storage_refuses() -> None:
     with pytest.raises(StorageError):
         storage.spool.keep(b"alice", b"v")
     with pytest.raises(StorageError):
-        storage.store.put("roster", b"alice", b"k", b"v")
+        storage.store.put("sealed", b"alice", b"k", b"v")
     with pytest.raises(StorageError):
-        storage.store.get("roster", b"alice", b"k").result()
+        storage.store.get("sealed", b"alice", b"k").result()
 
 
 def test_randomness_that_repeats_itself_is_noticed() -> None:

@@ -144,11 +144,11 @@ def test_a_group_that_empties_settles_at_once_for_whoever_waits(world: World) ->
 
 def test_what_is_held_and_what_is_collected_is_read_and_synced_together(world: World) -> None:
     held = world.storage.keep(ALICE, b"held")
-    world.storage.put("roster", ALICE, b"k", b"held")
+    world.storage.put("sealed", ALICE, b"k", b"held")
     world.pump.advance(GROUP_SECONDS)
     collected = world.storage.keep(ALICE, b"collected")
     assert world.storage.latest is collected.ticket
-    assert world.value(world.storage.get("roster", ALICE, b"k")) == b"held"
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) == b"held"
     assert {entry.value for entry in world.value(world.storage.load(ALICE))} == {b"held", b"collected"}
     world.sync()
     assert held.ticket.settled
@@ -182,13 +182,13 @@ def test_only_the_unconfirmed_entries_of_a_group_are_written(world: World) -> No
 
 def test_a_large_group_is_committed_at_once(world: World) -> None:
     entry = world.storage.keep(ALICE, bytes(GROUP_WEIGHT))
-    assert world.jobs == 1
+    world.pump.until(lambda: world.jobs == 1)
     world.pump.until(lambda: entry.ticket.settled)
 
 
 def test_a_group_of_many_operations_is_committed_at_once(world: World) -> None:
     entries = [world.storage.keep(ALICE, b"") for _ in range(4096)]
-    assert world.jobs == 1
+    world.pump.until(lambda: world.jobs == 1)
     world.pump.until(lambda: entries[0].ticket.settled)
     assert len(world.value(world.storage.load(ALICE))) == 4096
 
@@ -220,11 +220,11 @@ def test_a_confirmation_during_the_commit_is_written_with_the_next(world: World)
 
 def test_a_read_commits_rows_before_it_but_not_entries(world: World) -> None:
     entry = world.storage.keep(ALICE, b"v")
-    assert world.value(world.storage.get("roster", ALICE, b"k")) is None
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) is None
     assert world.value(world.storage.load(ALICE)) == [entry]
     assert not entry.ticket.settled
-    world.storage.put("roster", ALICE, b"k", b"v")
-    assert world.value(world.storage.get("roster", ALICE, b"k")) == b"v"
+    world.storage.put("sealed", ALICE, b"k", b"v")
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) == b"v"
     assert entry.ticket.settled
 
 
@@ -267,7 +267,7 @@ def test_an_empty_group_settles_once_whatever_its_waiters_ask(world: World) -> N
     answers: list[Later[Any]] = []
 
     def ask() -> None:
-        answers.extend(world.storage.get("roster", owner, b"k") for owner in (ALICE, BOB, ALICE))
+        answers.extend(world.storage.get("sealed", owner, b"k") for owner in (ALICE, BOB, ALICE))
 
     empty.ticket.when_settled(ask)
     world.pump.until(lambda: bool(answers) and all(answer.settled for answer in answers))
@@ -312,7 +312,7 @@ def test_an_owner_erased_during_the_commit_is_erased_by_the_next(world: World) -
 def test_the_ticket_of_erase_is_that_of_its_commit(world: World) -> None:
     world.storage.keep(BOB, bytes(GROUP_WEIGHT - 300))
     ticket = world.storage.erase(ALICE)
-    assert world.jobs == 1
+    world.pump.until(lambda: world.jobs == 1)
     world.pump.until(lambda: ticket.settled)
 
 
@@ -330,13 +330,13 @@ def test_a_waiter_that_fails_does_not_hold_the_others_up(world: World) -> None:
     def broken() -> None:
         raise RuntimeError("a bug")
 
-    reads = [world.storage.get("roster", ALICE, b"k")]
-    reads += [world.storage.get("roster", BOB, b"k") for _ in range(2)]  # wait for the first, then go as one job
+    reads = [world.storage.get("sealed", ALICE, b"k")]
+    reads += [world.storage.get("sealed", BOB, b"k") for _ in range(2)]  # wait for the first, then go as one job
     reads[1].when_settled(broken)
     with pytest.raises(ExceptionGroup):
         world.pump.until(lambda: reads[2].settled)
     assert all(read.settled for read in reads)
-    assert world.value(world.storage.get("roster", ALICE, b"k")) is None
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) is None
 
 
 def test_a_waiter_may_close_the_storage(world: World) -> None:
@@ -351,7 +351,7 @@ def test_closing_settles_what_is_under_way(world: World) -> None:
     first = world.storage.keep(ALICE, b"first")
     world.storage.sync()
     second = world.storage.keep(ALICE, b"second")
-    reading = world.storage.get("roster", ALICE, b"k")
+    reading = world.storage.get("sealed", ALICE, b"k")
     world.storage.close()
     assert first.ticket.settled
     assert second.ticket.settled
@@ -359,7 +359,7 @@ def test_closing_settles_what_is_under_way(world: World) -> None:
     with pytest.raises(StorageError):
         world.storage.load(ALICE).result()
     with pytest.raises(StorageError):
-        world.storage.put("roster", ALICE, b"k", b"v")
+        world.storage.put("sealed", ALICE, b"k", b"v")
     with pytest.raises(StorageError):
         world.storage.erase(ALICE)
     assert world.pump.timers == []
@@ -376,6 +376,234 @@ def test_rows_of_a_commit_are_sorted(world: World) -> None:
     owners_and_keys = re.findall(r"\((x'\w+',x'\w+'),", " ".join(one for one in statements if "INSERT" in one))
     assert len(owners_and_keys) == 20
     assert owners_and_keys == sorted(owners_and_keys)
+
+
+# turns, and what is late
+
+
+def committed(world: World) -> Callable[[], list[list[str]]]:
+    """-> the tables written in each commit, in order, as the writer's thread sees them."""
+    groups: list[list[str]] = []
+    submit = world.storage._writer.submit
+
+    def seen(job: Job) -> None:
+        if job.group is not None:
+            groups.append(sorted({table for table, _, _ in job.group.rows}))
+        submit(job)
+
+    world.storage._writer.submit = seen  # type: ignore[method-assign]
+    return lambda: groups
+
+
+def test_the_writes_of_a_turn_are_in_one_commit_however_many(world: World) -> None:
+    groups = committed(world)
+    world.storage.put("sealed", ALICE, b"k", bytes(GROUP_WEIGHT))
+    world.storage.put("body", ALICE, b"k", bytes(GROUP_WEIGHT))
+    ticket = world.storage.put("node", ALICE, b"k", b"v")
+    world.pump.until(lambda: ticket.settled)
+    assert groups() == [["body", "node", "sealed"]]
+
+
+def test_the_writes_of_a_turn_are_in_one_commit_whatever_is_read_between(world: World) -> None:
+    groups = committed(world)
+    world.storage.put("sealed", ALICE, b"k", b"v")
+    mine = world.storage.get("sealed", ALICE, b"k")
+    others = world.storage.get("sealed", BOB, b"k")
+    ticket = world.storage.put("node", ALICE, b"k", b"v")
+    assert world.value(mine) == b"v"
+    assert world.value(others) is None
+    assert ticket.settled
+    assert groups() == [["node", "sealed"]]
+
+
+def test_the_writes_of_a_turn_are_in_one_commit_when_the_writer_becomes_free_in_its_midst(world: World) -> None:
+    groups = committed(world)
+    world.storage.put("item", ALICE, b"k", b"v")
+    world.storage.sync()
+    world.storage.put("sealed", ALICE, b"k", bytes(GROUP_WEIGHT))
+    while not world.pump.posted > 1:
+        pass  # the thread has done its job: what it posts is run after this turn
+    ticket = world.storage.put("node", ALICE, b"k", b"v")
+    world.pump.until(lambda: ticket.settled)
+    assert groups() == [["item"], ["node", "sealed"]]
+
+
+def test_a_late_row_is_made_once_when_the_group_is_handed_over(world: World) -> None:
+    rows: list[bytes] = []
+    made: list[int] = []
+
+    def make() -> bytes:
+        made.append(len(rows))
+        return b"".join(rows)
+
+    for n in range(5):
+        rows.append(b"%d" % n)
+        ticket = world.storage.put_late("archive", ALICE, b"k", make, 10)
+    world.pump.advance(GROUP_SECONDS)
+    rows.append(b"5")  # into the group that is held
+    assert made == []
+    world.pump.advance(GROUP_SECONDS)
+    assert made == [6]
+    world.pump.until(lambda: ticket.settled)
+    assert world.value(world.storage.get("archive", ALICE, b"k")) == b"012345"
+    assert made == [6]
+
+
+def test_groups_that_have_the_same_row_late_are_one_commit(world: World) -> None:
+    groups = committed(world)
+    rows: list[bytes] = []
+
+    def write(table: str) -> Any:
+        ticket = world.storage.put_late("server", ALICE, b"k", lambda: b",".join(rows), 10)
+        world.storage.put(table, ALICE, b"k", b"v")
+        rows.append(table.encode())
+        return ticket
+
+    write("sealed")
+    world.pump.advance(GROUP_SECONDS)
+    ticket = write("body")
+    world.pump.advance(GROUP_SECONDS)
+    world.pump.until(lambda: ticket.settled)
+    assert groups() == [["body", "sealed", "server"]]
+    assert world.value(world.storage.get("server", ALICE, b"k")) == b"sealed,body"
+    assert world.pump.timers == [pytest.approx(CHECKPOINT_SECONDS)]
+
+
+def test_what_was_made_late_stays_what_it_is_while_the_disk_refuses(world: World) -> None:
+    made: list[bytes] = []
+
+    def make(value: bytes) -> bytes:
+        made.append(value)
+        return value
+
+    world.pragma("query_only=1")
+    ticket = world.storage.put_late("sealed", ALICE, b"k", partial(make, b"1"), 10)
+    other = world.storage.put_late("sealed", BOB, b"k", partial(make, b"bob"), 10)
+    world.storage.sync()
+    world.pump.until(lambda: bool(world.faults))
+    world.pump.advance(RETRY_SECONDS[0])
+    world.idle()
+    assert made == [b"1", b"bob"]
+    world.storage.put_late("sealed", ALICE, b"k", partial(make, b"2"), 10)
+    world.pragma("query_only=0")
+    world.pump.advance(RETRY_SECONDS[1])
+    world.pump.until(lambda: ticket.settled and other.settled)
+    assert made == [b"1", b"bob", b"2"]
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) == b"2"
+    assert world.value(world.storage.get("sealed", BOB, b"k")) == b"bob"
+
+
+def test_a_late_row_that_cannot_be_made_keeps_its_value_and_holds_nobody_up(world: World) -> None:
+    def broken() -> bytes:
+        raise RuntimeError("a bug")
+
+    world.storage.put("sealed", ALICE, b"k", b"before")
+    world.sync()
+    world.storage.put_late("sealed", ALICE, b"k", broken, 10)
+    ticket = world.storage.put("sealed", BOB, b"k", b"bob's")
+    world.storage.sync()
+    with pytest.raises(ExceptionGroup, match="could not be made"):
+        world.pump.until(lambda: False)
+    world.pump.until(lambda: ticket.settled)
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) == b"before"
+    assert world.value(world.storage.get("sealed", BOB, b"k")) == b"bob's"
+
+
+def test_what_is_made_late_may_write_and_read(world: World) -> None:
+    """It goes into the next group, as if it had been asked a moment later."""
+    reads: list[Later[Any]] = []
+
+    def make() -> bytes:
+        world.storage.put("node", ALICE, b"k", b"next")
+        reads.append(world.storage.get("node", ALICE, b"k"))
+        return b"v"
+
+    ticket = world.storage.put_late("sealed", ALICE, b"k", make, 10)
+    world.pump.advance(GROUP_SECONDS)
+    world.pump.advance(GROUP_SECONDS)
+    world.pump.until(lambda: ticket.settled)
+    assert world.value(reads[0]) == b"next"
+
+
+def test_the_weight_of_a_late_row_is_what_it_was_said_to_be_then_what_it_is(world: World) -> None:
+    for _ in range(3):
+        world.storage.put_late("sealed", ALICE, b"k", lambda: bytes(7), 5_000)
+    weight = world.storage.condition[2]
+    assert 5_000 < weight < 6_000
+    world.storage.sync()
+    assert world.storage.condition[2] == weight - 5_000 + 7
+    big = world.storage.put_late("sealed", BOB, b"k", lambda: b"", GROUP_WEIGHT)
+    world.pump.until(lambda: big.settled)
+
+
+# dress
+
+
+def reverse(owner: bytes, key: bytes, value: bytes) -> bytes:
+    return owner + b"/" + value[::-1]
+
+
+def test_entries_are_dressed_once_when_they_are_really_written(world: World) -> None:
+    dressed: list[bytes] = []
+
+    def dress(owner: bytes, key: bytes, value: bytes) -> bytes:
+        dressed.append(key)
+        return reverse(owner, key, value)
+
+    world.storage.dress = dress
+    world.pragma("query_only=1")
+    one, two, three = (world.storage.keep(ALICE, value) for value in (b"one", b"two", b"three"))
+    world.storage.confirm(one)
+    world.storage.sync()
+    world.pump.until(lambda: bool(world.faults))
+    world.storage.confirm(two)
+    four = world.storage.keep(ALICE, b"four")
+    assert sorted(dressed) == sorted([two.key, three.key])
+    world.pragma("query_only=0")
+    world.pump.advance(RETRY_SECONDS[0])
+    world.pump.until(lambda: four.ticket.settled)
+    assert sorted(dressed) == sorted([two.key, three.key, four.key])
+    assert world.spooled() == [b"alice/eerht", b"alice/ruof"]
+    assert (three.value, three.stored) == (b"three", False)
+    assert world.value(world.storage.load(ALICE)) == [three, four]
+    assert world.storage.usage(ALICE) == (2, 21)
+
+
+def test_usage_is_right_whoever_replaces_values(world: World) -> None:
+    world.storage.dress = reverse
+    for value in (b"one", b"two"):
+        world.storage.keep(ALICE, value)
+    world.sync()
+    gc.collect()
+    loaded = world.value(world.storage.load(ALICE))
+    assert sorted(entry.value for entry in loaded) == [b"alice/eno", b"alice/owt"]
+    assert all(entry.stored for entry in loaded)
+    assert world.storage.usage(ALICE) == (2, 18)
+    for entry in loaded:
+        entry.value = entry.value[:5:-1]
+    assert world.value(world.storage.load(ALICE)) == loaded
+    for entry in loaded:
+        world.storage.confirm(entry)
+    assert world.storage.usage(ALICE) == (0, 0)
+
+
+def test_an_entry_that_cannot_be_dressed_is_not_written_in_clear(world: World) -> None:
+    def broken(owner: bytes, key: bytes, value: bytes) -> bytes:
+        if owner == ALICE:
+            raise RuntimeError("a bug")
+        return value
+
+    world.storage.dress = broken
+    mine = world.storage.keep(ALICE, b"mine")
+    theirs = world.storage.keep(BOB, b"theirs")
+    world.storage.sync()
+    with pytest.raises(ExceptionGroup, match="could not be made"):
+        world.pump.until(lambda: False)
+    world.pump.until(lambda: theirs.ticket.settled)
+    assert world.spooled() == [b"theirs"]
+    world.storage.confirm(mine)
+    assert world.storage.usage(ALICE) == (0, 0)
+    world.sync()
 
 
 # the files
@@ -484,19 +712,19 @@ def test_a_change_of_the_fault_is_told(world: World) -> None:
 
 
 def test_during_a_fault_reads_fail_only_if_they_would_miss_a_write(world: World) -> None:
-    world.storage.put("roster", ALICE, b"k", b"old")
+    world.storage.put("sealed", ALICE, b"k", b"old")
     world.sync()
     world.pragma("query_only=1")
     entry = world.storage.keep(ALICE, b"v")
     world.storage.sync()
     world.pump.until(lambda: bool(world.faults))
-    assert world.value(world.storage.get("roster", ALICE, b"k")) == b"old"
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) == b"old"
     assert world.value(world.storage.load(ALICE)) == [entry]
-    world.storage.put("roster", ALICE, b"k", b"new")
+    world.storage.put("sealed", ALICE, b"k", b"new")
     with pytest.raises(StorageError, match="readonly"):
-        world.storage.get("roster", ALICE, b"k").result()
+        world.storage.get("sealed", ALICE, b"k").result()
     assert world.value(world.storage.load(ALICE)) == [entry]
-    assert world.value(world.storage.get("roster", BOB, b"k")) is None
+    assert world.value(world.storage.get("sealed", BOB, b"k")) is None
     with pytest.raises(StorageError):
         world.storage.close()
     assert not entry.ticket.settled
@@ -504,15 +732,15 @@ def test_during_a_fault_reads_fail_only_if_they_would_miss_a_write(world: World)
 
 def test_reads_that_come_with_the_failing_write_or_wait_for_it_fail(world: World) -> None:
     world.pragma("query_only=1")
-    world.storage.put("roster", ALICE, b"k", b"new")
-    with_it = world.storage.get("roster", ALICE, b"k")
-    after_it = world.storage.get("roster", ALICE, b"k")
+    world.storage.put("sealed", ALICE, b"k", b"new")
+    with_it = world.storage.get("sealed", ALICE, b"k")
+    after_it = world.storage.get("sealed", ALICE, b"k")
     for later in (with_it, after_it):
         with pytest.raises(StorageError):
             world.value(later)
     world.pragma("query_only=0")
     world.pump.advance(RETRY_SECONDS[0])
-    assert world.value(world.storage.get("roster", ALICE, b"k")) == b"new"
+    assert world.value(world.storage.get("sealed", ALICE, b"k")) == b"new"
 
 
 def test_a_read_that_fails_by_itself_is_a_storage_error(world: World) -> None:
@@ -543,12 +771,12 @@ def test_what_is_confirmed_during_a_fault_never_reaches_the_disk(world: World) -
 
 
 def test_erasing_during_a_fault(world: World) -> None:
-    world.storage.put("roster", ALICE, b"k", b"on disk")
+    world.storage.put("sealed", ALICE, b"k", b"on disk")
     world.storage.keep(ALICE, b"on disk")
     world.sync()
     world.pragma("query_only=1")
-    world.storage.put("roster", ALICE, b"l", b"failing")
-    world.storage.put("roster", BOB, b"l", b"bob's")
+    world.storage.put("sealed", ALICE, b"l", b"failing")
+    world.storage.put("sealed", BOB, b"l", b"bob's")
     world.storage.keep(ALICE, b"failing")
     world.storage.sync()
     ticket = world.storage.erase(ALICE)
@@ -562,8 +790,8 @@ def test_erasing_during_a_fault(world: World) -> None:
     assert kept.ticket.settled
     assert world.spooled() == [b"after"]
     assert world.value(world.storage.load(ALICE)) == [kept]
-    assert world.value(world.storage.scan("roster", ALICE)) == []
-    assert world.value(world.storage.scan("roster", BOB)) == [(b"l", b"bob's")]
+    assert world.value(world.storage.scan("sealed", ALICE)) == []
+    assert world.value(world.storage.scan("sealed", BOB)) == [(b"l", b"bob's")]
 
 
 def flood(world: World) -> list[Entry]:
@@ -594,7 +822,7 @@ def test_the_buffer_is_bounded_while_the_disk_refuses(world: World, monkeypatch:
     assert 100_000 <= accepted * (1000 + 256) < 120_000
     assert world.storage.usage(ALICE) == (accepted, accepted * 1000)
     with pytest.raises(StanzaError):
-        world.storage.put("roster", ALICE, b"k", b"v")
+        world.storage.put("sealed", ALICE, b"k", b"v")
     world.storage.confirm(first)
     world.pragma("query_only=0")
     world.pump.advance(5.0)
@@ -626,25 +854,25 @@ def test_closing_on_a_full_disk_says_so_and_keeps_tickets(world: World) -> None:
 
 def test_who_has_nothing_in_a_table_of_few_is_told_without_the_thread(world: World) -> None:
     storage = world.storage
-    storage.put("block", ALICE, b"x", b"1")
+    storage.put("push", ALICE, b"x", b"1")
     world.run(lambda db: None)
     jobs = world.jobs
-    assert storage.get("block", BOB, b"x").result() is None
+    assert storage.get("push", BOB, b"x").result() is None
     assert storage.get_many("preference", ALICE, [b"x"]).result() == {}
-    assert storage.scan("push", ALICE).result() == []
+    assert storage.scan_many([("preference", ALICE, None), ("push", BOB, 3)]).result() == [[], []]
     assert world.jobs == jobs
-    assert world.value(storage.scan("block", ALICE)) == [(b"x", b"1")]
+    assert world.value(storage.scan("push", ALICE)) == [(b"x", b"1")]
 
 
 def test_who_has_something_in_a_table_of_few_is_known_after_a_start(tmp_path: Path) -> None:
     first = World(tmp_path / "few.sqlite")
-    first.storage.put("block", ALICE, b"x", b"1")
-    first.storage.put("block", BOB, b"x", b"1")
+    first.storage.put("push", ALICE, b"x", b"1")
+    first.storage.put("push", BOB, b"x", b"1")
     first.storage.erase(BOB)
-    assert first.storage.scan("block", BOB).result() == []
+    assert first.storage.scan("push", BOB).result() == []
     first.storage.close()
-    assert first.storage.scan("block", BOB).settled  # with an error: it is closed
+    assert first.storage.scan("push", BOB).settled  # with an error: it is closed
     again = World(tmp_path / "few.sqlite")
-    assert again.storage.scan("block", BOB).result() == []
-    assert again.value(again.storage.scan("block", ALICE)) == [(b"x", b"1")]
+    assert again.storage.scan("push", BOB).result() == []
+    assert again.value(again.storage.scan("push", ALICE)) == [(b"x", b"1")]
     again.storage.close()

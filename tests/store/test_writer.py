@@ -12,8 +12,8 @@ from quietwire.core.later import Later
 from quietwire.store import writer
 from quietwire.store.database import open_database
 from quietwire.store.group import Group
-from quietwire.store.ports import TABLES, Entry
-from quietwire.store.writer import Job, Read, Writer, commit, perform
+from quietwire.store.ports import Entry
+from quietwire.store.writer import ALL_TABLES, Job, Read, Writer, commit, perform
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_any_number_of_rows_in_few_statements(db: sqlite3.Connection, rows: int)
     assert len(statements) < 60
 
 
-@pytest.mark.parametrize("table", [*TABLES, "spool"])
+@pytest.mark.parametrize("table", ALL_TABLES)
 def test_deletions_find_their_rows_by_key(db: sqlite3.Connection, table: str) -> None:
     plan = db.execute("EXPLAIN QUERY PLAN " + writer._delete(table, 2), (b"o", b"1", b"o", b"2")).fetchall()
     assert any(f"SEARCH {table} USING PRIMARY KEY (owner=? AND key=?)" in row[3] for row in plan)
@@ -57,8 +57,8 @@ def test_a_commit_is_all_or_nothing(db: sqlite3.Connection) -> None:
     group = Group()
     group.put("item", b"o", b"k", b"v")
     group.kept[b"k"] = Entry(b"o", b"k", b"v", group.ticket)
-    read = Read(writer.query_get("item", b"o", b"k"), Later(), "item", b"o")
-    other = Read(writer.query_get("item", b"p", b"k"), Later(), "item", b"p")
+    read = Read(writer.query_get("item", b"o", b"k"), Later(), [("item", b"o")])
+    other = Read(writer.query_get("item", b"p", b"k"), Later(), [("item", b"p")])
     job = Job(group, [read, other], checkpoint=False)
     perform(db, job)
     assert isinstance(job.error, sqlite3.OperationalError)

@@ -1,10 +1,11 @@
 """When what is written reaches the disk: groups of writes, one writer thread, tries again while the disk refuses.
 
 States of a group: collecting -> (timer) held -> (timer) committing -> settled; size, `sync` or a read that must see it
-bring it there at once. It is held so that an entry has at least `GROUP_SECONDS` to be confirmed: a busy server's
-recipients need that long, and what they confirm costs the disk nothing. If the disk refuses, a group takes up what was
-collected meanwhile and is collecting again, until the next try. One job is with the thread at a time. A group that has
-become empty, since every recipient confirmed, settles without the thread.
+bring it there at once, size and reads when the turn has ended, so that the writes of a turn stay together. It is held
+so that an entry has at least `GROUP_SECONDS` to be confirmed: a busy server's recipients need that long, and what they
+confirm costs the disk nothing. When it is handed over, what is late in it is made and its entries are dressed. If the
+disk refuses, a group takes up what was collected meanwhile and is collecting again, until the next try. One job is with
+the thread at a time. A group that has become empty, since every recipient confirmed, settles without the thread.
 
 Everything here runs in the thread of the loop, save `_done`.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -86,6 +87,9 @@ class Committer:
         self._reads: list[Read] = []
         self._due = False
         """The group is to be committed as soon as the writer is free."""
+        self._posted = False
+        """`_turned` will be called."""
+        self.dress: Callable[[bytes, bytes, bytes], bytes] | None = None
         self._refusing = False
         self._closed = False
         self._checkpoint_due = False
@@ -171,10 +175,20 @@ class Committer:
             return
         if group.weight >= GROUP_WEIGHT:
             self._due = True
-            self._advance()
+            self._when_turned()
             self._bound()
         elif self._timer is None:
             self._timer = self._later(GROUP_SECONDS, self._tick)
+
+    def _when_turned(self) -> None:
+        """Has the group handed over when the turn has ended, and not in its midst."""
+        if not self._posted:
+            self._posted = True
+            self._post(self._turned)
+
+    def _turned(self) -> None:
+        self._posted = False
+        self._advance()
 
     def _bound(self) -> None:
         groups = (self._group, self._held, self._job.group if self._job else None)
@@ -195,6 +209,9 @@ class Committer:
                 return
             if held.empty:
                 self._settle_held()
+            elif held.late and not held.late.keys().isdisjoint(self._group.rows):
+                self._merge()  # what is late covers writes of both
+                self._submit(self._take())
             else:
                 self._held = None
                 self._submit(held)
@@ -232,17 +249,26 @@ class Committer:
             earlier.others += [group.ticket, *group.others]
 
     def _ask(
-        self, query: Query, table: str, owner: bytes | None, convert: Callable[[Any], T] | None = None
+        self,
+        query: Query,
+        about: Sequence[tuple[str, bytes | None]],
+        convert: Callable[[Any], T] | None = None,
     ) -> Later[T]:
         later: Later[T] = Later()
-        read = Read(query, later, table, owner, convert)
+        read = Read(query, later, about, convert)
         if self._closed:
             later.fail(StorageError("the storage is closed"))
-        elif self._retry_timer is not None and self._matters_to(read):
+            return later
+        forces = self._matters_to(read)
+        if forces and self._retry_timer is not None:
             later.fail(StorageError(self._fault))  # it cannot see the writes before it; the next try comes by itself
-        else:
-            self._reads.append(read)
-            self._advance()
+            return later
+        self._reads.append(read)
+        if self._job is None:
+            if forces or self._posted:
+                self._when_turned()
+            else:
+                self._advance()
         return later
 
     def _advance(self) -> None:
@@ -256,21 +282,34 @@ class Committer:
             self._due = False
             unwritten = self._group.empty
             if not unwritten:
-                group, self._group = self._group, Group()
+                group = self._take()
         if group is not None or self._reads or self._checkpoint_due:
             self._submit(group)
         if unwritten:  # last, since waiters may ask for more; now, since no timer need be set
             self._settle_unwritten()
 
     def _matters_to(self, read: Read) -> bool:
-        table, owner = read.table, read.owner
-        return self._group.matters_to(table, owner) or (self._held is not None and self._held.matters_to(table, owner))
+        about = read.about
+        return self._group.matters_to(about) or (self._held is not None and self._held.matters_to(about))
+
+    def _take(self) -> Group:
+        group, self._group = self._group, Group()
+        return group
 
     def _submit(self, group: Group | None) -> None:
-        self._job = Job(group, self._reads, self._checkpoint_due)
+        self._job = job = Job(group, self._reads, self._checkpoint_due)
         self._reads = []
         self._checkpoint_due = False
-        self._writer.submit(self._job)
+        if group is not None and (group.late or self.dress is not None):
+            self._fix(group)
+        self._writer.submit(job)
+
+    def _fix(self, group: Group) -> None:
+        grown, bugs = group.fix(self.dress)
+        for owner, size in grown.items():
+            self._usage[owner][1] += size
+        if bugs:  # of those who make and dress; the writes of everybody else go on
+            self._post(partial(_raise, ExceptionGroup("what is to be written could not be made", bugs)))
 
     def _done(self, job: Job) -> None:
         """In the writer's thread."""
@@ -337,7 +376,7 @@ class Committer:
         self._failures += 1
         self._retry_timer = (lambda: None) if self._closed else self._later(seconds, self._retry)
         self._report(_reason(error))
-        blind = [read for read in self._reads if group.matters_to(read.table, read.owner)]
+        blind = [read for read in self._reads if group.matters_to(read.about)]
         if blind:
             self._reads = [read for read in self._reads if read not in blind]
         for read in blind:
@@ -359,6 +398,10 @@ class Committer:
         if fault != self._fault:
             self._fault = fault
             self._on_fault(fault)
+
+
+def _raise(error: Exception) -> NoReturn:
+    raise error
 
 
 def _reason(error: Exception) -> str:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import TypeVar
 
 from quietwire.core.later import Later, Ticket
-from quietwire.store.ports import LONGEST_NAME, TABLES, Entry, StorageError
+from quietwire.store.group import Row
+from quietwire.store.ports import LOGICAL, LONGEST_NAME, TABLES, Entry, StorageError
 
 T = TypeVar("T")
+KNOWN = frozenset((*TABLES, *LOGICAL))
+"""The tables of drivers, and those of modules, which tests run without the sealed store between."""
 
 
 class _State:
     """What a disk would hold."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, dict[bytes, dict[bytes, bytes]]] = {table: {} for table in TABLES}
+        self.rows: dict[str, dict[bytes, dict[bytes, bytes]]] = {table: {} for table in KNOWN}
         self.spool: dict[bytes, dict[bytes, bytes]] = {}
 
     def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> None:
@@ -30,6 +33,10 @@ class _State:
 
     def keep(self, owner: bytes, key: bytes, value: bytes) -> None:
         self.spool.setdefault(owner, {})[key] = value
+
+    def put_made(self, row: Row, made: dict[Row, bytes]) -> None:
+        if row in made:  # else a later write has taken its place
+            self.put(*row, made[row])
 
     def confirm(self, owner: bytes, key: bytes) -> None:
         self.spool.get(owner, {}).pop(key, None)
@@ -51,7 +58,11 @@ class MemoryStorage:
         self._entries: dict[bytes, dict[bytes, Entry]] = {}
         self._ticket = Ticket()
         self._pending: list[Callable[[_State], None]] = []
+        self._late: dict[Row, Callable[[], bytes]] = {}
+        self._made: dict[Row, bytes] = {}
+        """Of what is pending, the late rows whose values are made."""
         self._kept: list[Entry] = []
+        self.dress: Callable[[bytes, bytes, bytes], bytes] | None = None
         self._written = False
         self._closed = False
 
@@ -65,12 +76,14 @@ class MemoryStorage:
 
     def commit(self) -> None:
         """Makes all that is pending durable and settles its ticket."""
-        for operation in self._pending:
-            operation(self._durable)
-        self._pending.clear()
-        self._kept.clear()
-        self._written = False
+        self._make(list(self._late))
+        pending, self._pending = self._pending, []
         ticket, self._ticket = self._ticket, Ticket()
+        self._made = {}
+        self._kept = []
+        self._written = False
+        for operation in pending:
+            operation(self._durable)
         ticket.settle()
 
     def crash(self) -> MemoryStorage:
@@ -82,7 +95,7 @@ class MemoryStorage:
         settled = Ticket()
         settled.settle()
         again._entries = {
-            owner: {key: Entry(owner, key, value, settled) for key, value in entries.items()}
+            owner: {key: Entry(owner, key, value, settled, stored=True) for key, value in entries.items()}
             for owner, entries in self._durable.spool.items()
         }
         self._closed = True
@@ -111,7 +124,7 @@ class MemoryStorage:
             raise RuntimeError("the randomness handed in repeats itself")
         entries[key] = entry = Entry(owner, key, value, self._ticket)
         self._kept.append(entry)
-        self._do(partial(_State.keep, owner=owner, key=key, value=value))
+        self._pending.append(partial(self._spool, entry))
         return entry
 
     def confirm(self, entry: Entry) -> None:
@@ -125,25 +138,29 @@ class MemoryStorage:
 
     def usage(self, owner: bytes) -> tuple[int, int]:
         entries = self._entries.get(owner, {}).values()
-        return len(entries), sum(len(entry.value) for entry in entries)
+        return len(entries), sum(entry.size for entry in entries)
 
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
-        rows = self._now.rows[table]
-        return self._answer(lambda: rows.get(owner, {}).get(key))
+        rows = self._rows(table, owner)
+        return self._answer(lambda: rows.get(key))
 
     def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
-        rows = self._now.rows[table].get(owner, {})
+        rows = self._rows(table, owner)
         return self._answer(lambda: {key: rows[key] for key in keys if key in rows})
 
     def scan(
         self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
     ) -> Later[list[tuple[bytes, bytes]]]:
-        rows = self._now.rows[table].get(owner, {})
+        rows = self._rows(table, owner)
         return self._answer(
             lambda: [
                 (key, value[:head]) for key, value in rows.items() if key >= first and (stop is None or key < stop)
             ]
         )
+
+    def scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> Later[list[list[tuple[bytes, bytes]]]]:
+        scans = [self.scan(table, owner, head=head) for table, owner, head in wanted]
+        return self._answer(lambda: [scan.result() for scan in scans])
 
     def owners(self, table: str) -> Later[list[bytes]]:
         rows = self._now.rows[table]
@@ -152,11 +169,22 @@ class MemoryStorage:
     def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket:
         self._check_row(table, owner, key)
         self._written = True
+        self._late.pop((table, owner, key), None)
         return self._do(partial(_State.put, table=table, owner=owner, key=key, value=value))
+
+    def put_late(self, table: str, owner: bytes, key: bytes, make: Callable[[], bytes], size: int) -> Ticket:
+        self._check_row(table, owner, key)
+        self._written = True
+        row = (table, owner, key)
+        self._late[row] = make
+        self._now.put(*row, b"")
+        self._pending.append(partial(_State.put_made, row=row, made=self._made))
+        return self._ticket
 
     def delete(self, table: str, owner: bytes, key: bytes) -> Ticket:
         self._check_row(table, owner, key)
         self._written = True
+        self._late.pop((table, owner, key), None)
         return self._do(partial(_State.delete, table=table, owner=owner, key=key))
 
     def erase(self, owner: bytes) -> Ticket:
@@ -164,7 +192,25 @@ class MemoryStorage:
         for entry in self._entries.pop(owner, {}).values():
             entry.confirmed = True
         self._written = True
+        self._late = {row: make for row, make in self._late.items() if row[1] != owner}
         return self._do(partial(_State.erase, owner=owner))
+
+    def _rows(self, table: str, owner: bytes) -> dict[bytes, bytes]:
+        rows = self._now.rows[table].get(owner, {})
+        self._make([row for row in self._late if row[0] == table and row[1] == owner])
+        return rows
+
+    def _make(self, rows: Collection[Row]) -> None:
+        for row in rows:
+            self._made[row] = value = self._late.pop(row)()
+            self._now.put(*row, value)
+
+    def _spool(self, entry: Entry, state: _State) -> None:
+        """At the commit: what was confirmed before is not written."""
+        if not entry.confirmed:
+            value = entry.value if self.dress is None else self.dress(entry.owner, entry.key, entry.value)
+            entry.size = len(value)
+            state.keep(entry.owner, entry.key, value)
 
     def _do(self, operation: Callable[[_State], None]) -> Ticket:
         operation(self._now)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from struct import Struct
 
@@ -15,9 +15,9 @@ from quietwire.store.committer import (
     RETRY_SECONDS,
     Committer,
 )
-from quietwire.store.group import OVERHEAD
-from quietwire.store.ports import LONGEST_NAME, TABLES, Entry
-from quietwire.store.writer import query_get, query_get_many, query_owners, query_scan
+from quietwire.store.group import OVERHEAD, Late
+from quietwire.store.ports import LONGEST_NAME, Entry
+from quietwire.store.writer import KNOWN, query_each, query_get, query_get_many, query_owners, query_scan
 
 __all__ = ["CHECKPOINT_SECONDS", "GROUP_SECONDS", "GROUP_WEIGHT", "RETRY_SECONDS", "SqliteStorage"]
 
@@ -69,7 +69,7 @@ class SqliteStorage(Committer):
             return
         entry.confirmed = True
         group = self._group
-        size = len(entry.value)
+        size = entry.size
         used = self._usage[entry.owner]
         used[0] -= 1
         used[1] -= size
@@ -88,7 +88,7 @@ class SqliteStorage(Committer):
         self._wrote(0)
 
     def load(self, owner: bytes) -> Later[list[Entry]]:
-        return self._ask(query_scan("spool", owner), "spool", owner, partial(self._entries, owner))
+        return self._ask(query_scan("spool", owner), (("spool", owner),), partial(self._entries, owner))
 
     def usage(self, owner: bytes) -> tuple[int, int]:
         entries, size = self._usage.get(owner, (0, 0))
@@ -104,25 +104,44 @@ class SqliteStorage(Committer):
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
         if self._empty(table, owner):
             return Later.of(None)
-        return self._ask(query_get(_known(table), owner, key), table, owner)
+        return self._ask(query_get(_known(table), owner, key), ((table, owner),))
 
     def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
         if self._empty(table, owner):
             return Later.of({})
-        return self._ask(query_get_many(_known(table), owner, keys), table, owner)
+        return self._ask(query_get_many(_known(table), owner, keys), ((table, owner),))
 
     def scan(
         self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
     ) -> Later[list[tuple[bytes, bytes]]]:
         if self._empty(table, owner):
             return Later.of([])
-        return self._ask(query_scan(_known(table), owner, first, stop, head), table, owner)
+        return self._ask(query_scan(_known(table), owner, first, stop, head), ((table, owner),))
+
+    def scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> Later[list[list[tuple[bytes, bytes]]]]:
+        answers: list[list[tuple[bytes, bytes]]] = [[] for _ in wanted]
+        asked = [n for n, (table, owner, _) in enumerate(wanted) if not self._empty(table, owner)]
+        if not asked:
+            return Later.of(answers)
+        queries = [query_scan(_known(table), owner, head=head) for table, owner, head in map(wanted.__getitem__, asked)]
+
+        def placed(found: list[list[tuple[bytes, bytes]]]) -> list[list[tuple[bytes, bytes]]]:
+            for n, pairs in zip(asked, found, strict=True):
+                answers[n] = pairs
+            return answers
+
+        return self._ask(query_each(queries), [wanted[n][:2] for n in asked], placed)
 
     def owners(self, table: str) -> Later[list[bytes]]:
-        return self._ask(query_owners(_known(table)), table, None)
+        return self._ask(query_owners(_known(table)), ((table, None),))
 
     def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket:
         return self._write(table, owner, key, value)
+
+    def put_late(self, table: str, owner: bytes, key: bytes, make: Callable[[], bytes], size: int) -> Ticket:
+        self._check(table, owner, key)
+        self._group.put_late(table, owner, key, Late(make, size))
+        return self._added(table, owner, len(key) + size)
 
     def delete(self, table: str, owner: bytes, key: bytes) -> Ticket:
         return self._write(table, owner, key, None)
@@ -144,15 +163,22 @@ class SqliteStorage(Committer):
         return group.ticket
 
     def _write(self, table: str, owner: bytes, key: bytes, value: bytes | None) -> Ticket:
+        self._check(table, owner, key)
+        self._group.put(table, owner, key, value)
+        return self._added(table, owner, len(key) + len(value or b""))
+
+    def _check(self, table: str, owner: bytes, key: bytes) -> None:
         if self._refusing:
             self._refuse()
         if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise ValueError("owners and keys have at most 4,096 bytes")
-        self._group.put(_known(table), owner, key, value)
+        _known(table)
+
+    def _added(self, table: str, owner: bytes, size: int) -> Ticket:
         if table in self._few:
             self._few[table].add(owner)
         ticket = self._group.ticket
-        self._wrote(len(owner) + len(key) + len(value or b""))
+        self._wrote(len(owner) + size)
         return ticket
 
     def _entries(self, owner: bytes, rows: list[tuple[bytes, bytes]]) -> list[Entry]:
@@ -168,12 +194,12 @@ class SqliteStorage(Committer):
             if entry is None:
                 if any(key in group.gone for group in groups):
                     continue
-                entry = self._resting[key] = Entry(owner, key, value, DURABLE)
+                entry = self._resting[key] = Entry(owner, key, value, DURABLE, stored=True)
             entries.append(entry)
         return [entry for entry in entries if not entry.confirmed]
 
 
 def _known(table: str) -> str:
-    if table not in TABLES:
+    if table not in KNOWN:
         raise KeyError(table)
     return table

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cache
 from queue import SimpleQueue
 from threading import Thread
@@ -17,31 +17,30 @@ from typing import Any
 
 from quietwire.core.later import Later
 from quietwire.store.group import Group
-from quietwire.store.ports import TABLES
+from quietwire.store.ports import LOGICAL, TABLES
 
-ALL_TABLES = (*TABLES, "spool")
+KNOWN = frozenset((*TABLES, *LOGICAL))
+ALL_TABLES = (*sorted(KNOWN), "spool")
 MOST_ROWS = 256  # rows a statement: three parameters each stay under the 999 that every SQLite allows
 
 Query = Callable[[sqlite3.Connection], Any]
 
 
 class Read:
-    """A question for the database about an owner's rows in a table, or about its owners (None). `convert` turns the
+    """A question for the database. `about`: tables, and whose rows in them, or (None) who has any. `convert` turns the
     answer into the value of `later`, in the loop's thread."""
 
-    __slots__ = ("answer", "convert", "error", "later", "owner", "query", "table")
+    __slots__ = ("about", "answer", "convert", "error", "later", "query")
 
     def __init__(
         self,
         query: Query,
         later: Later[Any],
-        table: str = "",
-        owner: bytes | None = None,
+        about: Sequence[tuple[str, bytes | None]] = (),
         convert: Callable[[Any], Any] | None = None,
     ) -> None:
         self.query = query
-        self.table = table
-        self.owner = owner
+        self.about = about
         self.later = later
         self.convert = convert
         self.answer: Any = None
@@ -102,7 +101,7 @@ def perform(db: sqlite3.Connection, job: Job, check: Callable[[], None] = lambda
             job.error = error
     for read in job.reads:
         try:
-            if job.error is not None and job.group is not None and job.group.matters_to(read.table, read.owner):
+            if job.error is not None and job.group is not None and job.group.matters_to(read.about):
                 raise job.error  # the answer would not be that of a moment after the writes before it
             read.answer = read.query(db)
         except Exception as error:
@@ -143,7 +142,11 @@ def commit(db: sqlite3.Connection, group: Group) -> None:
             _each(db, _delete, table, sorted(rows))
         for table, rows in sorted(fresh.items()):
             _each(db, _insert, table, sorted(rows))
-        _each(db, _insert, "spool", sorted((entry.owner, entry.key, entry.value) for entry in group.kept.values()))
+        dressed = group.dressed
+        kept: list[tuple[bytes, ...]] = [
+            (entry.owner, key, dressed.get(key, entry.value)) for key, entry in group.kept.items()
+        ]
+        _each(db, _insert, "spool", sorted(kept))
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -213,6 +216,15 @@ def query_get_many(table: str, owner: bytes, keys: Collection[bytes]) -> Query:
             sql = f"SELECT {_PAIRS.format('value')} FROM {table} WHERE owner=? AND key IN ({marks})"  # noqa: S608
             found.update(_pairs(db.execute(sql, (owner, *some)).fetchone()[0]))
         return found
+
+    return query
+
+
+def query_each(queries: Sequence[Query]) -> Query:
+    """All of them, one after the other."""
+
+    def query(db: sqlite3.Connection) -> list[Any]:
+        return [one(db) for one in queries]
 
     return query
 

@@ -12,7 +12,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 from queue import Queue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from quietwire.core.later import Later, Ticket
 from quietwire.store.ports import LONGEST_NAME, TABLES, Entry, Storage
@@ -193,6 +193,111 @@ class StoreContract:
         assert self.value(store.get_many("archive", BOB, list(rows))) == {}
         store.delete("archive", ALICE, b"\0\1")
         assert self.value(store.get_many("archive", ALICE, [b"\0\1", b"\0\2", b"none"])) == {b"\0\2": bytes(2)}
+
+    def test_scan_many_is_as_many_scans(self) -> None:
+        storage = self.open()
+        storage.store.put("sealed", ALICE, b"1", b"one")
+        storage.store.put("sealed", ALICE, b"2", b"two")
+        storage.store.put("body", ALICE, b"3", b"long" * 1000)
+        storage.store.put("sealed", BOB, b"1", b"bob's")
+        wanted = [("body", ALICE, 4), ("arrival", ALICE, None), ("sealed", ALICE, None), ("push", BOB, None)]
+        for _ in range(2):
+            found = self.value(storage.store.scan_many(wanted))
+            assert [sorted(rows) for rows in found] == [
+                [(b"3", b"long")], [], [(b"1", b"one"), (b"2", b"two")], []
+            ]  # fmt: skip
+            assert self.value(storage.store.scan_many([])) == []
+            storage = self.reopen(storage)
+
+    def test_a_late_row_is_made_when_it_is_committed(self) -> None:
+        storage = self.open()
+        made: list[bytes] = []
+        ticket = storage.store.put_late("sealed", ALICE, b"k", made_of(made, b"v"), 1)
+        assert made == []
+        assert storage.latest is ticket
+        self.durable(storage)
+        assert ticket.settled
+        assert made == [b"v"]
+        for _ in range(2):
+            assert self.rows(storage, "sealed", ALICE) == {b"k": b"v"}
+            storage = self.reopen(storage)
+        assert made == [b"v"]
+
+    def test_a_read_sees_a_late_row(self) -> None:
+        storage = self.open()
+        store = storage.store
+        made: list[bytes] = []
+        reads: list[Callable[[], Later[Any]]] = [
+            lambda: store.get("sealed", ALICE, b"k"),
+            lambda: store.get_many("sealed", ALICE, [b"k"]),
+            lambda: store.scan("sealed", ALICE),
+            lambda: store.scan_many([("body", ALICE, None), ("sealed", ALICE, None)]),
+            lambda: store.owners("sealed"),
+        ]
+        answers: list[Any] = []
+        for n, read in enumerate(reads):
+            store.put_late("sealed", ALICE, b"k", made_of(made, b"%d" % n), 1)
+            answers.append(self.value(read()))
+        assert answers == [b"0", {b"k": b"1"}, [(b"k", b"2")], [[], [(b"k", b"3")]], [ALICE]]
+        assert self.value(store.get("sealed", ALICE, b"k")) == b"4"
+        assert made == [b"0", b"1", b"2", b"3", b"4"]
+        self.durable(storage)
+        storage = self.reopen(storage)
+        assert self.rows(storage, "sealed", ALICE) == {b"k": b"4"}
+
+    def test_a_later_write_takes_the_place_of_a_late_row(self) -> None:
+        storage = self.open()
+        store = storage.store
+        made: list[bytes] = []
+        for key in (b"put", b"late", b"deleted", b"again"):
+            store.put_late("sealed", ALICE, key, made_of(made, b"replaced"), 8)
+        store.put_late("sealed", BOB, b"k", made_of(made, b"erased"), 6)
+        store.put("sealed", ALICE, b"put", b"1")
+        store.put_late("sealed", ALICE, b"late", made_of(made, b"2"), 1)
+        store.delete("sealed", ALICE, b"deleted")
+        store.delete("sealed", ALICE, b"again")
+        store.put_late("sealed", ALICE, b"again", made_of(made, b"3"), 1)
+        store.erase(BOB)
+        self.durable(storage)
+        assert sorted(made) == [b"2", b"3"]
+        for _ in range(2):
+            assert self.rows(storage, "sealed", ALICE) == {b"put": b"1", b"late": b"2", b"again": b"3"}
+            assert self.rows(storage, "sealed", BOB) == {}
+            storage = self.reopen(storage)
+
+    def test_a_late_row_is_checked_at_once(self) -> None:
+        store = self.open().store
+        raises(KeyError, lambda: store.put_late("spool", ALICE, b"k", bytes, 1))
+        raises(ValueError, lambda: store.put_late("sealed", ALICE, b"k" * (LONGEST_NAME + 1), bytes, 1))
+
+    def test_what_is_written_of_an_entry_is_dressed_and_its_value_in_memory_is_not(self) -> None:
+        storage = self.open()
+        dressed: list[bytes] = []
+
+        def dress(owner: bytes, key: bytes, value: bytes) -> bytes:
+            dressed.append(key)
+            return b"<" + owner + value + b">"
+
+        storage.dress = dress
+        early, staying = storage.spool.keep(ALICE, b"early"), storage.spool.keep(ALICE, b"staying")
+        storage.spool.confirm(early)
+        assert dressed == []
+        assert storage.spool.usage(ALICE) == (1, 7)
+        self.durable(storage)
+        assert dressed == [staying.key]
+        assert self.loaded(storage, ALICE) == {b"staying": staying}
+        assert not staying.stored
+        assert storage.spool.usage(ALICE) == (1, 14), "what is on the disk counts as it is there"
+        storage = self.reopen(storage)
+        again = self.loaded(storage, ALICE)[b"<alicestaying>"]
+        assert again.stored
+        assert again.key == staying.key
+        assert storage.spool.usage(ALICE) == (1, 14)
+        again.value = b"staying"
+        storage.spool.confirm(again)
+        assert storage.spool.usage(ALICE) == (0, 0)
+        self.durable(storage)
+        assert self.value(storage.spool.load(ALICE)) == []
 
     def test_many_rows(self) -> None:
         storage = self.open()
@@ -379,6 +484,16 @@ class StoreContract:
         self.durable(storage)
         self.durable(storage)
         assert len(settled) == 2
+
+
+def made_of(made: list[bytes], value: bytes) -> Callable[[], bytes]:
+    """What makes `value`, and notes that it did."""
+
+    def make() -> bytes:
+        made.append(value)
+        return value
+
+    return make
 
 
 def raises(kind: type[BaseException], call: Callable[[], object]) -> None:

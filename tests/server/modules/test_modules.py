@@ -7,7 +7,7 @@ import sys
 from quietwire.server import modules
 from quietwire.server.module import IqGet, IqSet
 from quietwire.server.modules import discover
-from quietwire.store.ports import TABLES
+from quietwire.store.ports import LOGICAL
 
 
 def test_every_file_is_a_module_and_they_come_by_name() -> None:
@@ -24,7 +24,7 @@ def test_nobody_answers_what_another_module_answers() -> None:
 def test_what_is_kept_names_a_table_that_is_needed() -> None:
     for module in discover():
         for kept in module.keeps:
-            assert kept.table in (*TABLES, "spool")
+            assert kept.table in (*LOGICAL, "spool")
             assert (kept.table if kept.table in ("spool", "archive") else "store") in module.needs
 
 
