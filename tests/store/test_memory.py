@@ -5,7 +5,7 @@ from random import Random
 import pytest
 
 from quietwire.store.memory import MemoryStorage
-from quietwire.store.ports import Storage, StorageError
+from quietwire.store.ports import LOGICAL, TABLES, Storage, StorageError
 from quietwire.testing.store_contract import StoreContract
 
 
@@ -64,3 +64,10 @@ def test_randomness_that_repeats_itself_is_noticed() -> None:
     storage.spool.keep(b"alice", b"1")
     with pytest.raises(RuntimeError):
         storage.spool.keep(b"alice", b"2")
+
+
+def test_the_tables_of_modules_are_there_beside_those_of_a_driver() -> None:
+    storage = new()
+    for table in {*LOGICAL, *TABLES}:
+        storage.put(table, b"alice", b"k", table.encode())
+        assert storage.get(table, b"alice", b"k").result() == table.encode()

@@ -231,7 +231,7 @@ class MemoryStorage:
 
     def _check_row(self, table: str, owner: bytes, key: bytes) -> None:
         self._check_open()
-        if table not in TABLES:
+        if table not in KNOWN:
             raise KeyError(table)
         if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise ValueError("owners and keys have at most 4,096 bytes")
