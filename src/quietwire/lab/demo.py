@@ -19,6 +19,7 @@ from quietwire.lab.score import Known
 from quietwire.lab.testbed import DEVICES, DOMAINS, PEOPLE, Commands, World
 from quietwire.lab.workload import Script, script
 from quietwire.server.modules import discover
+from quietwire.server.sealed.store import places
 
 PROFILES = ("off", "padded")
 EACH = 21
@@ -99,7 +100,7 @@ def evidence(world: World) -> dict[str, Path]:
     home, away = DOMAINS
     return {
         "live-server": world.trace(f"live-server.{home}"),
-        "disk": world.data(home),
+        "disk": world.folder / home,
         "server-network": world.trace(f"server-network.{home}"),
         "client-network": world.trace("client-network.alice"),
         "peer-server": world.trace(f"live-server.{away}"),
@@ -125,7 +126,7 @@ def _search_works(word: str, folder: Path) -> list[str]:
 
 def _kept(world: World) -> list[str]:
     """The disks against what the features declare that they keep (docs/xeps.md)."""
-    declared = {keeps.table for module in discover() for keeps in module.keeps}
+    declared = places(keeps.table for module in discover() for keeps in module.keeps)
     files = [file for domain in DOMAINS for file in sorted(world.data(domain).glob("*.sqlite"))]
     if len(files) != len(DOMAINS):
         return ["undeclared: the servers' databases are not where they were looked for"]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-import base64
 import sqlite3
-import struct
 from contextlib import closing
 from pathlib import Path
 
 from quietwire.lab.observers.disk import observe
+from quietwire.seal import rows
+from quietwire.seal.key_block import KeyBlock
+from quietwire.seal.server_key import RawKey, of_raw
 
 
 def database(folder: Path, *rows: tuple[bytes, bytes, bytes]) -> None:
@@ -56,24 +57,27 @@ def test_a_broken_database_is_no_obstacle_and_the_original_stays(tmp_path: Path)
     assert [path.name for path in tmp_path.iterdir()] == ["q.sqlite"]
 
 
-def test_an_archive_tells_who_when_how_long_and_what(tmp_path: Path) -> None:
-    def row(number: int, sender: str, time_ms: int, size: int) -> tuple[bytes, bytes, bytes]:
-        payload = base64.b64encode(bytes([number]) * size)
-        message = b"<message from='%s/d' to='x'><payload>%s</payload></message>" % (sender.encode(), payload)
-        header = struct.pack(">BBQQIQH", 1, 0, number, time_ms, len(message), 0, len(b"bob@b.example"))
-        return b"alice@a.example", b"m\0\0" + bytes(15) + bytes([number]), header + b"bob@b.example" + message
+def test_what_is_under_the_servers_key_is_opened_with_it(tmp_path: Path) -> None:
+    key = bytes(range(32))
+    block, master = KeyBlock.create(lambda size: bytes(size), of_raw(RawKey(key)))
+    server = master.keys()
+    devices = b"<devices xmlns='urn:xmpp:omemo:2'><device id='77'/></devices>"
+
+    def row(name: bytes) -> tuple[bytes, bytes, bytes]:
+        owner = server.owner("item", name)
+        hashed = server.key("item", owner, b"devices")
+        content = rows.pack(0, b"devices", devices)
+        return owner, hashed, rows.seal(server.cipher, bytes(12), content, "item", owner, hashed, rows.SERVER)
 
     with closing(sqlite3.connect(tmp_path / "q.sqlite")) as db:
-        db.execute("CREATE TABLE archive (owner BLOB, key BLOB, value BLOB)")
-        rows = [row(1, "alice@a.example", 5_000, 1024), row(2, "bob@b.example", 5_040, 512)]
-        db.executemany("INSERT INTO archive VALUES (?, ?, ?)", rows)
+        for table in ("server", "item"):
+            db.execute(f"CREATE TABLE {table} (owner BLOB, key BLOB, value BLOB)")
+        db.execute("INSERT INTO server VALUES (?, ?, ?)", (b"", b"keys", block.to_bytes()))
+        db.executemany("INSERT INTO item VALUES (?, ?, ?)", [row(b"alice@a.example"), row(b"zilpzalp@a.example")])
         db.commit()
-    findings = {finding.question: finding for finding in observe(tmp_path)}
-    assert findings["who"].answer == {"pairs": [["alice@a.example", "bob@b.example"]]}
-    assert findings["when"].answer == {
-        "messages": [{"time": 5.0, "from": "alice@a.example", "id": "q.sqlite#archive:1"}]
-    }
-    assert findings["count"].answer == {"sent": {"alice@a.example": 1}}
-    assert [event["kind"] for event in findings["kinds"].answer["events"]] == ["message", "receipt"]
-    assert findings["lengths"].answer["messages"][0]["length"] > 100
-    assert findings["text"].answer == {"texts": []}
+    (tmp_path / "quietwire.toml").write_text('domain = "a.example"\n')
+    assert {finding.question: finding.answer for finding in observe(tmp_path)}["devices"] == {"devices": {}}
+    (tmp_path / "server.key").write_bytes(key)
+    found = {finding.question: finding for finding in observe(tmp_path)}
+    assert found["devices"].answer == {"devices": {"alice@a.example": ["77"]}}, "the other name is not guessed"
+    assert found["contacts"].answer == {"contacts": {}}

@@ -1,7 +1,7 @@
-"""`disk`: a thief with a copy of the data directory. Opens the database and also reads the raw bytes of every file.
+"""`disk`: a thief with a copy of the server's files, its key and configuration among them. Opens the database and also
+reads the raw bytes of every file.
 
-Rows are read as text, whatever their tables; of the archive's the thief knows the form, and sorts what is in it like a
-watcher who sees sealed messages go by.
+Rows are read as text, whatever their tables; what is under the server's key is opened first (`sealed.py`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import re
 import shutil
 import sqlite3
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from quietwire.lab.findings import Finding
-from quietwire.lab.observers import archive
-from quietwire.lab.observers.answers import of_talk
-from quietwire.lab.observers.talk import sort_out
+from quietwire.lab.observers import sealed
 
 _JID = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _BODY = re.compile(r"<body(?:\s[^>]*)?>([^<]+)</body>")
 _DEVICE = re.compile(r"<device\b[^>]*\bid=['\"](\d+)['\"]")
 _BUNDLE = re.compile(r"bundles(\d+)$")
 _STAMP = re.compile(r"stamp=['\"]([0-9TZ:.+-]+)['\"]")
+_DOMAIN = re.compile(rb"""^domain\s*=\s*['"]([^'"]+)['"]""", re.MULTILINE)
 _MAGIC = b"SQLite format 3\0"
 
 
@@ -56,11 +56,15 @@ def _only_files(folder: str, names: list[str]) -> set[str]:
 
 def _observe(folder: Path) -> list[Finding]:
     raw = {path.name: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-    rows = [row for path in sorted(folder.rglob("*")) if path.is_file() for row in _rows(path)]
+    rows = [
+        row
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+        for row in _opened(_rows(path), folder, raw.values())
+    ]
     contacts: dict[str, set[str]] = {}
     devices: dict[str, set[str]] = {}
     waiting: list[Row] = []
-    archived: list[archive.Archived] = []
     contact_refs, device_refs, texts, text_refs = [], [], [], []
     pairs: dict[tuple[str, str], str] = {}
     for row in rows:
@@ -75,10 +79,7 @@ def _observe(folder: Path) -> list[Finding]:
         if owner and numbers:
             devices.setdefault(owner, set()).update(numbers)
             device_refs.append(row.ref)
-        message = _archived(row)
-        if message is not None:
-            archived.append(message)
-        elif any("<message" in cell for cell in row.cells):
+        if any("<message" in cell for cell in row.cells):
             waiting.append(row)
         bodies = [body for cell in row.cells for body in _BODY.findall(cell)]
         if bodies:
@@ -89,13 +90,9 @@ def _observe(folder: Path) -> list[Finding]:
         if left:  # pages that were freed but not overwritten, or the write-ahead log
             texts += left
             text_refs.append(f"{name}#raw")
-    said: dict[tuple[str, str], list[str]] = {}
-    for one in archived:
-        if one.other and one.other != one.owner:
-            said.setdefault((min(one.owner, one.other), max(one.owner, one.other)), []).append(one.ref)
     return [
-        _who(said, pairs),
-        *(_of_archive(archived) if archived else _of_waiting(waiting)),
+        _who(pairs),
+        *_of_waiting(waiting),
         Finding(
             "contacts",
             {"contacts": {owner: sorted(jids) for owner, jids in contacts.items()}},
@@ -106,7 +103,9 @@ def _observe(folder: Path) -> list[Finding]:
         Finding(
             "devices",
             {"devices": {owner: sorted(ids) for owner, ids in devices.items()}},
-            "OMEMO device lists and bundles are public and lie in clear" if devices else "no device list in clear",
+            "OMEMO device lists are for everybody: the server's key opens them"
+            if devices
+            else "no device list to be read",
             1.0,
             tuple(device_refs),
         ),
@@ -120,36 +119,42 @@ def _observe(folder: Path) -> list[Finding]:
     ]
 
 
-def _archived(row: Row) -> archive.Archived | None:
-    if row.table != archive.TABLE or len(row.raw) != 3:
-        return None
-    owner, key, value = row.raw
-    if not (isinstance(owner, bytes) and isinstance(key, bytes) and isinstance(value, bytes)):
-        return None
-    return archive.read(owner, key, value, row.ref)
+def _opened(rows: list[Row], folder: Path, files: Iterable[bytes]) -> list[Row]:
+    """The rows, and in the place of each that the server's key opens and whose owner is guessed what is in it."""
+    block = next((row.raw[2] for row in rows if row.table == sealed.BLOCK and len(row.raw) == 3), None)
+    keys = sealed.read_keys(block, folder) if isinstance(block, bytes) else None
+    if keys is None:
+        return rows
+    domains = {domain.decode("utf-8", "replace") for file in files for domain in _DOMAIN.findall(file)}
+    names = {(table, owner): jid for table, jid, owner in keys.names(domains)}
+    found = []
+    for row in rows:
+        owner, key, value = row.raw if len(row.raw) == 3 else (b"", b"", b"")
+        if isinstance(owner, bytes) and isinstance(key, bytes) and isinstance(value, bytes):
+            jid = names.get((row.table, owner))
+            inside = keys.open(row.table, owner, key, value) if jid is not None else None
+            if inside is not None:
+                found.append(replace(row, cells=(jid or "", *map(_text, inside))))
+                continue
+        found.append(row)
+    return found
 
 
-def _who(said: dict[tuple[str, str], list[str]], listed: dict[tuple[str, str], str]) -> Finding:
-    if said:
-        refs = tuple(ref for each in said.values() for ref in each)
-        how = "each archived message names who wrote and to whom"
-        return Finding("who", {"pairs": [list(pair) for pair in said]}, how, 1.0, refs)
+def _who(listed: dict[tuple[str, str], str]) -> Finding:
     return Finding(
         "who",
         {"pairs": [list(pair) for pair in listed]},
-        "contact lists in clear name who may talk to whom; that they did is not written",
+        "contact lists in clear name who may talk to whom; that they did is not written"
+        if listed
+        else "no row names two people",
         0.7 if listed else 0.0,
         tuple(listed.values()),
     )
 
 
-def _of_archive(archived: list[archive.Archived]) -> list[Finding]:
-    source = "the encrypted messages in the archive"
-    return of_talk(sort_out(archive.conversation(archived)), source, "size classes of the archived payloads")
-
-
 def _of_waiting(waiting: list[Row]) -> list[Finding]:
-    """Where nothing is archived: what no device has confirmed yet."""
+    """What lies in clear though no device has confirmed it yet. Archives and kept messages are sealed, many to a row:
+    their number is no number of messages."""
     when = [
         {"time": 0.0, "from": "", "id": row.ref, "stamp": stamp}
         for row in waiting
@@ -157,7 +162,7 @@ def _of_waiting(waiting: list[Row]) -> list[Finding]:
         for stamp in _STAMP.findall(cell)
     ]
     kept = tuple(row.ref for row in waiting)
-    how_many = f"{len(waiting)} messages waiting for delivery" if waiting else "no message is kept once it is delivered"
+    how_many = f"{len(waiting)} messages waiting for delivery" if waiting else "no message lies in clear"
     return [
         Finding("when", {"messages": when}, how_many, 1.0, kept),
         Finding("count", {"sent": {"": len(waiting)} if waiting else {}}, how_many, 1.0, kept),

@@ -6,7 +6,7 @@ may read, `room` what a room keeps. What comes for somebody who may be away goes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 from quietwire.core.later import Later, Ticket, drive
@@ -31,9 +31,23 @@ SERVER: Final = {
 ROOM: Final = "room"
 _SECRET: Final = b"secret"
 """Key of the row with a room's name and secret, under the server's key."""
-PLACES: Final = (*SERVER.values(), "preference", ROOM, SEALED, LARGE, "arrival", "archive", "spool")
+OWN: Final = (SEALED, LARGE, "arrival", "archive", "spool")
+"""Driver's tables that hold what only an account's own keys open."""
+PLACES: Final = (*SERVER.values(), "preference", ROOM, *OWN)
 """The driver's tables in which an owner has a hash."""
 T = TypeVar("T")
+
+
+def places(tables: Iterable[str]) -> set[str]:
+    """The driver's tables in which rows of those tables lie, and those that every server has."""
+    found = {"server", "arrival", "account"}
+    for table in tables:
+        found.add(SERVER.get(table, table))
+        if table in KINDS:
+            found |= {SEALED, LARGE, SERVER.get(f"open_{table}", SEALED)}
+    return found
+
+
 _NOTHING: Final = Ticket()
 _NOTHING.settle()
 
@@ -190,6 +204,19 @@ class SealedStore:
             self.seals.keyring.wipe(unlocked)
         self.seals.forget(owner)
         self._rooms.discard(owner)
+        return ticket
+
+    def renew(self, owner: bytes, public: bytes) -> Ticket:
+        """Everything that is sealed for the account alone goes, since it has a new secret; `public`: its key for
+        arrivals from now on. What is under the server's key stays."""
+        ticket = _NOTHING
+        for table in OWN:
+            ticket = self._driver.erase(self.seals.owner(table, owner))
+        unlocked = self.seals.keyring.get(owner)
+        if unlocked is not None:
+            self.seals.keyring.wipe(unlocked)
+        self.seals.forget(owner)
+        self.seals.learn(self.seals.handle_of(owner), public)
         return ticket
 
     # -- rooms ------------------------------------------------------------------------------------------------------
