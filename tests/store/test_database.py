@@ -129,3 +129,8 @@ def test_a_file_that_is_gone_or_another_one_is_noticed_and_one_that_comes_back_i
         path.write_bytes(b"")  # somebody makes another one
     aside.replace(path)
     check()
+
+
+def test_an_sqlite_that_changes_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "gives_bytes_as_they_are", lambda db: False)
+    assert "does not give bytes as they are" in refused(tmp_path / "q.db")

@@ -13,7 +13,19 @@ from quietwire.store import writer
 from quietwire.store.database import open_database
 from quietwire.store.group import Group
 from quietwire.store.ports import Entry
-from quietwire.store.writer import ALL_TABLES, Job, Read, Writer, commit, perform
+from quietwire.store.writer import (
+    ALL_TABLES,
+    Job,
+    Read,
+    Writer,
+    _pairs_of,
+    commit,
+    gives_bytes_as_they_are,
+    perform,
+    query_get_many,
+    query_scan,
+    query_scan_many,
+)
 
 
 @pytest.fixture
@@ -102,3 +114,29 @@ def test_jobs_are_done_in_order_in_one_other_thread(tmp_path: Path) -> None:
     assert len(threads) == 1
     assert get_ident() not in threads
     assert not (tmp_path / "q.db-wal").exists()
+
+
+def test_rows_of_every_length_and_of_every_byte_are_given_as_they_are(db: sqlite3.Connection) -> None:
+    assert gives_bytes_as_they_are(db)
+    rows = {bytes([n]) * (n % 5): bytes([n, 0]) * (n % 3) for n in range(256)} | {b"": b""}
+    group = Group()
+    for key, value in rows.items():
+        group.put("item", b"o", key, value)
+    group.put("sealed", b"p", b"", b"")
+    commit(db, group)
+    assert dict(query_scan("item", b"o")(db)) == rows
+    assert query_get_many("item", b"o", list(rows))(db) == rows
+    assert query_scan("sealed", b"p")(db) == query_scan("sealed", b"p", head=0)(db) == [(b"", b"")]
+    items, none, sealed = query_scan_many([("item", b"o", 1), ("item", b"p", None), ("sealed", b"p", 0)])(db)
+    assert dict(items) == {key: value[:1] for key, value in rows.items()}
+    assert (none, sealed) == ([], [(b"", b"")])
+    assert writer.query_owners("item")(db) == [b"o"]
+    assert writer.query_owners("node")(db) == []
+
+
+def test_several_tables_are_one_step(db: sqlite3.Connection) -> None:
+    """Each step gives the interpreter away, and a busy loop takes its time to give it back."""
+    plan = db.execute(f"EXPLAIN QUERY PLAN SELECT * FROM (SELECT {_pairs_of(None)} FROM sealed WHERE owner=?), "
+                      f"(SELECT {_pairs_of(29)} FROM body WHERE owner=?)", (b"o", b"o")).fetchall()  # fmt: skip
+    searches = sorted(row[3] for row in plan if "SEARCH" in row[3] and "PRIMARY KEY" in row[3])
+    assert searches == [f"SEARCH {table} USING PRIMARY KEY (owner=?)" for table in ("body", "sealed")]

@@ -11,6 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from quietwire.core.errors import ConfigError
+from quietwire.store.writer import gives_bytes_as_they_are
 
 APPLICATION_ID = 0x51574952  # "QWIR": PRAGMA application_id of our files
 LOCK_NAME = "lock"
@@ -83,6 +84,8 @@ def open_database(path: Path) -> sqlite3.Connection:
         _check_ours(db, path)
         if db.execute("PRAGMA journal_mode=WAL").fetchone() != ("wal",):
             raise ConfigError(str(path), "database", "must be on a file system that can have a write-ahead log")
+        if not gives_bytes_as_they_are(db):
+            raise ConfigError(str(path), "database", f"SQLite {sqlite3.sqlite_version} does not give bytes as they are")
         _migrate(db, path)
     except sqlite3.Error as error:
         db.close()

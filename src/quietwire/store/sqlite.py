@@ -17,7 +17,7 @@ from quietwire.store.committer import (
 )
 from quietwire.store.group import OVERHEAD, Late
 from quietwire.store.ports import LONGEST_NAME, Entry
-from quietwire.store.writer import KNOWN, query_each, query_get, query_get_many, query_owners, query_scan
+from quietwire.store.writer import KNOWN, query_get, query_get_many, query_owners, query_scan, query_scan_many
 
 __all__ = ["CHECKPOINT_SECONDS", "GROUP_SECONDS", "GROUP_WEIGHT", "RETRY_SECONDS", "SqliteStorage"]
 
@@ -123,14 +123,14 @@ class SqliteStorage(Committer):
         asked = [n for n, (table, owner, _) in enumerate(wanted) if not self._empty(table, owner)]
         if not asked:
             return Later.of(answers)
-        queries = [query_scan(_known(table), owner, head=head) for table, owner, head in map(wanted.__getitem__, asked)]
+        question = [(_known(table), owner, head) for table, owner, head in map(wanted.__getitem__, asked)]
 
         def placed(found: list[list[tuple[bytes, bytes]]]) -> list[list[tuple[bytes, bytes]]]:
             for n, pairs in zip(asked, found, strict=True):
                 answers[n] = pairs
             return answers
 
-        return self._ask(query_each(queries), [wanted[n][:2] for n in asked], placed)
+        return self._ask(query_scan_many(question), [one[:2] for one in question], placed)
 
     def owners(self, table: str) -> Later[list[bytes]]:
         return self._ask(query_owners(_known(table)), ((table, None),))

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 from queue import SimpleQueue
+from struct import Struct, error
 from threading import Thread
 from typing import Any
 
@@ -191,16 +192,26 @@ def query_get(table: str, owner: bytes, key: bytes) -> Query:
 def query_scan(
     table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
 ) -> Query:
-    """The (key, value) of the owner, as one row of hexadecimal text: one step, see the head of this file."""
-    value = "value" if head is None else f"substr(value,1,{head:d})"
-    sql = f"SELECT {_PAIRS.format(value)} FROM {table} WHERE owner=? AND key>=?"  # noqa: S608
+    """The (key, value) of the owner, as one row: one step, see the head of this file."""
+    sql = f"SELECT {_pairs_of(head)} FROM {table} WHERE owner=? AND key>=?"  # noqa: S608
     bounds: tuple[bytes, ...] = (owner, first)
     if stop is not None:
         sql += " AND key<?"
         bounds += (stop,)
 
     def query(db: sqlite3.Connection) -> list[tuple[bytes, bytes]]:
-        return _pairs(db.execute(sql, bounds).fetchone()[0])
+        return _pairs(db.execute(sql, bounds).fetchone())
+
+    return query
+
+
+def query_scan_many(wanted: Sequence[tuple[str, bytes, int | None]]) -> Query:
+    """Of each (table, owner, head) its (key, value), in one step."""
+    sql = ",".join(f"(SELECT {_pairs_of(head)} FROM {table} WHERE owner=?)" for table, _, head in wanted)  # noqa: S608
+
+    def query(db: sqlite3.Connection) -> list[list[tuple[bytes, bytes]]]:
+        row = db.execute(f"SELECT * FROM {sql}", [owner for _, owner, _ in wanted]).fetchone()  # noqa: S608
+        return [_pairs(row[at : at + 4]) for at in range(0, len(row), 4)]
 
     return query
 
@@ -213,18 +224,9 @@ def query_get_many(table: str, owner: bytes, keys: Collection[bytes]) -> Query:
         for start in range(0, len(wanted), MOST_ROWS):
             some = wanted[start : start + MOST_ROWS]
             marks = ",".join("?" * len(some))
-            sql = f"SELECT {_PAIRS.format('value')} FROM {table} WHERE owner=? AND key IN ({marks})"  # noqa: S608
-            found.update(_pairs(db.execute(sql, (owner, *some)).fetchone()[0]))
+            sql = f"SELECT {_pairs_of(None)} FROM {table} WHERE owner=? AND key IN ({marks})"  # noqa: S608
+            found.update(_pairs(db.execute(sql, (owner, *some)).fetchone()))
         return found
-
-    return query
-
-
-def query_each(queries: Sequence[Query]) -> Query:
-    """All of them, one after the other."""
-
-    def query(db: sqlite3.Connection) -> list[Any]:
-        return [one(db) for one in queries]
 
     return query
 
@@ -235,10 +237,11 @@ def query_owners(table: str) -> Query:
         WITH RECURSIVE o(x) AS (
             SELECT min(owner) FROM {table}
             UNION ALL SELECT (SELECT min(owner) FROM {table} WHERE owner>x) FROM o WHERE x IS NOT NULL
-        ) SELECT group_concat(hex(x)) FROM o WHERE x IS NOT NULL"""  # noqa: S608
+        ) SELECT {_lengths("x")}, {_joined("x")} FROM o WHERE x IS NOT NULL"""  # noqa: S608
 
     def query(db: sqlite3.Connection) -> list[bytes]:
-        return [bytes.fromhex(owner) for owner in _items(db.execute(sql).fetchone()[0])]
+        lengths, joined = db.execute(sql).fetchone()
+        return list(Struct(lengths).unpack(joined or b"")) if lengths is not None else []
 
     return query
 
@@ -249,13 +252,36 @@ def usage(db: sqlite3.Connection) -> dict[bytes, list[int]]:
     return {owner: [entries, size] for owner, entries, size in counted}
 
 
-_PAIRS = "group_concat(hex(key)||':'||hex({}))"
+def _pairs_of(head: int | None) -> str:
+    """The columns of all rows as four values: the lengths of keys and of values, as formats of `struct`, and all keys
+    and all values, joined. That group_concat takes and gives any bytes is tried when a database is opened
+    (`database.open_database`); hexadecimal text would take twice the time."""
+    value = "value" if head is None else f"substr(value,1,{head:d})"
+    return f"{_lengths('key')}, {_lengths(value)}, {_joined('key')}, {_joined(value)}"
 
 
-def _pairs(text: str | None) -> list[tuple[bytes, bytes]]:
-    unhex = bytes.fromhex
-    return [(unhex(key), unhex(value)) for key, _, value in (item.partition(":") for item in _items(text))]
+def _lengths(column: str) -> str:
+    return f"group_concat(ifnull(length({column}),0)||'s','')"  # substr() of nothing is NULL
 
 
-def _items(text: str | None) -> Iterable[str]:
-    return text.split(",") if text is not None else ()
+def _joined(column: str) -> str:
+    return f"CAST(group_concat({column},'') AS BLOB)"
+
+
+def _pairs(row: tuple[str | None, str, bytes | None, bytes | None]) -> list[tuple[bytes, bytes]]:
+    key_lengths, value_lengths, keys, values = row
+    if key_lengths is None:
+        return []
+    # Not struct.unpack(): it would keep a hundred formats, some of them of a hundred thousand lengths.
+    return list(zip(Struct(key_lengths).unpack(keys or b""), Struct(value_lengths).unpack(values or b""), strict=True))
+
+
+def gives_bytes_as_they_are(db: sqlite3.Connection) -> bool:
+    """Whether rows can be joined and taken apart again with this SQLite."""
+    rows = [(b"", b"\0"), (b"\0\xff", b""), (b"\xc3", b"\xa9,'"), (bytes(range(256)), b"\0\0")]
+    marks = ",".join(["(?,?)"] * len(rows))
+    sql = f"WITH t (key, value) AS (VALUES {marks}) SELECT {_pairs_of(None)} FROM t"  # noqa: S608
+    try:
+        return _pairs(db.execute(sql, [part for row in rows for part in row]).fetchone()) == rows
+    except (error, ValueError):
+        return False
