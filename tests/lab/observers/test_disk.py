@@ -59,7 +59,7 @@ def test_a_broken_database_is_no_obstacle_and_the_original_stays(tmp_path: Path)
 
 def test_what_is_under_the_servers_key_is_opened_with_it(tmp_path: Path) -> None:
     key = bytes(range(32))
-    block, master = KeyBlock.create(lambda size: bytes(size), of_raw(RawKey(key)))
+    block, master = KeyBlock.create(bytes, of_raw(RawKey(key)))
     server = master.keys()
     devices = b"<devices xmlns='urn:xmpp:omemo:2'><device id='77'/></devices>"
 
