@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import socket
+import sqlite3
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -14,14 +16,16 @@ import pytest
 
 from quietwire.cli import compose as compose_module
 from quietwire.cli.commands import administrate
-from quietwire.cli.compose import Composition, compose, read_server_key
+from quietwire.cli.compose import DATABASE, Composition, compose, open_keeper, open_storage
 from quietwire.cli.config import Config, load
 from quietwire.cli.logs import Log
 from quietwire.cli.quickstart import prepare
 from quietwire.cli.serve import take_commands
 from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.net.shell import Shell
 from quietwire.server.http import Request, Response
 from quietwire.server.module import Context, HttpRoute, Module
+from quietwire.server.sealed.keeper import Keeper
 
 
 @pytest.fixture
@@ -124,34 +128,107 @@ def test_a_port_in_use_is_named(config: Config) -> None:
 
 def test_a_certificate_that_is_missing_is_named_before_anything_is_made(config: Config) -> None:
     config.tls.certificate.unlink()
-    config.server_key.unlink()
+    key_file(config).unlink()
 
     async def main() -> None:
         await compose(config, Log("error", io.StringIO()))
 
     with pytest.raises(ConfigError, match=r"tls\.certificate: cannot be read"):
         asyncio.run(main())
-    assert not config.server_key.exists()
+    assert not key_file(config).exists()
+
+
+def key_file(config: Config) -> Path:
+    return Path(config.key_source().name)
+
+
+def opened(config: Config, log: Log | None = None) -> Keeper:
+    """As at a start, and at its end the database is closed."""
+
+    async def main() -> Keeper:
+        shell = Shell(asyncio.get_running_loop())
+        storage = open_storage(config, shell, log or Log("error", io.StringIO()))
+        try:
+            return await open_keeper(config, storage, log or Log("error", io.StringIO()))
+        finally:
+            storage.close()
+            shell.close()
+
+    return asyncio.run(main())
 
 
 def test_the_server_key_is_made_once_and_for_its_owner(config: Config) -> None:
-    key = read_server_key(config)
+    key = key_file(config).read_bytes()
     assert len(key) == 32
-    assert config.server_key.stat().st_mode & 0o777 == 0o600
-    assert read_server_key(config) == key
+    assert key_file(config).stat().st_mode & 0o777 == 0o600
+    first, second = opened(config), opened(config)
+    assert (first.keys.index, first.keys.login) == (second.keys.index, second.keys.login)
+    assert key_file(config).read_bytes() == key
+    assert key not in (config.data / DATABASE).read_bytes()
 
 
-def test_a_server_key_of_another_length_is_refused(config: Config) -> None:
-    config.server_key.write_bytes(b"short")
-    with pytest.raises(ConfigError, match="a file of 32 random bytes"):
-        read_server_key(config)
+def refused(config: Config) -> str:
+    """In one line, and what is there stays."""
+    before = (config.data / DATABASE).read_bytes()
+    with pytest.raises(ConfigError) as caught:
+        opened(config)
+    assert (config.data / DATABASE).read_bytes() == before
+    (line,) = str(caught.value).splitlines()
+    return line
 
 
-def test_a_server_key_that_cannot_be_read(config: Config) -> None:
-    config.server_key.unlink()
-    config.server_key.mkdir()
-    with pytest.raises(ConfigError, match="server_key: cannot be read: Is a directory"):
-        read_server_key(config)
+def test_without_its_key_a_database_is_not_opened_and_no_key_is_made(config: Config) -> None:
+    kept = key_file(config).read_bytes()
+    key_file(config).unlink()
+    assert f"server_key: not there, and the database in {config.data} cannot be opened without it" in refused(config)
+    assert not key_file(config).exists()
+    key_file(config).write_bytes(bytes(32))
+    assert "server_key: does not open the database" in refused(config)
+    key_file(config).write_bytes(b"short")
+    assert "that is no server key: 32 random bytes" in refused(config)
+    key_file(config).unlink()
+    key_file(config).mkdir()
+    assert "server_key: cannot be read: Is a directory" in refused(config)
+    key_file(config).rmdir()
+    key_file(config).write_bytes(kept)
+    assert opened(config).shown()["data_keys"] == 1
+
+
+def test_a_key_that_others_may_read_is_tightened(config: Config) -> None:
+    key_file(config).chmod(0o644)
+    log = io.StringIO()
+    opened(config, Log("info", log))
+    assert key_file(config).stat().st_mode & 0o777 == 0o600
+    assert "server-key-tightened" in log.getvalue()
+
+
+def change(config: Config, statement: str) -> None:
+    with contextlib.closing(sqlite3.connect(config.data / DATABASE)) as database:
+        database.execute(statement)
+        database.commit()
+
+
+def test_a_database_that_has_lost_its_block_is_not_given_another(config: Config) -> None:
+    change(config, "DELETE FROM server")
+    assert "the key block is missing: restore a backup" in refused(config)
+
+
+def test_a_block_that_is_spoilt(config: Config) -> None:
+    change(config, "UPDATE server SET value = x'01'")
+    assert "the key block is damaged" in refused(config)
+
+
+def test_a_database_from_before_the_block_keeps_the_secret_of_its_logins(config: Config) -> None:
+    for table in ("account", "server"):
+        change(config, f"DELETE FROM {table}")
+    change(config, "INSERT INTO old_account VALUES (x'61', x'62', x'63')")
+    key = key_file(config).read_bytes()
+    assert opened(config).keys.login == key
+    change(config, "DELETE FROM server")
+    key_file(config).unlink()
+    log = io.StringIO()
+    assert opened(config, Log("info", log)).keys.login not in (key, key_file(config).read_bytes())
+    assert "server-key-made" in log.getvalue()
 
 
 def test_a_module_is_asked_by_browsers(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:

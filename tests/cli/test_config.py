@@ -7,6 +7,7 @@ import pytest
 from quietwire.cli.config import load
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID
+from quietwire.seal.server_key import Source
 from quietwire.server.s2s_policy import Policy
 
 
@@ -20,7 +21,7 @@ def test_only_the_domain_must_be_given(tmp_path: Path) -> None:
     config = load(write(tmp_path, 'domain = "A.Example"'))
     assert config.domain == "a.example"
     assert config.data == tmp_path / "data"
-    assert config.server_key == tmp_path / "server.key"
+    assert config.key_source() == Source("file", str(tmp_path / "server.key"))
     assert config.tls.certificate == tmp_path / "certificate.pem"
     settings = config.settings()
     assert (settings.domain.text, settings.iterations, settings.plain_login) == ("a.example", 100_000, True)

@@ -23,8 +23,10 @@ from quietwire.cli.checks.certificates import certificates
 from quietwire.cli.checks.configuration import configuration
 from quietwire.cli.checks.dns import Fetch, dns
 from quietwire.cli.checks.finding import Finding, Severity, exit_status
+from quietwire.cli.checks.keys import keys
 from quietwire.cli.checks.system import descriptors, features, files, ports, reachable
 from quietwire.cli.commands import CONTROL
+from quietwire.cli.compose import DATABASE
 from quietwire.cli.config import load
 from quietwire.core.errors import ConfigError
 from quietwire.net.resolver import DnsLookup, Lookup
@@ -54,6 +56,7 @@ async def examine(path: Path, lookup: Lookup | None = None, fetch: Fetch | None 
         *await dns(config, hosted, lookup, fetch or get),
         *await ports(config, reachable(config.data / CONTROL)),
         *files(config, os.getuid()),
+        *keys(config, os.getuid(), (config.data / DATABASE).exists()),
         *descriptors(),
         *features(modules),
     ]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from quietwire.cli.config import Config
+from quietwire.cli.key_source import NoFile, make_secret, read_secret, succeed, successor, where
 from quietwire.cli.logs import Log
 from quietwire.cli.padding import padding_in_force
 from quietwire.core.errors import ConfigError
@@ -26,13 +27,16 @@ from quietwire.net.tls import client_context, own_certificate, server_dial_conte
 from quietwire.net.uploads import UploadDoor
 from quietwire.net.verify import PeerContext
 from quietwire.net.websocket import Sockets
-from quietwire.seal.keys import ServerKeys
+from quietwire.seal.key_block import KeyBlock, WrongKey
+from quietwire.seal.server_key import RawKey, Source, calibrated
+from quietwire.seal.wraps import SealError
 from quietwire.server.federation import Federation
 from quietwire.server.http import WEBSOCKET_PATH
 from quietwire.server.module import Context, HttpRoute
 from quietwire.server.modules import discover
 from quietwire.server.s2s import Common
 from quietwire.server.s2s_in import Incoming
+from quietwire.server.sealed.keeper import Keeper, stored
 from quietwire.server.server import Ports, Server
 from quietwire.server.uploads import PATH as UPLOAD_PATH
 from quietwire.shaping.bucket import Rates
@@ -95,22 +99,70 @@ class Composition:
         self.incoming.shut_down()
 
 
-def read_server_key(config: Config) -> bytes:
-    """The server key, made if there is none. Raises ConfigError."""
-    path = config.server_key
+async def open_keeper(config: Config, storage: SqliteStorage, log: Log) -> Keeper:
+    """The keys of the server, out of the block in its database. A database without one gets one, and a key file that is
+    missing is made then. A rotation that was broken off is finished. Raises ConfigError."""
+    source = config.key_source()
+
+    def tightened() -> None:
+        log.warn("server-key-tightened")
+
     try:
-        key = path.read_bytes()
-    except FileNotFoundError:
-        key = secrets.token_bytes(32)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key)
-    except OSError as error:
-        raise ConfigError(str(path), "server_key", f"cannot be read: {error.strerror}") from None
-    if len(key) != 32:
-        raise ConfigError(str(path), "server_key", "a file of 32 random bytes; remove it to get a new one")
-    return key
+        block = await driven(stored(storage.store))
+        if block is not None:
+            opened: Keeper = await driven(_open_keeper(source, storage, block, log, tightened))
+            return opened
+    except WrongKey:
+        raise ConfigError(
+            where(source),
+            "server_key",
+            f"does not open the database in {config.data}: put its own key there",
+        ) from None
+    except NoFile as missing:
+        raise ConfigError(
+            missing.where, "server_key", f"not there, and the database in {config.data} cannot be opened without it"
+        ) from None
+    except SealError as error:
+        raise ConfigError(str(config.data / DATABASE), "server_key", str(error)) from None
+    if await driven(_owners(storage, "account")):
+        raise ConfigError(str(config.data / DATABASE), "server_key", "the key block is missing: restore a backup")
+    old = await driven(_owners(storage, "old_account"))
+    login = b""
+    try:
+        secret = read_secret(source, tightened)
+        if old and isinstance(secret, RawKey):
+            login = secret.key
+    except NoFile:
+        secret = make_secret(source)
+        if old:
+            log.warn("server-key-made")  # the former one is lost: names that nobody has get another salt
+    making = Keeper.make(
+        storage,
+        secret,
+        randomness=secrets.token_bytes,
+        calibrate=lambda: calibrated(time.perf_counter, secrets.token_bytes),
+        login=login,
+    )
+    keeper: Keeper = await driven(making)
+    return keeper
+
+
+async def _open_keeper(
+    source: Source, storage: SqliteStorage, block: KeyBlock, log: Log, tightened: Callable[[], None]
+) -> Keeper:
+    """The key file that a rotation has written and not yet put in its place counts, if it opens the block."""
+    if source.place == "file":
+        try:
+            block.open(read_secret(successor(source)))
+            succeed(source)
+            log.note("server-key-rotated")
+        except (ConfigError, SealError, OSError):
+            pass  # there is none, or nobody has told the database of it: the one in its place is tried
+    return await Keeper.open(storage, block, read_secret(source, tightened), randomness=secrets.token_bytes)
+
+
+async def _owners(storage: SqliteStorage, table: str) -> list[bytes]:
+    return await storage.store.owners(table)
 
 
 def open_storage(config: Config, shell: Shell, log: Log) -> SqliteStorage:
@@ -153,25 +205,29 @@ def read_tls(config: Config) -> Tls:
 
 async def open_server(config: Config, shell: Shell, log: Log) -> Server:
     """The server on its storage, without any port: what commands work on while none runs. Raises ConfigError."""
-    if not config.server_key.exists() and (config.data / DATABASE).exists():
-        log.warn("server-key-made")  # the former one is lost: who has a copy should put it back
-    server_key = read_server_key(config)
-    server = Server(
-        config.settings(),
-        Ports(
-            storage=open_storage(config, shell, log),
-            clock=time.time,
-            timers=shell.timers,
-            randomness=secrets.token_bytes,
-            compute=shell.compute,
-            note=log.note,
-            fault=log.fault,
-            keys=ServerKeys(server_key, server_key),
-            web=config.web_url(),
-            files=DiskFiles(config.data / "uploads", shell.loop) if config.web_url() else None,
-        ),
-        discover(),
-    )
+    storage = open_storage(config, shell, log)
+    try:
+        keeper = await open_keeper(config, storage, log)
+        server = Server(
+            config.settings(),
+            Ports(
+                storage=storage,
+                clock=time.time,
+                timers=shell.timers,
+                randomness=secrets.token_bytes,
+                compute=shell.compute,
+                note=log.note,
+                fault=log.fault,
+                keys=keeper.keys,
+                web=config.web_url(),
+                files=DiskFiles(config.data / "uploads", shell.loop) if config.web_url() else None,
+                keeper=keeper,
+            ),
+            discover(),
+        )
+    except BaseException:
+        storage.close()
+        raise
     await driven(server.open())
     return server
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from quietwire.core.errors import ConfigError
 from quietwire.core.framing import Limits
 from quietwire.core.jid import JID, JIDError
 from quietwire.net import doors
+from quietwire.seal.server_key import Source
 from quietwire.server.s2s_policy import Authentication, Policy
 from quietwire.server.settings import Settings
 from quietwire.shaping.bucket import Rates
@@ -211,8 +213,9 @@ class Config(_Table):
     domain: str
     data: Path = Path("data")
     """The database and the control socket; made if missing."""
-    server_key: Path = Path("server.key")
-    """32 bytes outside of the data directory, so that a stolen database is not stolen with it; made if missing."""
+    server_key: str = "server.key"
+    """Where the server key or its passphrase comes from: a `seal.server_key.Source`. Outside of the data directory, so
+    that a stolen database is not stolen with it; a file is made if missing."""
     tls: Tls = Tls()
     listen: Listen = Listen()
     links: Links = Links()
@@ -225,6 +228,11 @@ class Config(_Table):
     log: Log = Log()
     modules: dict[str, dict[str, bool | int | float | str]] = {}
 
+    @field_validator("server_key")
+    @classmethod
+    def _server_key(cls, value: str) -> str:
+        return str(Source.parse(value))
+
     @field_validator("domain")
     @classmethod
     def _domain(cls, value: str) -> str:
@@ -235,6 +243,10 @@ class Config(_Table):
         if not jid.is_domain:
             raise ValueError("a domain name without user or resource")
         return jid.text
+
+    def key_source(self) -> Source:
+        """`server_key`, read."""
+        return Source.parse(self.server_key)
 
     def web_url(self) -> str:
         """Where browsers find the web port, without a slash at the end; '' where there is none."""
@@ -289,7 +301,7 @@ def load(path: Path) -> Config:
     return config.model_copy(
         update={
             "data": base / config.data,
-            "server_key": base / config.server_key,
+            "server_key": str(_key_source(path, base, config)),
             "tls": tls.model_copy(
                 update={
                     "certificate": base / tls.certificate,
@@ -303,6 +315,19 @@ def load(path: Path) -> Config:
             ),
         }
     )
+
+
+def _key_source(path: Path, base: Path, config: Config) -> Source:
+    """Raises ConfigError for a file in the data folder."""
+    source = config.key_source()
+    if source.place != "file":
+        return source
+    name = base / source.name
+    if name.resolve().is_relative_to((base / config.data).resolve()):
+        raise ConfigError(
+            str(path), "server_key", "a place outside of `data`: who copies the database must not have the key as well"
+        )
+    return replace(source, name=str(name))
 
 
 def unreadable(error: OSError | UnicodeDecodeError) -> str:

@@ -33,6 +33,7 @@ from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
 from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
+from quietwire.server.sealed.keeper import Keeper
 from quietwire.server.sealed.keyring import Keyring
 from quietwire.server.sealed.seals import Seals
 from quietwire.server.sealed.spool import SealedSpool
@@ -71,6 +72,8 @@ class Ports:
     """What browsers call the web port, without a slash at the end; '' where there is none."""
     files: Files | None = None
     """Where uploads go; None where there is no web port."""
+    keeper: Keeper | None = None
+    """Has `keys` from the storage; None where they come from elsewhere."""
 
 
 class Server:

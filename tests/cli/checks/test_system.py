@@ -20,7 +20,7 @@ def config(folder: Path, **listen: Any) -> Config:
     shut = dict.fromkeys(("c2s", "c2s_tls", "s2s", "s2s_tls", "https", "http"), 0)
     return Config.model_validate(
         {
-            "domain": "a.example", "data": folder / "data", "server_key": folder / "server.key",
+            "domain": "a.example", "data": folder / "data",
             "listen": {**shut, "address": "127.0.0.1", **listen},
         }
     )  # fmt: skip
@@ -29,8 +29,6 @@ def config(folder: Path, **listen: Any) -> Config:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "data").mkdir(mode=0o700)
-    (tmp_path / "server.key").write_bytes(b"k" * 32)
-    (tmp_path / "server.key").chmod(0o600)
     return tmp_path
 
 
@@ -66,32 +64,19 @@ def test_modes(folder: Path) -> None:
     (folder / "data").chmod(0o755)
     (folder / "data" / "quietwire.sqlite").write_bytes(b"")
     (folder / "data" / "quietwire.sqlite").chmod(0o644)
-    (folder / "server.key").chmod(0o640)
     told = bad(files(config(folder), os.getuid()))
     assert "may look in (mode 0755)" in told
     assert "quietwire.sqlite: others on this machine may read it (mode 0644)" in told
-    assert "server_key: others on this machine may read it (mode 0640)" in told
 
 
 def test_another_user(folder: Path) -> None:
     told = bad(files(config(folder), os.getuid() + 1))
     assert "belongs to another user than the one who checks" in told
-    assert "server_key: belongs to another user" in told
-
-
-def test_the_key_beside_the_database(folder: Path) -> None:
-    inside = config(folder).model_copy(update={"server_key": folder / "data" / "server.key"})
-    assert "is inside the data folder" in bad(files(inside, os.getuid()))
-
-
-def test_a_key_that_is_none(folder: Path) -> None:
-    (folder / "server.key").write_bytes(b"short")
-    assert "has 5 bytes instead of 32" in bad(files(config(folder), os.getuid()))
 
 
 def test_nothing_there_yet(tmp_path: Path) -> None:
     told = files(config(tmp_path), os.getuid())
-    assert [one.severity for one in told].count(Severity.NOTE) == 2
+    assert [one.severity for one in told].count(Severity.NOTE) == 1
     assert bad(told) == ""
 
 

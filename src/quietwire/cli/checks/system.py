@@ -75,8 +75,8 @@ def _free(key: str, address: str, number: int) -> Finding:
 
 
 def files(config: Config, uid: int) -> list[Finding]:
-    """The data folder, the server key and the disk. `uid`: who will run the server."""
-    return [*_data(config, uid), *_server_key(config, uid), *_space(config)]
+    """The data folder and the disk. `uid`: who will run the server."""
+    return [*_data(config, uid), *_space(config)]
 
 
 def _data(config: Config, uid: int) -> Iterator[Finding]:
@@ -102,32 +102,6 @@ def _data(config: Config, uid: int) -> Iterator[Finding]:
             yield _warning(
                 "files", str(one), f"others on this machine may read it (mode {mode:04o})", f"chmod 600 {one}"
             )
-
-
-def _server_key(config: Config, uid: int) -> Iterator[Finding]:
-    path = config.server_key
-    if path.resolve().is_relative_to(config.data.resolve()):
-        yield _warning(
-            "files",
-            "server_key",
-            "is inside the data folder: who copies the database has the key as well",
-            "move the file elsewhere and say where",
-        )
-    if not path.exists():
-        yield _note("files", "server_key", "is made when the server starts")
-        return
-    status = path.stat()
-    mode = stat.S_IMODE(status.st_mode)
-    if status.st_size != 32:
-        yield _error("files", "server_key", f"has {status.st_size} bytes instead of 32", "restore it from your backup")
-    elif mode & 0o077:
-        yield _warning(
-            "files", "server_key", f"others on this machine may read it (mode {mode:04o})", f"chmod 600 {path}"
-        )
-    elif status.st_uid != uid:
-        yield _error("files", "server_key", "belongs to another user", "run both as the server's user")
-    else:
-        yield _ok("files", "server_key", "is there, for its owner only")
 
 
 def _space(config: Config) -> Iterator[Finding]:
