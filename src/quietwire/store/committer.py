@@ -23,6 +23,7 @@ from weakref import WeakValueDictionary
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later, Ticket
+from quietwire.store.backup import Copier
 from quietwire.store.database import guard, lock_directory, open_database
 from quietwire.store.group import OVERHEAD, Group
 from quietwire.store.ports import Entry, StorageError
@@ -109,6 +110,9 @@ class Committer:
         except BaseException:
             os.close(self._lock)
             raise
+        self._copier = Copier(file, post, self._copied)
+        self._checkpoint_owed = False
+        """One was due while a copy was made, which would have held it, and every commit behind it, up."""
         self._writer = Writer(db, self._done, guard(file))
 
     # the storage
@@ -148,6 +152,7 @@ class Committer:
         for cancel in (self._timer, self._retry_timer, self._checkpoint_timer):
             if cancel is not None:
                 cancel()
+        self._copier.stop()
         self._retry_timer = None  # one more try
         while True:
             self._due = True
@@ -391,8 +396,17 @@ class Committer:
 
     def _checkpoint(self) -> None:
         self._checkpoint_timer = None
+        if self._copier.running:
+            self._checkpoint_owed = True
+            return
         self._checkpoint_due = True
         self._advance()
+
+    def _copied(self) -> None:
+        owed, self._checkpoint_owed = self._checkpoint_owed, False
+        if owed and not self._closed:
+            self._checkpoint_due = True
+            self._when_turned()
 
     def _report(self, fault: str) -> None:
         if fault != self._fault:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
+from pathlib import Path
 from struct import Struct
 
-from quietwire.core.later import Later, Ticket
+from quietwire.core.later import Later, Ticket, drive
 from quietwire.store.committer import (
     CHECKPOINT_SECONDS,
     DURABLE,
@@ -16,7 +17,7 @@ from quietwire.store.committer import (
     Committer,
 )
 from quietwire.store.group import OVERHEAD, Late
-from quietwire.store.ports import LONGEST_NAME, Entry
+from quietwire.store.ports import LONGEST_NAME, Entry, StorageError
 from quietwire.store.writer import KNOWN, query_get, query_get_many, query_owners, query_scan, query_scan_many
 
 __all__ = ["CHECKPOINT_SECONDS", "GROUP_SECONDS", "GROUP_WEIGHT", "RETRY_SECONDS", "SqliteStorage"]
@@ -42,6 +43,32 @@ class SqliteStorage(Committer):
     @property
     def spool(self) -> SqliteStorage:
         return self
+
+    def backup(self, path: Path) -> Later[None]:
+        """Writes a consistent copy of all that was written until now, while everything goes on; see `backup.copy`.
+
+        Fails with StorageError: another copy is being made, the storage is closed, or why the copy cannot be written.
+        Of what the disk of the database refuses at the time nothing is in the copy.
+        """
+        copied: Later[None] = Later()
+
+        def done(_: object, error: BaseException | None) -> None:
+            if error is None:
+                copied.resolve(None)
+            else:
+                copied.fail(error)
+
+        drive(self._backup(path), done)
+        return copied
+
+    async def _backup(self, path: Path) -> None:
+        if not self._closed:
+            self._due = True
+            self._when_turned()
+        await self._ask(lambda _: None, ())  # after the commit
+        if self._closed:
+            raise StorageError("the storage is closed")
+        await self._copier.start(path)
 
     # the spool; `keep` and `confirm` run for every message
 
