@@ -9,7 +9,7 @@ import pytest
 from quietwire.core.errors import ConfigError
 from quietwire.store import database
 from quietwire.store.database import guard, lock_directory, migrations, open_database
-from quietwire.store.writer import ALL_TABLES
+from quietwire.store.ports import OLD, TABLES
 
 
 def refused(path: Path) -> str:
@@ -24,7 +24,7 @@ def refused(path: Path) -> str:
 def test_a_new_database_has_the_tables_of_the_ports(tmp_path: Path) -> None:
     db = open_database(tmp_path / "q.db")
     names = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
-    assert names == {*ALL_TABLES}
+    assert names == {*TABLES, "spool"}
     assert db.execute("PRAGMA user_version").fetchone()[0] == len(migrations())
     for name in names:
         with pytest.raises(sqlite3.OperationalError, match="no such column: rowid"):
@@ -134,3 +134,24 @@ def test_a_file_that_is_gone_or_another_one_is_noticed_and_one_that_comes_back_i
 def test_an_sqlite_that_changes_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "gives_bytes_as_they_are", lambda db: False)
     assert "does not give bytes as they are" in refused(tmp_path / "q.db")
+
+
+def test_what_was_kept_before_the_sealed_store_is_in_old_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = migrations()
+    monkeypatch.setattr(database, "migrations", lambda: known[:2])
+    db = open_database(tmp_path / "q.db")
+    before = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    for name in before:
+        db.execute(f"INSERT INTO {name} VALUES (?, x'01', x'02')", (name.encode(),))
+    db.close()
+    monkeypatch.setattr(database, "migrations", lambda: known)
+    db = open_database(tmp_path / "q.db")
+    assert {f"old_{name}" for name in before} == set(OLD)
+    for name in before:
+        assert db.execute(f"SELECT * FROM old_{name}").fetchall() == [(name.encode(), b"\1", b"\2")]
+    for name in (*TABLES, "spool"):
+        if name not in OLD:
+            assert db.execute(f"SELECT * FROM {name}").fetchall() == []
+    db.close()

@@ -53,9 +53,9 @@ RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 CHECKPOINT_SECONDS = 30.0
 """Longest life of the write-ahead log: it tells what was written together, and holds what was deleted since."""
 
-FEW = ("block", "preference", "push")
-"""Tables that are read at each login and in which most accounts have nothing: who has is remembered, some hundred bytes
-an account, and nobody else's login waits for the disk."""
+FEW = ("preference", "push")
+"""Tables in which most accounts have nothing and that are asked by themselves: who has is remembered, some 90 bytes an
+owner and table, and nobody else's question waits for the thread. What a login reads in one question anyway is not."""
 
 DURABLE = Ticket()
 DURABLE.settle()

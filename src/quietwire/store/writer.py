@@ -18,10 +18,10 @@ from typing import Any
 
 from quietwire.core.later import Later
 from quietwire.store.group import Group
-from quietwire.store.ports import LOGICAL, TABLES
+from quietwire.store.ports import TABLES
 
-KNOWN = frozenset((*TABLES, *LOGICAL))
-ALL_TABLES = (*sorted(KNOWN), "spool")
+KNOWN = frozenset(TABLES)
+ALL_TABLES = (*TABLES, "spool")
 MOST_ROWS = 256  # rows a statement: three parameters each stay under the 999 that every SQLite allows
 
 Query = Callable[[sqlite3.Connection], Any]
