@@ -164,7 +164,7 @@ def state(den: Den) -> dict[str, Any]:
     assert room is not None
     store = den.storage.store
     return {
-        "room": (room.config, dict(room.standings), room.vcard, room.subject, dict(room.roles), dict(room.invited)),
+        "room": (room.config, room.standings.opened(), room.vcard, room.subject, dict(room.roles), dict(room.invited)),
         "history": [line.id for line in room.history],
         "in": {each.nick: (each.role, sorted(j.text for j in each.sessions)) for each in room.occupants},
         "rooms": sorted(jid.text for jid in den.rooms.rooms),

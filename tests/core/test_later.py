@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from quietwire.core.later import Later, Ticket, all_of, drive
+from quietwire.core.later import Later, Ticket, all_of, drive, settled
 
 
 def test_a_value_that_is_there() -> None:
@@ -113,3 +113,12 @@ def test_all_of_very_many_tickets() -> None:
     for ticket in tickets:
         ticket.settle()
     assert joint.settled
+
+
+def test_a_ticket_is_awaited_as_a_later() -> None:
+    ticket = Ticket()
+    later = settled(ticket)
+    assert not later.settled
+    ticket.settle()
+    assert later.settled
+    assert settled(ticket).settled

@@ -102,6 +102,13 @@ class Ticket:
             self._waiters.append(waiter)
 
 
+def settled(ticket: Ticket) -> Later[None]:
+    """For coroutines that go on when it is settled."""
+    later: Later[None] = Later()
+    ticket.when_settled(lambda: later.resolve(None))
+    return later
+
+
 def all_of(tickets: Collection[Ticket]) -> Ticket | None:
     """Settled when all are; None where all are already."""
     open_ = [ticket for ticket in tickets if not ticket.settled]
@@ -145,3 +152,17 @@ def drive(coroutine: Coroutine[Any, Any, T], done: Callable[[T | None, BaseExcep
 
     step()
     return ended
+
+
+def started(coroutine: Coroutine[Any, Any, T]) -> Later[T]:
+    """Drives `coroutine` on its own: what it returns or raises, once it has ended."""
+    later: Later[T] = Later()
+
+    def done(value: T | None, error: BaseException | None) -> None:
+        if error is not None:
+            later.fail(error)
+        else:
+            later.resolve(cast(T, value))
+
+    drive(coroutine, done)
+    return later

@@ -9,7 +9,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.server.rooms import affiliations
 from quietwire.server.rooms.ranks import Affiliation, Role
 
-BOB = jid("bob@a.example")
+ALICE, BOB = jid("alice@a.example"), jid("bob@a.example")
 
 
 def test_an_occupant_shows_it_at_once() -> None:
@@ -51,11 +51,11 @@ def test_a_banned_account_loses_its_nickname() -> None:
     den = Den()
     den.make()
     affiliations.change(den.rooms, den.room, BOB, Affiliation.MEMBER, nick="Bob")
-    assert den.room.reserved("Bob") == BOB
+    assert den.room.standings.taken("Bob", ALICE)
     affiliations.change(den.rooms, den.room, BOB, Affiliation.ADMIN)
-    assert den.room.reserved("Bob") == BOB
+    assert den.room.standings.taken("Bob", ALICE)
     affiliations.change(den.rooms, den.room, BOB, Affiliation.OUTCAST)
-    assert den.room.reserved("Bob") is None
+    assert not den.room.standings.taken("Bob", ALICE)
 
 
 def test_who_uses_a_nickname_that_is_reserved_now_is_put_out() -> None:

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 from quietwire.core.jid import parse_jid
 from quietwire.server.rooms.config import RoomConfig
-from quietwire.server.rooms.model import MAX_ROLES, Room, Standing
+from quietwire.server.rooms.model import MAX_ROLES, Room
 from quietwire.server.rooms.occupants import Occupant
 from quietwire.server.rooms.ranks import Affiliation, Role
+from quietwire.server.rooms.standings import Standing
 
 ALICE, BOB, CAROL = (parse_jid(f"{name}@a.example") for name in ("alice", "bob", "carol"))
 
@@ -24,8 +25,8 @@ def test_who_belongs_to_it() -> None:
     assert room.affiliation(CAROL) is Affiliation.NONE
     assert room.owners() == [ALICE]
     assert room.with_affiliation(Affiliation.MEMBER) == [BOB]
-    assert room.reserved("BOB ") == BOB
-    assert room.reserved("Alice") is None
+    assert room.standings.reserved("BOB ") == (BOB, Standing(Affiliation.MEMBER, "Bob"))
+    assert room.standings.reserved("Alice") is None
 
 
 def test_occupant_ids_are_the_same_in_a_room_and_different_in_two() -> None:
@@ -63,8 +64,8 @@ def test_who_may_know_of_it() -> None:
 
 
 def test_who_sees_real_addresses() -> None:
-    visitor = Occupant(parse_jid("den@conference.a.example/c"), CAROL, Role.VISITOR, b"")
-    moderator = Occupant(parse_jid("den@conference.a.example/a"), ALICE, Role.MODERATOR, b"")
+    visitor = Occupant(parse_jid("den@conference.a.example/c"), CAROL, Affiliation.NONE, Role.VISITOR, b"")
+    moderator = Occupant(parse_jid("den@conference.a.example/a"), ALICE, Affiliation.OWNER, Role.MODERATOR, b"")
     assert a_room().sees_jids(visitor)
     assert not a_room(whois="moderators").sees_jids(visitor)
     assert a_room(whois="moderators").sees_jids(moderator)

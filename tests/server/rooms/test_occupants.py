@@ -4,7 +4,7 @@ import pytest
 
 from quietwire.core.jid import parse_jid
 from quietwire.server.rooms.occupants import Occupant, Occupants, Visit, skeleton
-from quietwire.server.rooms.ranks import Role
+from quietwire.server.rooms.ranks import Affiliation, Role
 
 ROOM = parse_jid("den@conference.a.example")
 ALICE = parse_jid("alice@a.example/x")
@@ -17,7 +17,7 @@ def visit() -> Visit:
 
 
 def occupant(nick: str, bare: str = "alice@a.example") -> Occupant:
-    return Occupant(ROOM.with_resource(nick), parse_jid(bare), Role.PARTICIPANT, b"")
+    return Occupant(ROOM.with_resource(nick), parse_jid(bare), Affiliation.NONE, Role.PARTICIPANT, b"")
 
 
 def test_coming_and_going() -> None:

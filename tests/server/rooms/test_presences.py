@@ -20,6 +20,7 @@ from quietwire.server.rooms.presences import (
     x,
 )
 from quietwire.server.rooms.ranks import Affiliation, Role
+from quietwire.server.rooms.standings import Standing
 
 ALICE = jid("alice@a.example/x")
 
@@ -91,7 +92,7 @@ def test_who_sees_and_who_does_not() -> None:
 def test_a_member_that_is_away() -> None:
     den = Den()
     den.make()
-    presence = away(den.room, jid("bob@a.example"), "Bob", True)
+    presence = away(den.room, jid("bob@a.example"), Standing(Affiliation.MEMBER, "Bob"), True)
     assert presence.type == "unavailable"
     assert presence.from_ == jid("den@conference.a.example/Bob")
     assert b"role='none' jid='bob@a.example' nick='Bob'" in presence.inner

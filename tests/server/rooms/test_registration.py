@@ -43,7 +43,8 @@ def test_a_member_reserves_a_nickname() -> None:
     assert f"var='{NICK}'" in asked
     assert "registered" not in asked
     assert den.ask(bob, "set", nick("Bob")) == ["result"]
-    assert den.room.reserved("Bob") == jid("bob@a.example")
+    assert den.room.standings.taken("Bob", jid("alice@a.example"))
+    assert not den.room.standings.taken("Bob", jid("bob@a.example"))
     bob.write(f"<iq type='get' id='q' to='den@conference.a.example'>{query()}</iq>")
     assert "<registered/><username>Bob</username>" in bob.take()[0]
 

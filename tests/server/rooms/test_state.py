@@ -7,8 +7,9 @@ from quietwire.core.errors import ConfigError
 from quietwire.core.jid import parse_jid
 from quietwire.core.stanza import Message
 from quietwire.server.rooms.config import RoomConfig
-from quietwire.server.rooms.model import Room, Standing
+from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.ranks import Affiliation
+from quietwire.server.rooms.standings import Standing
 from quietwire.server.rooms.state import Limits, Rooms, make
 
 ALICE = parse_jid("alice@a.example")

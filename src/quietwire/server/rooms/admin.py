@@ -78,8 +78,7 @@ def _affiliated(room: Room, asker: JID, affiliation: Affiliation | None) -> list
     if not may_list(room, asker, affiliation):
         raise StanzaError("forbidden")
     found = []
-    for bare in room.with_affiliation(affiliation):
-        standing = room.standings[bare]
+    for bare, standing in room.standings.opened(affiliation).items():
         attributes = {"affiliation": affiliation.label, "jid": bare.text}
         if standing.nick:
             attributes["nick"] = standing.nick
@@ -98,7 +97,7 @@ def _in_role(room: Room, asker: JID, role: Role | None) -> list[Element]:
         build(
             names.ADMIN_ITEM,
             {
-                "affiliation": room.affiliation(other.bare).label,
+                "affiliation": other.affiliation.label,
                 "jid": other.primary.text,
                 "nick": other.nick,
                 "role": role.label,
@@ -137,13 +136,11 @@ def set(rooms: Rooms, room: Room, iq: Iq) -> Iq:
 
 
 def _owners_left(room: Room, changes: list[_Change]) -> bool:
-    owners = {bare for bare in room.owners()}
-    for each in changes:
-        if each.bare is not None and each.affiliation is not None:
-            owners.discard(each.bare)
-            if each.affiliation is Affiliation.OWNER:
-                owners.add(each.bare)
-    return bool(owners) or not room.owners()
+    wanted = {each.bare: each.affiliation for each in changes if each.bare is not None and each.affiliation is not None}
+    if Affiliation.OWNER in wanted.values():
+        return True
+    lost = sum(room.affiliation(bare) is Affiliation.OWNER for bare in wanted)
+    return not lost or room.standings.count(Affiliation.OWNER) > lost
 
 
 def _read(room: Room, item: Element, sender: JID, occupant: Occupant | None) -> _Change:
@@ -160,7 +157,7 @@ def _read(room: Room, item: Element, sender: JID, occupant: Occupant | None) -> 
         raise StanzaError("bad-request")
     bare = _whom(room, item)
     rank = room.affiliation(sender.bare)
-    others = any(owner != bare for owner in room.owners())
+    others = room.standings.others(Affiliation.OWNER, bare)
     may_affiliate(rank, room.affiliation(bare), new, oneself=bare == sender.bare, other_owners=others)
     nick = item.get("nick") if item.get("jid") is not None else None
     if nick:
@@ -190,8 +187,7 @@ def _nick(room: Room, nick: str, bare: JID) -> str:
         raise StanzaError("jid-malformed") from None
     if not skeleton(prepared) or len(prepared.encode()) > MAX_NICK:
         raise StanzaError("not-acceptable", "nickname: 1 to 128 bytes")
-    holder = room.reserved(prepared)
-    if holder is not None and holder != bare:
+    if room.standings.taken(prepared, bare):
         raise StanzaError("conflict")
     return prepared
 
@@ -207,8 +203,8 @@ def _role(room: Room, item: Element, sender: JID, actor: Occupant | None, name: 
     if target is None:
         raise StanzaError("item-not-found")
     may_change_role(
-        (room.affiliation(sender.bare), actor.role),
-        (room.affiliation(target.bare), target.role),
+        (actor.affiliation, actor.role),
+        (target.affiliation, target.role),
         role,
         oneself=target is actor,
     )

@@ -8,10 +8,11 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.server.rooms import persistence
 from quietwire.server.rooms.lifecycle import destroy, eject
-from quietwire.server.rooms.model import Room, Standing
+from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.occupants import Occupant
 from quietwire.server.rooms.presences import Actor, Notice, announce, announced, changed, shown
 from quietwire.server.rooms.ranks import Affiliation, Role, role_after
+from quietwire.server.rooms.standings import Standing
 from quietwire.server.rooms.state import Rooms
 
 RESERVED: Final = "This nickname is reserved"
@@ -50,6 +51,8 @@ def change(
     occupants = room.occupants.of(bare)
     if not occupants:
         changed(rooms, room, bare, reason, (301,) if new is Affiliation.OUTCAST else ())
+    for occupant in occupants:
+        occupant.affiliation = new
     for occupant in occupants:
         _follow(rooms, room, occupant, before, new, Notice(reason=reason, actor=actor))
 
@@ -103,7 +106,7 @@ def introduce(rooms: Rooms, room: Room, occupant: Occupant, former: Role) -> Non
 def close(rooms: Rooms, room: Room) -> None:
     """The room has become members-only: everybody else leaves (§10.2)."""
     for occupant in room.occupants:
-        if room.affiliation(occupant.bare) < Affiliation.MEMBER:
+        if occupant.affiliation < Affiliation.MEMBER:
             eject(rooms, room, occupant, Notice((322,)))
 
 
@@ -117,8 +120,8 @@ def erase(rooms: Rooms, bare: JID) -> None:
             continue
         owned = room.affiliation(bare) is Affiliation.OWNER
         change(rooms, room, bare, Affiliation.NONE)
-        if owned and room.jid in rooms.rooms and not room.owners():
+        if owned and room.jid in rooms.rooms and not room.standings.count(Affiliation.OWNER):
             for admin in room.with_affiliation(Affiliation.ADMIN):
                 change(rooms, room, admin, Affiliation.OWNER)
-            if not any(s.affiliation > Affiliation.NONE for s in room.standings.values()):
+            if not room.standings.count(Affiliation.MEMBER):
                 destroy(rooms, room)

@@ -49,7 +49,7 @@ def invite(rooms: Rooms, room: Room, message: Message, invites: list[Element]) -
 
 
 def _check(room: Room, occupant: Occupant) -> None:
-    if room.affiliation(occupant.bare) >= Affiliation.ADMIN:
+    if occupant.affiliation >= Affiliation.ADMIN:
         return
     if room.config.members_only and not room.config.allow_invites:
         raise StanzaError("forbidden")

@@ -154,7 +154,7 @@ def _enter(rooms: Rooms, room: Room | None, to: JID, sender: JID, visit: Visit, 
         _check_reserved(room, to.resource, bare)
         if len(room.occupants.of(bare)) >= MAX_NICKS:
             raise StanzaError("resource-constraint")
-        occupant = Occupant(to, bare, room.role_for(bare), room.tag(bare))
+        occupant = Occupant(to, bare, room.affiliation(bare), room.role_for(bare), room.tag(bare))
         occupant.budget, occupant.topped = rooms.limits.burst, rooms.now
     wanted = Wanted.parse(request.find(_HISTORY))
     room.occupants.enter(occupant, sender, visit)
@@ -190,8 +190,7 @@ def _check_nick(nick: str) -> None:
 
 
 def _check_reserved(room: Room, nick: str, bare: JID) -> None:
-    reserved = room.reserved(nick)
-    if reserved is not None and reserved != bare:
+    if room.standings.taken(nick, bare):
         raise StanzaError("conflict")
 
 
@@ -212,9 +211,9 @@ def _welcome(
         if other is not occupant and announced(room, other.role):
             rooms.tell(shown(room, other, see), here)
     if "none" in room.config.presence:
-        for bare, standing in list(room.standings.items()):
-            if standing.nick and standing.affiliation > Affiliation.NONE and not room.occupants.of(bare):
-                rooms.tell(away(room, bare, standing.nick, see), here)
+        for bare, standing in room.standings.with_nicks().items():
+            if not room.occupants.of(bare):
+                rooms.tell(away(room, bare, standing, see), here)
     if not room.config.anonymous:
         own += (100,)
     if room.config.logging:
@@ -222,7 +221,7 @@ def _welcome(
     if tell_others:
         announce(rooms, room, occupant, own=own)
     else:
-        extension = x(room.affiliation(occupant.bare), occupant.role, session, (110, *own))
+        extension = x(occupant.affiliation, occupant.role, session, (110, *own))
         visit = occupant.sessions[session]
         self_presence = Presence(
             visit.attributes,
@@ -301,7 +300,7 @@ def _probed(rooms: Rooms, room: Room, to: JID, sender: JID) -> None:
     if found is not None and (announced(room, found.role) or found is asker or asker.role is Role.MODERATOR):
         rooms.tell(shown(room, found, see or found is asker), (sender,))
         return
-    reserved = room.reserved(to.resource) if found is None and to.resource else None
-    if reserved is None or not see:
+    reserved = room.standings.reserved(to.resource) if found is None and to.resource and see else None
+    if reserved is None:
         raise StanzaError("item-not-found")
-    rooms.tell(away(room, reserved, room.standings[reserved].nick, see), (sender,))
+    rooms.tell(away(room, *reserved, see), (sender,))

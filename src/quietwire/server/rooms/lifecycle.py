@@ -8,10 +8,11 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID
 from quietwire.core.xml import escape
 from quietwire.server.rooms import persistence
-from quietwire.server.rooms.model import Room, Standing
+from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.occupants import Occupant, Visit
 from quietwire.server.rooms.presences import NOTHING, Notice, announce, part
 from quietwire.server.rooms.ranks import Affiliation
+from quietwire.server.rooms.standings import Standing
 from quietwire.server.rooms.state import LOCAL, NOBODY, Rooms
 
 MAX_LOCALPART: Final = 256

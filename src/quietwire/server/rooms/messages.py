@@ -94,7 +94,7 @@ def spend(rooms: Rooms, occupant: Occupant) -> None:
 
 def _slow_down(rooms: Rooms, room: Room, occupant: Occupant) -> None:
     """XEP-0500 §5."""
-    if room.affiliation(occupant.bare) >= Affiliation.ADMIN:
+    if occupant.affiliation >= Affiliation.ADMIN:
         return
     if rooms.now < occupant.spoke + room.config.slow:
         text = f"in this room you can say something every {room.config.slow} seconds"
@@ -104,7 +104,7 @@ def _slow_down(rooms: Rooms, room: Room, occupant: Occupant) -> None:
 
 def _cleaned(room: Room, occupant: Occupant, message: Message) -> tuple[bytes, tuple[str, ...]]:
     """Without what only the room may say. An owner may bring an older conversation along, with its times (§7.9)."""
-    owner = room.affiliation(occupant.bare) is Affiliation.OWNER
+    owner = occupant.affiliation is Affiliation.OWNER
     kept = []
     for child in message.tree:
         if child.tag in _ROOMS_OWN:

@@ -13,8 +13,9 @@ from quietwire.core.xml import escape
 from quietwire.server.rooms import names
 from quietwire.server.rooms.config import RoomConfig
 from quietwire.server.rooms.history import History
-from quietwire.server.rooms.occupants import Occupant, Occupants, skeleton
+from quietwire.server.rooms.occupants import Occupant, Occupants
 from quietwire.server.rooms.ranks import Affiliation, Role, default_role
+from quietwire.server.rooms.standings import Standing, Standings
 
 MAX_REASON: Final = 1_024
 """Bytes of the reason for a kick, ban or invitation: some sentences."""
@@ -27,15 +28,6 @@ MAX_ROLES: Final = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the room keeps of one bare JID. `nick` is reserved for it; `reason` is why it was banned."""
-
-    affiliation: Affiliation
-    nick: str = ""
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Subject:
     """`inner` is ``<subject/>`` in all its languages and the setter's occupant id; `setter` the occupant JID."""
 
@@ -45,11 +37,12 @@ class Subject:
 
 
 class Room:
-    """`secret` (32 bytes) makes its occupant ids, so that those of two rooms have nothing in common (XEP-0421 §4)."""
+    """`secret` (32 bytes) makes its occupant ids, so that those of two rooms have nothing in common (XEP-0421 §4), and
+    the keys of `standings`."""
 
     __slots__ = (
-        "_nicks", "archived", "cold", "config", "history", "invited", "jid", "locked", "occupants", "roles", "secret",
-        "since", "standings", "stored", "subject", "vcard", "waiting",
+        "archived", "cold", "config", "empty", "history", "invited", "jid", "locked", "occupants", "roles", "rows",
+        "secret", "since", "standings", "stored", "subject", "vcard", "waiting",
     )  # fmt: skip
 
     def __init__(self, jid: JID, config: RoomConfig, secret: bytes, *, since: float = 0.0) -> None:
@@ -68,10 +61,10 @@ class Room:
         """It was read from the store, and what was said before has not been read yet."""
         self.waiting: list[Callable[[], None]] | None = None
         """What came while that is being read, in its order."""
-        self.standings: dict[JID, Standing] = {}
-        """By bare JID; who has no affiliation is not in here. Written by `stand` only."""
-        self._nicks: dict[str, JID] = {}
-        """Reserved nicknames' skeletons."""
+        self.standings = Standings(secret)
+        """What it keeps of whom; who has no affiliation is not in here."""
+        self.rows = self.empty = 0
+        """Rows that the store has for these, and how many of them are there for the number's sake."""
         self.occupants = Occupants()
         self.subject: Subject | None = None
         self.history = History(config.history)
@@ -84,17 +77,10 @@ class Room:
 
     def stand(self, bare: JID, standing: Standing | None) -> None:
         """Writes or, with None, removes what the room keeps of an account."""
-        old = self.standings.pop(bare, None)
-        if old is not None and old.nick and self._nicks.get(skeleton(old.nick)) == bare:
-            del self._nicks[skeleton(old.nick)]
-        if standing is not None:
-            self.standings[bare] = standing
-            if standing.nick:
-                self._nicks[skeleton(standing.nick)] = bare
+        self.standings.set(bare, standing)
 
     def affiliation(self, bare: JID) -> Affiliation:
-        standing = self.standings.get(bare)
-        return standing.affiliation if standing is not None else Affiliation.NONE
+        return self.standings.rank(bare)
 
     def role_for(self, bare: JID) -> Role:
         """The role on entering."""
@@ -112,11 +98,8 @@ class Room:
         return self.with_affiliation(Affiliation.OWNER)
 
     def with_affiliation(self, affiliation: Affiliation) -> list[JID]:
-        return sorted((j for j, s in self.standings.items() if s.affiliation is affiliation), key=lambda j: j.text)
-
-    def reserved(self, nick: str) -> JID | None:
-        """For whom that nickname is reserved."""
-        return self._nicks.get(skeleton(nick))
+        """Opens the addresses: for who may have the list."""
+        return list(self.standings.opened(affiliation))
 
     def sees_jids(self, occupant: Occupant) -> bool:
         return not self.config.anonymous or occupant.role is Role.MODERATOR

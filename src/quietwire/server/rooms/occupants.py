@@ -9,7 +9,7 @@ from typing import Final
 
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Presence
-from quietwire.server.rooms.ranks import Role
+from quietwire.server.rooms.ranks import Affiliation, Role
 
 MAX_NICK: Final = 128
 """Bytes of a nickname: long ones are used to speak without voice (§13.6)."""
@@ -36,12 +36,17 @@ class Visit:
 class Occupant:
     """`jid` is the occupant JID, `bare` the real bare JID, `tag` the occupant-id as it goes into each stanza."""
 
-    __slots__ = ("bare", "budget", "jid", "nick", "primary", "role", "sessions", "shown", "spoke", "tag", "topped")
+    __slots__ = (
+        "affiliation", "bare", "budget", "jid", "nick", "primary", "role", "sessions", "shown", "spoke", "tag",
+        "topped",
+    )  # fmt: skip
 
-    def __init__(self, jid: JID, bare: JID, role: Role, tag: bytes) -> None:
+    def __init__(self, jid: JID, bare: JID, affiliation: Affiliation, role: Role, tag: bytes) -> None:
         self.jid = jid
         self.nick = jid.resource
         self.bare = bare
+        self.affiliation = affiliation
+        """What the room keeps of `bare`, at hand."""
         self.role = role
         self.tag = tag
         self.sessions: dict[JID, Visit] = {}

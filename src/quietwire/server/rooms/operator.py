@@ -39,7 +39,7 @@ def listing(rooms: Rooms) -> list[Summary]:
             room.config.members_only,
             room.config.persistent,
             len(room.occupants),
-            sum(standing.affiliation > Affiliation.NONE for standing in room.standings.values()),
+            room.standings.count(Affiliation.MEMBER),
         )
         for room in sorted(rooms.rooms.values(), key=lambda room: room.jid.text)
     ]
@@ -68,7 +68,7 @@ def destroy(rooms: Rooms, jid: JID, reason: str = "") -> None:
 def members(rooms: Rooms, jid: JID) -> list[tuple[str, str]]:
     """(bare JID, affiliation) of everybody who has one, owners first. Raises StanzaError(item-not-found)."""
     room = _find(rooms, jid)
-    found = sorted(room.standings.items(), key=lambda item: (-item[1].affiliation, item[0].text))
+    found = sorted(room.standings.opened().items(), key=lambda item: (-item[1].affiliation, item[0].text))
     return [(bare.text, standing.affiliation.label) for bare, standing in found]
 
 

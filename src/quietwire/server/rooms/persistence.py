@@ -1,7 +1,8 @@
 """Rooms in the store: table ``room``, owner the room's bare JID. Only persistent rooms have rows.
 
-Keys: ``config`` (with the room's secret), ``subject``, ``vcard``, and ``affiliation:JID`` for each bare JID that has
-one. Values begin with a version byte. Every change is handed to the store in the turn that makes it, so that an
+Keys: ``config`` (with the room's secret), ``subject``, ``vcard``, ``member:HASH`` for each bare JID that has an
+affiliation (`standings.py`), and ``empty:N``: rows that say nothing, so that those of members are a power of two.
+Values begin with a version byte. Every change is handed to the store in the turn that makes it, so that an
 acknowledgement of what follows waits for it.
 """
 
@@ -9,21 +10,34 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 
 from quietwire.core.jid import JID, JIDError, parse_jid
+from quietwire.core.later import Ticket, settled
+from quietwire.seal.sizes import rounded
+from quietwire.seal.wraps import SealError
 from quietwire.server.rooms.config import RoomConfig
-from quietwire.server.rooms.model import Room, Standing, Subject
+from quietwire.server.rooms.model import Room, Subject
 from quietwire.server.rooms.ranks import AFFILIATIONS
+from quietwire.server.rooms.standings import Standing
 from quietwire.server.rooms.state import Rooms
 
 TABLE: Final = "room"
-ARCHIVE: Final = "archive"
 CONFIG: Final = b"config"
 SUBJECT: Final = b"subject"
 VCARD: Final = b"vcard"
-AFFILIATION: Final = b"affiliation:"
+MEMBER: Final = b"member:"
+EMPTY: Final = b"empty:"
+SECRET: Final = b"secret"
+"""Where the sealed store keeps the key to the others."""
+LEGACY: Final = b"affiliation:"
+"""With the address behind it: how affiliations were kept before they were sealed."""
+LEAST: Final = 8
+"""Rows for the members of a room that has next to none."""
 VERSION: Final = b"\x01"
+_PORTION: Final = 1_000
+"""Rows that are written anew before the next ones wait for the disk."""
 
 
 def owner(room: Room) -> bytes:
@@ -41,12 +55,19 @@ def save(rooms: Rooms, room: Room) -> None:
         save_config(rooms, room)
         save_subject(rooms, room)
         save_vcard(rooms, room)
-        for bare in room.standings:
-            save_standing(rooms, room, bare)
+        save_standings(rooms, room)
     elif room.stored:
-        for key in (CONFIG, SUBJECT, VCARD, *(AFFILIATION + bare.text.encode() for bare in room.standings)):
+        members = (MEMBER + member for member, _ in room.standings.rows())
+        for key in (CONFIG, SUBJECT, VCARD, *members, *map(_empty, range(room.empty)), SECRET):
             rooms.store.delete(TABLE, owner(room), key)
-        room.stored = False
+        room.stored, room.rows, room.empty = False, 0, 0
+
+
+def save_standings(rooms: Rooms, room: Room) -> None:
+    """All affiliations."""
+    for member, row in room.standings.rows():
+        rooms.store.put(TABLE, owner(room), MEMBER + member, VERSION + row)
+    _round(rooms, room)
 
 
 def save_config(rooms: Rooms, room: Room) -> None:
@@ -79,15 +100,29 @@ def save_standing(rooms: Rooms, room: Room, bare: JID) -> None:
     """One affiliation, as it is now."""
     if not keeps(room):
         return
-    key = AFFILIATION + bare.text.encode()
-    standing = room.standings.get(bare)
-    if standing is None:
-        rooms.store.delete(TABLE, owner(room), key)
+    member, row = room.standings.row(bare)
+    if row is None:
+        rooms.store.delete(TABLE, owner(room), MEMBER + member)
     else:
-        value = {"affiliation": standing.affiliation.label}
-        value |= {"nick": standing.nick} if standing.nick else {}
-        value |= {"reason": standing.reason} if standing.reason else {}
-        _put(rooms, room, key, value)
+        rooms.store.put(TABLE, owner(room), MEMBER + member, VERSION + row)
+    _round(rooms, room)
+
+
+def _round(rooms: Rooms, room: Room) -> None:
+    """As many empty rows as make those of members a power of two. They become fewer only when three quarters of all
+    would be empty: a count that swings about a power of two costs nothing."""
+    members = len(room.standings)
+    if members > room.rows or members * 4 <= room.rows:
+        room.rows = max(LEAST, rounded(members))
+    before, room.empty = room.empty, room.rows - members
+    for number in range(before, room.empty):
+        rooms.store.put(TABLE, owner(room), _empty(number), VERSION)
+    for number in range(room.empty, before):
+        rooms.store.delete(TABLE, owner(room), _empty(number))
+
+
+def _empty(number: int) -> bytes:
+    return EMPTY + str(number).encode()
 
 
 def forget(rooms: Rooms, room: Room) -> None:
@@ -100,17 +135,31 @@ def forget(rooms: Rooms, room: Room) -> None:
 
 
 async def load(rooms: Rooms) -> None:
-    """All rooms of the service."""
+    """All rooms of the service. Those from before the sealed store are written anew."""
     suffix = f"@{rooms.domain.domain}".encode()
+    written = 0
     for name in await rooms.store.owners(TABLE):
-        if name.endswith(suffix):
-            room = read(name.decode(), await rooms.store.scan(TABLE, name))
-            if room is not None:
-                rooms.rooms[room.jid] = room
-    if rooms.archive is not None:  # rooms that were not persistent have ended with the server
-        for name in await rooms.store.owners(ARCHIVE):
-            if name.endswith(suffix) and parse_jid(name.decode()) not in rooms.rooms:
-                rooms.store.erase(name)
+        if not name.endswith(suffix):
+            continue
+        rows = await rooms.store.scan(TABLE, name)
+        room = read(name.decode(), rows)
+        if room is None:
+            continue
+        rooms.rooms[room.jid] = room
+        legacy = [key for key, _ in rows if key.startswith(LEGACY)]
+        if legacy:
+            written += len(legacy)
+            ticket = _renew(rooms, room, legacy)
+            if written >= _PORTION:
+                written = 0
+                await settled(ticket)
+
+
+def _renew(rooms: Rooms, room: Room, legacy: Iterable[bytes]) -> Ticket:
+    save_standings(rooms, room)
+    for key in legacy:
+        ticket: Ticket = rooms.store.delete(TABLE, owner(room), key)
+    return ticket
 
 
 def read(name: str, rows: Iterable[tuple[bytes, bytes]]) -> Room | None:
@@ -126,22 +175,24 @@ def read(name: str, rows: Iterable[tuple[bytes, bytes]]) -> Room | None:
     if SUBJECT in values:
         subject = json.loads(values[SUBJECT])
         room.subject = Subject(subject["inner"].encode(), parse_jid(subject["setter"]), float(subject["at"]))
+    legacy = False
     for key, value in values.items():
-        if key.startswith(AFFILIATION):
-            standing = json.loads(value)
-            try:
-                bare = parse_jid(key[len(AFFILIATION) :].decode())
-            except JIDError:
-                continue  # the rules for addresses have changed since: nobody can come under that name any more
-            room.stand(
-                bare,
-                Standing(
-                    AFFILIATIONS[standing["affiliation"]],
-                    standing.get("nick", ""),
-                    standing.get("reason", ""),
-                ),
-            )
+        if key.startswith(MEMBER):
+            with suppress(SealError):  # the others can be read
+                room.standings.read(key[len(MEMBER) :], value)
+        elif key.startswith(LEGACY):
+            legacy = True
+            _read_legacy(room, key[len(LEGACY) :].decode(), json.loads(value))
+        elif key.startswith(EMPTY):
+            room.empty = max(room.empty, int(key[len(EMPTY) :]) + 1)
+    room.rows = rounded(len(room.standings) + room.empty) if not legacy else 0
     return room
+
+
+def _read_legacy(room: Room, address: str, standing: dict[str, str]) -> None:
+    with suppress(JIDError):  # the rules for addresses have changed since: nobody can come under that name any more
+        affiliation = AFFILIATIONS[standing["affiliation"]]
+        room.stand(parse_jid(address), Standing(affiliation, standing.get("nick", ""), standing.get("reason", "")))
 
 
 def _put(rooms: Rooms, room: Room, key: bytes, value: dict[str, Any]) -> None:

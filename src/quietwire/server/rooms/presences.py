@@ -14,6 +14,7 @@ from quietwire.server.rooms import names
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.occupants import Occupant, Visit
 from quietwire.server.rooms.ranks import Affiliation, Role
+from quietwire.server.rooms.standings import Standing
 from quietwire.server.rooms.state import Rooms
 
 MAX_PRESENCE: Final = 4_096
@@ -94,7 +95,7 @@ def shown(room: Room, occupant: Occupant, see: bool) -> Presence:
     if presence is None:
         visit = occupant.visit()
         jid = occupant.primary if see else None
-        presence = _presence(occupant.jid, visit, x(room.affiliation(occupant.bare), occupant.role, jid), occupant.tag)
+        presence = _presence(occupant.jid, visit, x(occupant.affiliation, occupant.role, jid), occupant.tag)
         occupant.shown[see] = presence
     return presence
 
@@ -131,16 +132,15 @@ def announce(
                 presence = shown(room, occupant, see)
                 if notice is not NOTHING:
                     jid = occupant.primary if see else None
-                    extension = x(room.affiliation(occupant.bare), occupant.role, jid, (), notice, seeing=see)
+                    extension = x(occupant.affiliation, occupant.role, jid, (), notice, seeing=see)
                     presence = _presence(occupant.jid, occupant.visit(), extension, occupant.tag)
                 rooms.tell(presence, sessions)
     elif former is not None and announced(room, former):
         _absent(rooms, room, occupant, NOTHING, Visit({}, b"", (), 0.0))
     for session, visit in list(occupant.sessions.items()):
         if only is None or session == only:
-            rank = room.affiliation(occupant.bare)
             seeing = room.sees_jids(occupant)
-            extension = x(rank, occupant.role, session, (110, *own), notice, seeing=seeing)
+            extension = x(occupant.affiliation, occupant.role, session, (110, *own), notice, seeing=seeing)
             rooms.tell(_presence(occupant.jid, visit, extension, occupant.tag), (session,))
 
 
@@ -158,7 +158,7 @@ def part(
     it."""
     said = visit or Visit({}, b"", (), 0.0)
     own = replace(said, attributes={**said.attributes, "id": id}) if id else said
-    rank = room.affiliation(occupant.bare)
+    rank = occupant.affiliation
     role = occupant.role if notice.nick else Role.NONE
     for session in gone:
         extension = x(rank, role, session, (110,), notice, seeing=room.sees_jids(occupant))
@@ -170,7 +170,7 @@ def part(
 def _absent(
     rooms: Rooms, room: Room, occupant: Occupant, notice: Notice, visit: Visit, gone: list[JID] | None = None
 ) -> None:
-    rank = room.affiliation(occupant.bare)
+    rank = occupant.affiliation
     role = occupant.role if notice.nick else Role.NONE
     real = gone[-1] if gone else occupant.primary
     for see, sessions in zip((True, False), audience(room, occupant), strict=True):
@@ -179,10 +179,12 @@ def _absent(
             rooms.tell(_presence(occupant.jid, visit, extension, occupant.tag, "unavailable"), sessions)
 
 
-def away(room: Room, bare: JID, nick: str, see: bool) -> Presence:
+def away(room: Room, bare: JID, standing: Standing, see: bool) -> Presence:
     """A registered member that is not in the room (``none`` among the roles that are broadcast)."""
-    extension = x(room.affiliation(bare), Role.NONE, bare if see else None, nick=nick)
-    return _presence(room.jid.with_resource(nick), Visit({}, b"", (), 0.0), extension, room.tag(bare), "unavailable")
+    extension = x(standing.affiliation, Role.NONE, bare if see else None, nick=standing.nick)
+    return _presence(
+        room.jid.with_resource(standing.nick), Visit({}, b"", (), 0.0), extension, room.tag(bare), "unavailable"
+    )
 
 
 def status(rooms: Rooms, room: Room, codes: Iterable[int]) -> None:

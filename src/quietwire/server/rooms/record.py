@@ -42,7 +42,7 @@ def record(rooms: Rooms, room: Room, id: str, out: Message, occupant: Occupant |
     archive: Archive = rooms.archive
     data = out.to_bytes()
     if occupant is not None and not room.config.anonymous:
-        rank = room.affiliation(occupant.bare)
+        rank = occupant.affiliation
         item = f" affiliation='{rank.label}' role='{occupant.role.label}' jid='{escape(occupant.bare.text)}'/></x>"
         data = data[: -len(_END)] + _MARK + item.encode() + _END
     same, weak = token(said) if said is not None else (0, False)

@@ -33,7 +33,8 @@ def _member(room: Room, iq: Iq) -> JID:
 
 def get(rooms: Rooms, room: Room, iq: Iq) -> Iq:
     """The form, with the nickname where one is reserved."""
-    nick = room.standings[_member(room, iq)].nick
+    standing = room.standings.get(_member(room, iq))
+    nick = standing.nick if standing is not None else ""
     query = build(names.REGISTER_QUERY)
     if nick:
         query.append(build(f"{_REGISTER}registered"))
@@ -49,7 +50,7 @@ def set(rooms: Rooms, room: Room, iq: Iq) -> Iq:
     bare = _member(room, iq)
     query = iq.payload
     if query.find(f"{_REGISTER}remove") is not None:
-        if room.owners() == [bare]:
+        if room.affiliation(bare) is Affiliation.OWNER and not room.standings.others(Affiliation.OWNER, bare):
             raise StanzaError("conflict")  # a room without an owner could never be configured again
         affiliations.change(rooms, room, bare, Affiliation.NONE)
         return iq.result()
@@ -65,8 +66,8 @@ def set(rooms: Rooms, room: Room, iq: Iq) -> Iq:
         raise StanzaError("jid-malformed") from None
     if not skeleton(nick) or len(nick.encode()) > MAX_NICK:
         raise StanzaError("not-acceptable", "nickname: 1 to 128 bytes")
-    holder, user = room.reserved(nick), room.occupants.alike(nick)
-    if (holder is not None and holder != bare) or (user is not None and user.bare != bare):
+    user = room.occupants.alike(nick)
+    if room.standings.taken(nick, bare) or (user is not None and user.bare != bare):
         raise StanzaError("conflict")
     affiliations.change(rooms, room, bare, room.affiliation(bare), nick=nick)
     return iq.result()
