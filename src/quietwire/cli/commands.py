@@ -4,9 +4,12 @@ storage while none runs."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
+from quietwire.cli.checks.system import reachable
 from quietwire.cli.compose import open_server
 from quietwire.cli.config import Config
 from quietwire.cli.logs import Log
@@ -14,11 +17,16 @@ from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID, JIDError
 from quietwire.net.control import ask_control
 from quietwire.net.shell import Shell, driven
+from quietwire.seal.server_key import Argon2, RawKey, Wrapping, of_raw
+from quietwire.server.sealed.keeper import Keeper
 from quietwire.server.server import Server
 
 Arguments = dict[str, Any]
 Command = Callable[[Server, Arguments], Awaitable[Any]]
 """Awaits `Later`s; takes and returns what JSON can hold. Raises QuietwireError."""
+
+Ask = Callable[[str, Arguments], Awaitable[Any]]
+"""(command, arguments) -> what it returns. Raises QuietwireError."""
 
 CONTROL = "control.sock"
 """In the data directory."""
@@ -94,7 +102,34 @@ async def _invite_revoke(server: Server, arguments: Arguments) -> int:
     return taken
 
 
+def _keeper(server: Server) -> Keeper:
+    assert server.ports.keeper is not None  # which `open_server` sees to
+    return server.ports.keeper
+
+
+async def _key_show(server: Server, arguments: Arguments) -> dict[str, Any]:
+    return _keeper(server).shown()
+
+
+async def _key_add(server: Server, arguments: Arguments) -> None:
+    """`key`: of a `Wrapping`; `id` and `argon2`, where it comes from a passphrase."""
+    key = bytes.fromhex(arguments["key"])
+    argon2 = arguments.get("argon2")
+    await _keeper(server).add(
+        Wrapping(key, bytes.fromhex(arguments["id"]), Argon2.from_bytes(bytes.fromhex(argon2)))
+        if argon2
+        else of_raw(RawKey(key))
+    )
+
+
+async def _key_settle(server: Server, arguments: Arguments) -> None:
+    await _keeper(server).settle(bytes.fromhex(arguments["key"]))
+
+
 COMMANDS: dict[str, Command] = {
+    "key-show": _key_show,
+    "key-add": _key_add,
+    "key-settle": _key_settle,
     "invite": _invite,
     "invite-list": _invite_list,
     "invite-revoke": _invite_revoke,
@@ -134,15 +169,22 @@ def administrate(config: Config, command: str, **arguments: Any) -> Any:
 
 
 async def _administrate(config: Config, command: str, arguments: Arguments) -> Any:
-    try:
-        return await ask_control(config.data / CONTROL, command, arguments)
-    except OSError:
-        pass  # no server is running: the lock of the data directory is free
+    async with reaching(config) as ask:
+        return await ask(command, arguments)
+
+
+@asynccontextmanager
+async def reaching(config: Config) -> AsyncIterator[Ask]:
+    """Several commands, wherever the database is open: it is opened once. Raises QuietwireError, as they do."""
+    if reachable(config.data / CONTROL):
+        yield partial(ask_control, config.data / CONTROL)
+        return
+    # No server is running: the lock of the data directory is free.
     shell = Shell(asyncio.get_running_loop(), workers=2)
     try:
         server = await open_server(config, shell, Log("error"))
         try:
-            return await driven(carry_out(server, command, arguments))
+            yield lambda command, arguments: driven(carry_out(server, command, arguments))
         finally:
             server.ports.storage.close()
     finally:

@@ -44,6 +44,7 @@ from quietwire.shaping.policy import Policy, Profile
 from quietwire.store.sqlite import SqliteStorage
 
 DATABASE = "quietwire.sqlite"
+UPLOADS = "uploads"
 """In the data folder."""
 
 Wrap = Callable[[str, Accept], Accept]
@@ -220,7 +221,7 @@ async def open_server(config: Config, shell: Shell, log: Log) -> Server:
                 fault=log.fault,
                 keys=keeper.keys,
                 web=config.web_url(),
-                files=DiskFiles(config.data / "uploads", shell.loop) if config.web_url() else None,
+                files=DiskFiles(config.data / UPLOADS, shell.loop) if config.web_url() else None,
                 keeper=keeper,
             ),
             discover(),

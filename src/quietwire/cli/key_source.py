@@ -128,7 +128,10 @@ def successor(source: Source) -> Source:
 
 
 def succeed(source: Source) -> None:
-    """The successor takes its place, durably. Raises OSError."""
+    """The successor takes its place, durably, and belongs to whom it belonged. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        owner = os.stat(source.name)
+        os.chown(successor(source).name, owner.st_uid, owner.st_gid)
     os.replace(successor(source).name, source.name)
     sync_folder(Path(source.name))
 

@@ -14,6 +14,7 @@ from typing import Any
 import typer
 import uvloop
 
+from quietwire.cli.backup import COMMAND as BACKUP
 from quietwire.cli.commands import CONTROL, answers
 from quietwire.cli.compose import Composition, Wrap, compose, plain_wrap
 from quietwire.cli.config import Config, load
@@ -21,8 +22,10 @@ from quietwire.cli.logs import Log
 from quietwire.cli.reload import reload
 from quietwire.cli.status import status
 from quietwire.core.errors import ConfigError, QuietwireError
+from quietwire.core.later import Later
 from quietwire.net.control import open_control
 from quietwire.net.daemon import raise_descriptors
+from quietwire.net.shell import driven
 from quietwire.net.tls import SOON_DAYS, own_expiry
 
 CERTIFICATE_SECONDS = 86_400.0
@@ -71,8 +74,17 @@ async def take_commands(composition: Composition, path: Path | None = None) -> N
     async def told(arguments: dict[str, Any]) -> dict[str, Any]:
         return status(composition)
 
-    commands = answers(composition.server, {"reload": lambda _: reread(composition, path), "status": told})
+    async def copied(arguments: dict[str, Any]) -> None:
+        await driven(_settled(composition.storage.backup(Path(arguments["path"]))))
+
+    commands = answers(
+        composition.server, {"reload": lambda _: reread(composition, path), "status": told, BACKUP: copied}
+    )
     composition.control = await open_control(composition.config.data / CONTROL, commands)
+
+
+async def _settled(later: Later[None]) -> None:
+    await later
 
 
 async def reread(composition: Composition, path: Path | None) -> list[str]:
