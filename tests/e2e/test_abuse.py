@@ -174,7 +174,7 @@ def test_a_flood_is_read_at_its_rate_and_others_do_not_notice(tmp_path: Path) ->
 
 
 def test_descriptors_run_out_and_come_back(tmp_path: Path) -> None:
-    served = Served(tmp_path, ["alice"])
+    served = Served(tmp_path, ["alice"], "[process]\ncore_dumps = true")  # else only root may count its descriptors
     assert served.stop() == 0
     hard = 300
 

@@ -16,6 +16,7 @@ from quietwire.cli.logs import Log
 from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID, JIDError
 from quietwire.net.control import ask_control
+from quietwire.net.lockdown import no_core_dumps
 from quietwire.net.shell import Shell, driven
 from quietwire.seal.server_key import Argon2, RawKey, Wrapping, of_raw
 from quietwire.server.sealed.keeper import Keeper
@@ -180,6 +181,7 @@ async def reaching(config: Config) -> AsyncIterator[Ask]:
         yield partial(ask_control, config.data / CONTROL)
         return
     # No server is running: the lock of the data directory is free.
+    no_core_dumps()
     shell = Shell(asyncio.get_running_loop(), workers=2)
     try:
         server = await open_server(config, shell, Log("error"))

@@ -205,6 +205,15 @@ class AdminTable(_Table):
         return tuple(jid.text for jid in found)
 
 
+class Process(_Table):
+    """What of this process' memory may get to a disk."""
+
+    core_dumps: bool = False
+    """Let a crash leave a core dump, keys and all."""
+    lock_memory: bool = True
+    """Keep keys out of swap, where the system lets us."""
+
+
 class Log(_Table):
     level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -225,6 +234,7 @@ class Config(_Table):
     federation: FederationTable = FederationTable()
     web: WebTable = WebTable()
     admin: AdminTable = AdminTable()
+    process: Process = Process()
     log: Log = Log()
     modules: dict[str, dict[str, bool | int | float | str]] = {}
 

@@ -25,6 +25,7 @@ from quietwire.core.errors import ConfigError, QuietwireError
 from quietwire.core.later import Later
 from quietwire.net.control import open_control
 from quietwire.net.daemon import raise_descriptors
+from quietwire.net.lockdown import has_swap, lock_memory, no_core_dumps
 from quietwire.net.shell import driven
 from quietwire.net.tls import SOON_DAYS, own_expiry
 
@@ -36,6 +37,7 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
     """Runs until SIGTERM or SIGINT. `path`: the file that SIGHUP reads anew."""
     raise_descriptors()
     log = Log(config.log.level)
+    shut_in(config, log)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # The default handler would print tracebacks whole, and they may quote what users say.
@@ -66,6 +68,17 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
     log.note("stopping")
     await composition.stop()
     log.note("stopped")
+
+
+def shut_in(config: Config, log: Log) -> None:
+    """Before there are keys: they are to stay in memory. What cannot be had is said once."""
+    if config.process.core_dumps:
+        log.warn("core-dumps-allowed")
+    elif not no_core_dumps():
+        log.note("core-dumps-limited")
+    if config.process.lock_memory and not lock_memory():
+        say = log.warn if has_swap() else log.note
+        say("memory-not-locked", state="swap" if has_swap() else "no-swap")
 
 
 async def take_commands(composition: Composition, path: Path | None = None) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from quietwire.cli.checks.finding import Severity
-from quietwire.cli.checks.keys import keys
+from quietwire.cli.checks.keys import _memory, keys
 from quietwire.cli.config import Config
 
 
@@ -68,3 +68,16 @@ def test_other_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert told("credential:key")[0] is Severity.OK
     assert told("fd:3") == (Severity.OK, "comes from fd:3: it is read when the server starts")
     assert told("passphrase:prompt")[0] is Severity.NOTE
+
+
+def memory(*, may: bool, swap: bool, **process: bool) -> list[tuple[str, Severity]]:
+    config = Config.model_validate({"domain": "a.example", "process": process})
+    return [(one.subject, one.severity) for one in _memory(config, may, swap)]
+
+
+def test_memory_that_gets_to_the_disk() -> None:
+    assert memory(may=False, swap=False) == [("swap", Severity.OK)]
+    assert memory(may=True, swap=True) == [("swap", Severity.OK)]
+    assert memory(may=False, swap=True) == [("swap", Severity.WARNING)]
+    assert memory(may=True, swap=True, lock_memory=False) == [("swap", Severity.WARNING)]
+    assert memory(may=True, swap=False, core_dumps=True)[0] == ("process.core_dumps", Severity.WARNING)

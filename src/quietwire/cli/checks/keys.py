@@ -11,6 +11,7 @@ from pathlib import Path
 from quietwire.cli.checks.finding import Finding, Severity
 from quietwire.cli.config import Config
 from quietwire.cli.key_source import CREDENTIALS, successor
+from quietwire.net.lockdown import has_swap, may_lock
 from quietwire.seal.server_key import SERVER_KEY_BYTES, Source
 
 _ok = partial(Finding, Severity.OK, "keys", "server_key")
@@ -22,8 +23,30 @@ _error = partial(Finding, Severity.ERROR, "keys", "server_key")
 def keys(config: Config, uid: int, database: bool) -> list[Finding]:
     """`uid`: who will run the server. `database`: there is one already."""
     source = config.key_source()
-    found = list(_file(source, uid, database) if source.place == "file" else _elsewhere(source))
-    return found
+    found = _file(source, uid, database) if source.place == "file" else _elsewhere(source)
+    return [*found, *_memory(config, may_lock(), has_swap())]
+
+
+def _memory(config: Config, may: bool, swap: bool) -> Iterator[Finding]:
+    """`may`: memory may be locked; `swap`: there is some."""
+    if config.process.core_dumps:
+        yield Finding(
+            Severity.WARNING, "keys", "process.core_dumps", "a crash writes all keys in memory to the disk", "false"
+        )
+    if not swap:
+        yield Finding(Severity.OK, "keys", "swap", "there is none")
+    elif config.process.lock_memory and may:
+        yield Finding(Severity.OK, "keys", "swap", "memory is locked while the server runs")
+    else:
+        yield Finding(
+            Severity.WARNING,
+            "keys",
+            "swap",
+            "keys in memory may be written to it, and stay there",
+            "LimitMEMLOCK=infinity in the service's unit, or swap that is encrypted, or none"
+            if config.process.lock_memory
+            else "process.lock_memory = true",
+        )
 
 
 def _file(source: Source, uid: int, database: bool) -> Iterator[Finding]:
