@@ -29,8 +29,8 @@ def test_the_life_of_an_invitation_without_a_server(config: str) -> None:
     assert re.fullmatch(r"https://web\.a\.example/invite/[a-z2-7]{24}", page)
     assert uri == f"xmpp:carol@a.example?register;preauth={page.rpartition('/')[2]}"
     [line] = run("invite", "list", "-c", config).splitlines()
-    handle, what, inviter, name, until = line.split("  ")
-    assert (what, inviter, name) == ("account", "a.example", "carol")
+    handle, what, by, name, until = line.split("  ")
+    assert (what, by, name) == ("account", "by operator", "for one name")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", until)
     assert run("invite", "revoke", handle, "-c", config) == "1 taken back\n"
     assert run("invite", "list", "-c", config) == ""

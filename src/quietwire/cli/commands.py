@@ -86,8 +86,8 @@ async def _invite_list(server: Server, arguments: Arguments) -> list[dict[str, A
     return [
         {
             "handle": handle,
-            "inviter": str(one.inviter),
-            "name": one.name,
+            "operator": server.invitations.operators(one),
+            "named": bool(one.name),
             "register": one.register,
             "expires": one.expires,
         }

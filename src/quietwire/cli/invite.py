@@ -56,10 +56,12 @@ def register(app: typer.Typer) -> None:
 
     @invite.command("list")
     def show(config: Path = CONFIG) -> None:
-        """List open invitations: handle, who invites, for which name, until when."""
+        """List open invitations: handle, what for, until when. Who invites whom only the link tells."""
         for one in administrate(load(config), "invite-list"):
             what = "account" if one["register"] else "contact"
-            typer.echo(f"{one['handle']}  {what}  {one['inviter']}  {one['name'] or '-'}  {day(one['expires'])}")
+            by = "operator" if one["operator"] else "user"
+            name = "for one name" if one["named"] else "any name"
+            typer.echo(f"{one['handle']}  {what}  by {by}  {name}  {day(one['expires'])}")
 
     @invite.command("revoke")
     def revoke(handle: str, config: Path = CONFIG) -> None:

@@ -35,7 +35,7 @@ from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
 from quietwire.server.sealed.keeper import Keeper
 from quietwire.server.sealed.keyring import Keyring
-from quietwire.server.sealed.seals import Seals
+from quietwire.server.sealed.seals import HANDLE, Seals
 from quietwire.server.sealed.spool import SealedSpool
 from quietwire.server.sealed.store import SealedStore
 from quietwire.server.settings import Settings
@@ -138,7 +138,15 @@ class Server:
             reset=self._reset,
             leaving=self._farewell,
         )
-        self.invitations = Invitations(settings.domain, self.store, ports.clock, ports.randomness, ports.web)
+        self.invitations = Invitations(
+            settings.domain,
+            self.store,
+            ports.clock,
+            ports.randomness,
+            ports.web,
+            lambda owner: HANDLE + self.seals.owner("invitation", owner),
+            lambda name: ports.keys.key("invitation", b"name", name),
+        )
         self.uploads = Uploads(ports.files)
         self.archive = Archive(settings.domain.domain, self.store, ports.randomness, self.router.spawn)
         self.router.install(
