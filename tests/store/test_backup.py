@@ -208,3 +208,25 @@ def test_the_loop_may_have_ended(tmp_path: Path) -> None:
     copier.stop()
     with pytest.raises(StorageError):
         copied.result()
+
+
+def test_a_copy_does_not_tell_in_which_order_rows_were_written(tmp_path: Path) -> None:
+    """Databases of the same rows have the same copies, byte for byte."""
+    written = [(table, b"%d" % (n % 3), Random(n).randbytes(16), Random(n).randbytes(n % 900))
+               for n in range(1000) for table in ("archive", "arrival")]  # fmt: skip
+    copies = []
+    for seed in (1, 2):
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        world = World(directory)
+        Random(seed).shuffle(written)
+        for n, row in enumerate(written):
+            world.storage.put(*row)
+            if n % 50 == 0:
+                world.sync()
+        target = tmp_path / f"copy {seed}.db"
+        world.value(world.storage.backup(target))
+        world.storage.close()
+        copies.append(target.read_bytes())
+    different = [n for n, (one, other) in enumerate(zip(*copies, strict=True)) if one != other]
+    assert different == []
