@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -24,23 +25,59 @@ def run(*words: str, stdin: str | None = None) -> str:
     return done.output
 
 
+def failed(*words: str, stdin: str | None = None) -> str:
+    with pytest.raises(QuietwireError) as error:
+        CliRunner().invoke(app, ["account", *words], input=stdin, catch_exceptions=False)
+    return str(error.value)
+
+
+CODE = r"recovery code: ([0-9A-Z]{4}(?:-[0-9A-Z]{4}){6})\n"
+
+
 def test_the_life_of_an_account_without_a_server(config: str) -> None:
     output = run("add", "alice", "-c", config)
-    assert output.startswith("alice@a.example\npassphrase: ")
-    assert run("add", "bob@a.example", "-c", config, "--password-stdin", stdin="secret\n") == "bob@a.example\n"
-    assert run("list", "-c", config) == "alice@a.example\nbob@a.example\n"
-    assert run("passwd", "bob", "-c", config, "--password-stdin", stdin="other\n") == "bob@a.example\n"
-    assert "deleted" in run("delete", "alice", "-c", config, "--yes")
-    assert run("list", "-c", config) == "bob@a.example\n"
-    with pytest.raises(QuietwireError, match="exists already"):
-        run("add", "bob", "-c", config)
+    assert re.fullmatch(r"alice@a.example\npassphrase: [a-z-]{29}\n" + CODE, output)
+    given = run("add", "bob@a.example", "-c", config, "--password-stdin", "--no-recovery", stdin="secret\n")
+    assert given == "bob@a.example\n"
+    assert run("list", "-c", config) == "2 accounts, 2 of them locked: names are kept as hashes\n"
+    assert run("show", "bob", "-c", config) == "bob@a.example\n"
+    assert "contacts were not told" in run("delete", "alice", "-c", config, "--yes")
+    assert "does not exist" in failed("show", "alice", "-c", config)
+    assert "exists already" in failed("add", "bob", "-c", config)
+
+
+def test_a_forgotten_password_without_the_code_destroys_or_is_refused(config: str) -> None:
+    run("add", "bob", "-c", config)
+    assert "--destroy-sealed-data" in failed("passwd", "bob", "-c", config)
+    told = run("passwd", "bob", "-c", config, "--destroy-sealed-data", "--password-stdin", stdin="other\n")
+    assert told.startswith("bob@a.example\n")
+    assert "destroyed" in told
+
+
+def test_with_the_old_password_or_the_code_it_does_not(config: str) -> None:
+    [code] = re.findall(CODE, run("add", "bob", "-c", config, "--password-stdin", stdin="secret\n"))
+    old = ("passwd", "bob", "-c", config, "--old-password", "--password-stdin")
+    assert run(*old, stdin="secret\nother\n") == "bob@a.example\n"
+    assert "not right" in failed(*old, stdin="secret\nthird\n")
+    recover = ("recover", "bob", "-c", config)
+    assert run(*recover, "--stdin", stdin=f"{code}\nthird\n") == "bob@a.example\n"
+    assert "mistyped" in failed(*recover, "--stdin", stdin=f"{code[:-1]}{'0' if code[-1] != '0' else '1'}\nx\n")
+    assert "not right" in failed("recover", "eve", "-c", config, "--stdin", stdin=f"{code}\nx\n")
+    typed = run(*recover, stdin=f"{code}\n")
+    assert "passphrase: " in typed
+    [passphrase] = re.findall(r"passphrase: (.*)\n", typed)
+    assert "is locked" in failed("recovery", "bob", "-c", config)
+    assert "not right" in failed("recovery", "bob", "-c", config, "--password-stdin", stdin="third\n")
+    [new] = re.findall(CODE, run("recovery", "bob", "-c", config, "--password-stdin", stdin=f"{passphrase}\n"))
+    assert "not right" in failed(*recover, "--stdin", stdin=f"{code}\nx\n")
+    assert run(*recover, "--stdin", stdin=f"{new}\nx\n") == "bob@a.example\n"
 
 
 def test_nothing_is_deleted_without_a_yes(config: str) -> None:
     run("add", "alice", "-c", config)
     done = CliRunner().invoke(app, ["account", "delete", "alice", "-c", config], input="n\n")
     assert done.exit_code == 1
-    assert run("list", "-c", config) == "alice@a.example\n"
+    assert run("show", "alice", "-c", config) == "alice@a.example\n"
 
 
 def test_import(config: str, tmp_path: Path) -> None:

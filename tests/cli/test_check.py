@@ -33,7 +33,7 @@ async def unreachable(url: str) -> int:
 
 
 def test_every_area_has_its_say(tmp_path: Path) -> None:
-    path, _ = prepare(tmp_path / "server", "chat.example", "alice")
+    path, *_ = prepare(tmp_path / "server", "chat.example", "alice")
     found = asyncio.run(examine(path, Nowhere(), unreachable))
     assert {one.area for one in found} == {"configuration", "certificate", "dns", "port", "files", "keys", "features"}
     assert all("\n" not in one.cause + one.remedy for one in found)

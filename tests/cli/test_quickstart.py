@@ -17,12 +17,12 @@ from quietwire.core.errors import ConfigError
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """(configuration file, passphrase) of one server that all tests look at."""
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str, str]:
+    """(configuration file, passphrase, recovery code) of one server that all tests look at."""
     return prepare(tmp_path_factory.mktemp("home") / "server", "chat.example", "alice")
 
 
-def test_its_configuration_is_for_this_machine_alone(made: tuple[Path, str]) -> None:
+def test_its_configuration_is_for_this_machine_alone(made: tuple[Path, str, str]) -> None:
     config = load(made[0])
     assert config.domain == "chat.example"
     assert config.listen.address == "127.0.0.1"
@@ -30,22 +30,22 @@ def test_its_configuration_is_for_this_machine_alone(made: tuple[Path, str]) -> 
     assert 0 < config.listen.c2s != config.listen.c2s_tls > 0
 
 
-def test_the_account_is_there(made: tuple[Path, str]) -> None:
-    assert administrate(load(made[0]), "account-list") == ["alice@chat.example"]
+def test_the_account_is_there(made: tuple[Path, str, str]) -> None:
+    assert administrate(load(made[0]), "account-list") == {"accounts": 1, "unlocked": []}
 
 
-def test_the_passphrase_has_eighty_bits(made: tuple[Path, str]) -> None:
+def test_the_passphrase_has_eighty_bits(made: tuple[Path, str, str]) -> None:
     assert re.fullmatch(r"[a-z]{5}(-[a-z]{5}){4}", made[1])
 
 
-def test_nobody_else_reads_the_keys(made: tuple[Path, str]) -> None:
+def test_nobody_else_reads_the_keys(made: tuple[Path, str, str]) -> None:
     folder = made[0].parent
     assert (folder / "key.pem").stat().st_mode & 0o077 == 0
     assert (folder / "data").stat().st_mode & 0o077 == 0
     assert (folder / "data" / "quietwire.sqlite").stat().st_mode & 0o077 == 0
 
 
-def test_the_certificate_stands_for_the_domain(made: tuple[Path, str]) -> None:
+def test_the_certificate_stands_for_the_domain(made: tuple[Path, str, str]) -> None:
     folder = made[0].parent
     certificate = x509.load_pem_x509_certificate((folder / "certificate.pem").read_bytes())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -55,9 +55,10 @@ def test_the_certificate_stands_for_the_domain(made: tuple[Path, str]) -> None:
     ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(folder / "certificate.pem", folder / "key.pem")
 
 
-def test_the_instructions_can_be_typed(made: tuple[Path, str]) -> None:
-    config, passphrase = made
-    said = instructions(config, "alice", passphrase)
+def test_the_instructions_can_be_typed(made: tuple[Path, str, str]) -> None:
+    config, passphrase, code = made
+    said = instructions(config, "alice", passphrase, code)
+    assert code in said
     listen = load(config).listen
     assert "alice@chat.example" in said
     assert passphrase in said
@@ -66,14 +67,14 @@ def test_the_instructions_can_be_typed(made: tuple[Path, str]) -> None:
     assert f"quietwire serve -c {config}" in said
 
 
-def test_the_passphrase_is_kept_nowhere(made: tuple[Path, str]) -> None:
-    config, passphrase = made
+def test_passphrase_and_code_are_kept_nowhere(made: tuple[Path, str, str]) -> None:
+    config, *secrets = made
     for path in config.parent.rglob("*"):
         if path.is_file():
-            assert passphrase.encode() not in path.read_bytes(), path.name
+            assert not any(secret.encode() in path.read_bytes() for secret in secrets), path.name
 
 
-def test_a_second_quickstart_changes_nothing(made: tuple[Path, str]) -> None:
+def test_a_second_quickstart_changes_nothing(made: tuple[Path, str, str]) -> None:
     config = made[0]
     before = {path: path.read_bytes() for path in config.parent.iterdir() if path.is_file()}
     with pytest.raises(ConfigError, match="has a server already"):
@@ -111,5 +112,5 @@ def test_a_port_in_use_is_not_taken(tmp_path: Path) -> None:
             busy.bind(("127.0.0.1", 5222))
         except OSError:
             pass  # somebody else has it: all the better
-        config, _ = prepare(tmp_path / "server", "chat.example", "me")
+        config, *_ = prepare(tmp_path / "server", "chat.example", "me")
         assert load(config).listen.c2s != 5222

@@ -24,7 +24,7 @@ def test_starts_serves_the_administrator_and_stops(tmp_path: Path) -> None:
         assert served.command("account", "add", "carol", "--password-stdin", stdin="canary-password\n").startswith(
             "carol"
         )
-        assert served.command("account", "list") == "alice0@a.example\ncarol@a.example\n"
+        assert served.command("account", "list").startswith("2 accounts, 2 of them locked")
         assert stat.S_IMODE((tmp_path / "server.key").stat().st_mode) == 0o600
         assert stat.S_IMODE((tmp_path / "data" / "control.sock").stat().st_mode) == 0o600
         second = subprocess.run(

@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 def test_counts_and_nobodys_name(path: Path) -> None:
     said = told(path, "status", "--json")
     counts = json.loads(said)
-    assert counts["accounts"] == 1
+    assert (counts["accounts"], counts["unlocked"]) == (1, 0)
     assert counts["sessions"] == counts["rooms"] == counts["client_streams"] == 0
     assert counts["storage_accepting"] is True
     assert counts["storage_fault"] == ""
@@ -64,8 +64,9 @@ def test_for_people(path: Path) -> None:
 
 def test_what_must_be_looked_at_is_loud() -> None:
     counts = {
-        "uptime_seconds": 100_000, "accounts": 1, "sessions": 1, "sessions_resumable": 0, "client_streams": 1,
-        "server_streams_in": 0, "server_streams_out": 0, "connections": 5, "connections_before_login": 4,
+        "uptime_seconds": 100_000, "accounts": 1, "unlocked": 1, "sessions": 1, "sessions_resumable": 0,
+        "client_streams": 1, "server_streams_in": 0, "server_streams_out": 0, "connections": 5,
+        "connections_before_login": 4,
         "connections_paused": True, "rooms": 0, "jobs_computing": 0, "storage_accepting": False,
         "storage_fault": "disk full", "storage_waiting_bytes": 7, "memory_bytes": 1 << 30,
         "certificate_seconds_left": -5, "versions": {"quietwire": "1"},

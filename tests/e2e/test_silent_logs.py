@@ -127,7 +127,7 @@ def test_nothing_that_anybody_says_is_in_the_log(tmp_path: Path) -> None:
         assert ROOM in served.command("room", "list")
         peer.socket.sendall(STANZAS[-1].encode())
         assert b"<policy-violation" in peer.last_words()
-        assert GUEST in served.command("account", "list")
+        assert GUEST in served.command("account", "show", GUEST)
         served.command("account", "delete", NAME, "--yes")
     finally:
         assert served.stop() == 0

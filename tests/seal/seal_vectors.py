@@ -19,12 +19,13 @@ SECRET = bytes.fromhex(VECTORS["secret"])
 
 
 def draws(*values: bytes) -> Callable[[int], bytes]:
-    """Randomness that gives these values, in this order, and insists on their sizes."""
+    """Randomness that gives these values, in this order, and insists on their sizes. Copies: who gets them may wipe
+    them."""
     rest = iter(values)
 
     def draw(size: int) -> bytes:
         value = next(rest)
         assert len(value) == size
-        return value
+        return bytes(bytearray(value))
 
     return draw

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -16,7 +17,10 @@ from scram_client import ScramClient
 
 from quietwire.core import ns
 from quietwire.core.jid import parse_jid
+from quietwire.core.later import Later
 from quietwire.core.sasl import initiator, responder
+from quietwire.seal.credentials import Credentials
+from quietwire.server.accounts import CREDENTIALS, TABLE
 from quietwire.testing.dialogue import HEADER
 from quietwire.testing.playbook import PASSWORD, Client, Playbook, authenticate, closed, nothing
 
@@ -419,3 +423,128 @@ def test_a_password_is_a_password_whatever_is_said_along_with_it() -> None:
     (session,) = play.server.accounts.loaded[ALICE].sessions.values()
     assert session.client is not None
     assert not session.client.by_token
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+OWNER = b"alice@a.example"
+
+
+def unlocked(play: Playbook) -> int:
+    """By how much alice's account is held; 0 where it is locked."""
+    found = play.server.keyring.get(OWNER)
+    return found.leases if found is not None else 0
+
+
+def test_a_login_in_this_form_unlocks_until_its_end() -> None:
+    play = world()
+    client = play.connect()
+    client.sign_in("alice")
+    success(client)
+    assert unlocked(play) == 1
+    client.cut()
+    assert unlocked(play) == 0
+    client = play.connect()
+    client.sign_in("alice", BIND)
+    success(client)
+    assert unlocked(play) == 1
+    client >> "</stream:stream>"
+    assert unlocked(play) == 0
+
+
+def test_a_token_keeps_the_account_unlocked_and_its_login_too() -> None:
+    play = world()
+    token = signed_in(play)
+    for client in play.clients:
+        client.cut()
+    assert unlocked(play) == 1
+    client = with_token(play.connect().header(), token)
+    success(client)
+    assert unlocked(play) == 2
+    client.cut()
+    play.pass_time(86_500)
+    assert unlocked(play) == 0
+
+
+def test_the_last_token_may_be_used_up_by_its_login() -> None:
+    play = world()
+    token = signed_in(play)
+    for client in play.clients:
+        client.cut()
+    client = with_token(play.connect().header(), token, fast=" invalidate='true'")
+    success(client)
+    assert unlocked(play) == 1
+    client.cut()
+    assert unlocked(play) == 0
+
+
+def test_what_a_token_cannot_unlock_it_does_not_let_in() -> None:
+    play = world()
+    token = signed_in(play)
+    for client in play.clients:
+        client.cut()
+    held = play.server.keyring.get(OWNER)
+    assert held is not None
+    play.server.keyring.wipe(held)
+    client = play.connect().header()
+    with_token(client, token) << failure("credentials-expired")
+    with_token(client, token) << failure("not-authorized")
+    client >> authenticate("alice")
+    success(client)
+
+
+def test_a_wrong_token_holds_nothing() -> None:
+    play = world()
+    token = signed_in(play)
+    for client in play.clients:
+        client.cut()
+    client = play.connect().header()
+    for attempt in ({"token": b"guess"}, {"agent": AGENT.replace("d456", "d457")}):
+        with_token(client, **{"token": token, **attempt})  # type: ignore[arg-type]
+        client << failure("not-authorized")
+    assert unlocked(play) == 1
+
+
+def test_a_stream_that_is_from_somebody_else_unlocks_nothing() -> None:
+    play = world()
+    client = play.connect()
+    client >> HEADER.replace("to=", "from='bob@a.example' to=")
+    client.take()
+    payload = b64(b"alice@a.example\0alice\0" + PASSWORD.encode())
+    client >> (
+        f"<authenticate xmlns='{NS}' mechanism='PLAIN'><initial-response>{payload}</initial-response></authenticate>"
+    )
+    client << failure("invalid-authzid")
+    assert unlocked(play) == 0
+
+
+def test_who_is_gone_when_the_password_is_found_right_unlocks_nothing() -> None:
+    play = world()
+    waits: list[tuple[Later[bytes | None], Callable[[], bytes | None]]] = []
+
+    def compute(work: Callable[[], bytes | None]) -> Later[bytes | None]:
+        later: Later[bytes | None] = Later()
+        waits.append((later, work))
+        return later
+
+    play.server.gate.compute = compute
+    client = play.connect()
+    client.sign_in("alice", BIND)
+    client.cut()
+    later, work = waits.pop()
+    later.resolve(work())
+    assert unlocked(play) == 0
+
+
+def test_a_damaged_wrap_lets_nobody_in() -> None:
+    play = world()
+    record = play.server.store.get(TABLE, OWNER, CREDENTIALS).result()
+    assert record is not None
+    for entry in Credentials.from_bytes(record, ALICE).entries.values():
+        record = record.replace(entry.wrap, entry.wrap[:-1] + bytes([entry.wrap[-1] ^ 1]))
+    play.server.store.put(TABLE, OWNER, CREDENTIALS, record)
+    client = play.connect()
+    client.sign_in("alice", BIND)
+    client << failure("temporary-auth-failure")
+    assert unlocked(play) == 0

@@ -11,10 +11,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "core" / "sasl"))
 from scram_client import ScramClient
 
 from quietwire.core import ns
+from quietwire.core.jid import parse_jid
+from quietwire.core.sasl import HASHES
+from quietwire.seal.credentials import Credentials
+from quietwire.seal.wraps import WRAP_BYTES
 from quietwire.server.accounts import CREDENTIALS, TABLE
 from quietwire.testing.playbook import PASSWORD, Client, Playbook, closed
 
+NUL = "\0"
 SASL = f"xmlns='{ns.SASL}'"
+ALICE = parse_jid("alice@a.example")
+OWNER = b"alice@a.example"
 MECHANISMS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1")
 
 
@@ -89,7 +96,7 @@ def test_a_stable_challenge_for_unknown_names() -> None:
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "PLAIN"])
 def test_a_damaged_record_is_a_passing_failure(mechanism: str) -> None:
     play = Playbook(accounts=["alice"])
-    play.storage.put(TABLE, b"alice@a.example", CREDENTIALS, b"\1\2damaged")
+    play.server.store.put(TABLE, b"alice@a.example", CREDENTIALS, b"\1\2damaged")
     client = connected(play)
     first = b"n,,n=alice,r=x" if mechanism != "PLAIN" else b"\0alice\0pass"
     client >> f"<auth {SASL} mechanism='{mechanism}'>{b64(first)}</auth>"
@@ -140,7 +147,95 @@ def test_an_account_deleted_during_its_login() -> None:
     client >> f"<auth {SASL} mechanism='SCRAM-SHA-1'>{b64(peer.first())}</auth>"
     (challenge,) = client.take()
     assert not isinstance(challenge, type(closed))
-    play.storage.erase(b"alice@a.example")
-    play.server.account_changed(play.domain.__class__.parse("alice@a.example"), lambda: None)
+    play.server.store.erase(b"alice@a.example")
+    play.server.account_changed(ALICE, lambda: None)
     client >> f"<response {SASL}>{b64(peer.final(base64.b64decode(challenge.text or '')))}</response>"
     client << f"<failure {SASL}><not-authorized/></failure>"
+
+
+@pytest.mark.parametrize("mechanism", [*MECHANISMS, "PLAIN"])
+def test_a_login_unlocks_and_the_end_of_its_stream_locks(mechanism: str) -> None:
+    play = Playbook(accounts=["alice"])
+    client = connected(play)
+    assert logged_in(client, mechanism) == "success"
+    unlocked = play.server.keyring.get(OWNER)
+    assert unlocked is not None
+    held = unlocked.keys.secret
+    assert any(held)
+    client.cut()
+    assert play.server.keyring.get(OWNER) is None
+    assert held == bytearray(32)
+
+
+@pytest.mark.parametrize("mechanism", [*MECHANISMS, "PLAIN"])
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_a_wrong_password_unlocks_nothing(mechanism: str, name: str) -> None:
+    play = Playbook(accounts=["alice"])
+    assert logged_in(connected(play), mechanism, name, "wrong") == "not-authorized"
+    assert len(play.server.keyring) == 0
+
+
+@pytest.mark.parametrize("mechanism", [*MECHANISMS, "PLAIN"])
+def test_a_damaged_wrap_lets_nobody_in(mechanism: str) -> None:
+    """Of the password's mechanisms: the verifiers are as they were."""
+    play = Playbook(accounts=["alice"])
+    record = play.server.store.get(TABLE, OWNER, CREDENTIALS).result()
+    assert record is not None
+    for entry in Credentials.from_bytes(record, ALICE).entries.values():
+        record = record.replace(entry.wrap, entry.wrap[:-1] + bytes([entry.wrap[-1] ^ 1]))
+    assert len(record) > len(HASHES) * WRAP_BYTES
+    play.server.store.put(TABLE, OWNER, CREDENTIALS, record)
+    client = connected(play)
+    assert logged_in(client, mechanism) == "temporary-auth-failure"
+    assert logged_in(client, mechanism, password="wrong") == "not-authorized"
+    assert client.stream.account is None
+    assert len(play.server.keyring) == 0
+
+
+def test_who_asks_to_be_somebody_else_unlocks_nothing() -> None:
+    play = Playbook(accounts=["alice"])
+    assert scram(connected(play), "SCRAM-SHA-1", "alice", PASSWORD, authzid="bob@a.example") == "invalid-authzid"
+    assert len(play.server.keyring) == 0
+
+
+def test_the_session_keeps_what_its_login_unlocked() -> None:
+    play = Playbook(accounts=["alice"])
+    client = play.client("alice/phone")
+    unlocked = play.server.keyring.get(OWNER)
+    assert unlocked is not None
+    assert unlocked.leases == 1
+    client >> "</stream:stream>"
+    assert play.server.keyring.get(OWNER) is None
+
+
+def test_a_session_that_waits_for_its_client_keeps_it() -> None:
+    play = Playbook(accounts=["alice"], resume_seconds=60.0)
+    client = play.client("alice/phone")
+    client >> f"<enable xmlns='{ns.SM}' resume='true'/>"
+    client.cut()
+    play.pass_time(59)
+    assert play.server.keyring.get(OWNER) is not None
+    play.pass_time(2)
+    assert play.server.keyring.get(OWNER) is None
+
+
+def test_a_binding_that_fails_leaves_nothing_unlocked() -> None:
+    play = Playbook(accounts=["alice"], sessions_per_account=1)
+    first, second = play.client("alice/phone"), play.connect().authenticate("alice")
+    second >> f"<iq type='set' id='b'><bind xmlns='{ns.BIND}'/></iq>"
+    unlocked = play.server.keyring.get(OWNER)
+    assert unlocked is not None
+    assert unlocked.leases == 2  # of the session, and of the stream that may try again
+    second.cut()
+    first.cut()
+    assert len(play.server.keyring) == 0
+
+
+def logged_in(client: Client, mechanism: str, name: str = "alice", password: str = PASSWORD) -> str:
+    """As `scram`, by any mechanism."""
+    if mechanism != "PLAIN":
+        return scram(client, mechanism, name, password)
+    client >> f"<auth {SASL} mechanism='PLAIN'>{b64((NUL + name + NUL + password).encode())}</auth>"
+    (outcome,) = client.take()
+    assert not isinstance(outcome, type(closed))
+    return "success" if outcome.tag.endswith("success") else outcome[0].tag.rpartition("}")[2]

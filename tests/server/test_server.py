@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from quietwire.core.jid import parse_jid
-from quietwire.server.admin import Admin
 from quietwire.testing.playbook import Client, Playbook, closed, nothing
 
 ENABLE = "<enable xmlns='urn:xmpp:sm:3' resume='true'/>"
@@ -37,9 +35,9 @@ def test_what_a_device_has_confirmed_is_gone_from_the_spool() -> None:
     play = Playbook(accounts=["alice", "bob"])
     alice, bob = play.client("alice/phone"), with_0198(play, "bob/desk")
     hello(alice, "bob@a.example")
-    assert play.storage.usage(b"bob@a.example")[0] == 1
+    assert play.server.spool.usage(b"bob@a.example")[0] == 1
     bob >> "<a xmlns='urn:xmpp:sm:3' h='2'/>"
-    assert play.storage.usage(b"bob@a.example")[0] == 0
+    assert play.server.spool.usage(b"bob@a.example")[0] == 0
 
 
 def test_a_message_moves_to_another_device_when_a_session_is_given_up() -> None:
@@ -76,7 +74,7 @@ def test_a_queue_that_nobody_acknowledges_ends_the_session() -> None:
         bob.inbox.clear()
     assert bob.link.gone
     assert ("session-queue-full", {}) in play.notes
-    assert play.storage.usage(b"bob@a.example")[0] == 20
+    assert play.server.spool.usage(b"bob@a.example")[0] == 20
     alice << nothing
 
 
@@ -96,35 +94,21 @@ def test_shutdown_leaves_everything_in_the_spool() -> None:
     back << nothing
 
 
-def admin(play: Playbook) -> Admin:
-    async def changed(bare: object) -> None:
-        play.server.account_changed(parse_jid(str(bare)), lambda: None)
-
-    return Admin(
-        domain=play.domain,
-        storage=play.storage,
-        iterations=1,
-        randomness=play.randomness,
-        compute=play.server.gate.compute,
-        changed=changed,
-    )
-
-
 def test_a_deleted_account_loses_its_sessions() -> None:
     play = Playbook(accounts=["alice", "bob"])
     alice, bob = play.client("alice/phone", "<presence/>"), play.client("bob/desk", "<presence/>")
-    play.run(admin(play).delete("alice"))
+    play.run(play.server.admin.delete("alice"))
     alice << "<stream:error><not-authorized xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
     alice << closed
     hello(bob, "alice@a.example")
     bob << nothing
-    assert play.storage.usage(b"alice@a.example") == (0, 0)
+    assert play.server.spool.usage(b"alice@a.example") == (0, 0)
 
 
 def test_accounts_made_while_the_server_runs() -> None:
     play = Playbook(accounts=["alice"])
-    play.run(admin(play).add("carol", "pass"))
+    play.run(play.server.admin.add("carol", "pass"))
     play.client("carol/phone")
-    play.run(admin(play).set_password("carol", "other"))
+    play.run(play.server.admin.set_password("carol", "other"))
     again = play.connect()
     again.authenticate("carol", "other")

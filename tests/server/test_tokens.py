@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 from quietwire.core.jid import JID, parse_jid
+from quietwire.core.later import drive
 from quietwire.core.sasl import SaslFailure, initiator, responder
 from quietwire.server import tokens
+from quietwire.server.sealed.keyring import Keyring
+from quietwire.server.timers import Timers
 from quietwire.server.tokens import Login, Token, Tokens
 
 ALICE = parse_jid("alice@a.example")
@@ -23,7 +26,32 @@ class World:
     def __init__(self, lifetime: float = 1000.0) -> None:
         numbers = count(1)
         self.now = 0.0
-        self.tokens = Tokens(lambda: self.now, lambda size: next(numbers).to_bytes(size, "big"), lifetime)
+        self.skew = 0.0
+        self.timers = Timers(lambda: self.now)
+        self.keyring = Keyring(lambda work: drive(work, lambda _, error: None) and None)  # type: ignore[arg-type]
+        self.logins = [self.keyring.unlock(owner.text.encode(), bytearray(range(32))) for owner in (ALICE, BOB)]
+        self.tokens = Tokens(
+            lambda: self.now + self.skew,
+            lambda size: next(numbers).to_bytes(size, "big"),
+            lifetime,
+            lambda account: self.keyring.share(account.text.encode()),
+            self.timers,
+        )
+
+    def log_out(self) -> None:
+        """Every session ends."""
+        for lease in self.logins:
+            lease.release()
+
+    @property
+    def unlocked(self) -> list[str]:
+        return [owner.decode().partition("@")[0] for owner in self.keyring]
+
+    def pass_time(self, until: float) -> None:
+        while (at := self.timers.next_at()) is not None and at <= until:
+            self.now = max(self.now, at)
+            self.timers.fire(self.now)
+        self.now = until
 
     def try_with(
         self, token: Token, account: JID | None = ALICE, client: str = "phone", mechanism: str = NONE,
@@ -145,3 +173,83 @@ def test_ever_new_clients_push_out_the_oldest(monkeypatch: pytest.MonkeyPatch) -
 def test_switched_off() -> None:
     assert World(lifetime=0).tokens.mechanisms(CHANNEL) == ()
     assert World().tokens.mechanisms(CHANNEL) == (ENDP, NONE)
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------
+
+
+def test_keys_stay_as_long_as_one_client_has_a_token() -> None:
+    world = World()
+    for client in ("phone", "desk"):
+        world.tokens.issue(ALICE, client, NONE)
+    world.log_out()
+    assert world.unlocked == ["alice"]
+    world.tokens.revoke(ALICE, "phone")
+    assert world.unlocked == ["alice"]
+    world.tokens.revoke(ALICE, "desk")
+    assert world.unlocked == []
+
+
+def test_they_go_with_the_password() -> None:
+    world = World()
+    world.tokens.issue(ALICE, "phone", NONE)
+    world.log_out()
+    world.tokens.forget(ALICE)
+    assert world.unlocked == []
+
+
+def test_they_go_when_the_last_token_ends_without_anybody_asking() -> None:
+    world = World(lifetime=86_400)
+    world.tokens.issue(ALICE, "phone", NONE)
+    world.now = 100
+    world.tokens.issue(ALICE, "desk", NONE)
+    world.tokens.issue(BOB, "desk", NONE)
+    world.log_out()
+    world.pass_time(86_399)
+    assert world.unlocked == ["alice", "bob"]
+    world.pass_time(86_499)
+    assert world.unlocked == ["alice", "bob"]
+    world.pass_time(86_502)
+    assert world.unlocked == []
+    assert world.timers.next_at() is None
+    world.tokens.issue(ALICE, "phone", NONE)
+    assert world.timers.next_at() is not None
+
+
+def test_a_token_that_is_replaced_in_time_keeps_them() -> None:
+    world = World(lifetime=1000)
+    token = world.tokens.issue(ALICE, "phone", NONE)
+    world.pass_time(900)
+    assert world.try_with(token).replacement is not None
+    world.log_out()
+    world.pass_time(1800)
+    assert world.unlocked == ["alice"]
+    world.pass_time(1902)
+    assert world.unlocked == []
+
+
+def test_a_clock_that_is_set_forward_is_noticed_soon() -> None:
+    world = World(lifetime=86_400)
+    world.tokens.issue(ALICE, "phone", NONE)
+    world.log_out()
+    world.skew = 90_000
+    world.pass_time(601)
+    assert world.unlocked == []
+
+
+def test_they_go_with_a_client_that_is_pushed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "CLIENTS_AT_MOST", 1)
+    world = World()
+    world.tokens.issue(ALICE, "phone", NONE)
+    world.tokens.issue(BOB, "phone", NONE)
+    world.log_out()
+    assert world.unlocked == ["bob"]
+
+
+def test_a_token_of_an_account_that_is_locked_holds_nothing() -> None:
+    world = World()
+    world.log_out()
+    token = world.tokens.issue(ALICE, "phone", NONE)
+    assert world.try_with(token).account == ALICE
+    assert world.unlocked == []
+    assert world.tokens.revoke(ALICE, "phone")

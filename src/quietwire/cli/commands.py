@@ -34,23 +34,44 @@ CONTROL = "control.sock"
 
 
 async def _add(server: Server, arguments: Arguments) -> str:
-    return str(await server.admin.add(arguments["name"], arguments["password"], arguments.get("iterations", 0)))
+    code = arguments.get("recovery_code", "")
+    return str(await server.admin.add(arguments["name"], arguments["password"], arguments.get("iterations", 0), code))
 
 
 async def _import(server: Server, arguments: Arguments) -> int:
     return await server.admin.load([(n, p) for n, p in arguments["accounts"]], arguments.get("iterations", 0))
 
 
-async def _passwd(server: Server, arguments: Arguments) -> str:
-    return str(await server.admin.set_password(arguments["name"], arguments["password"]))
+async def _passwd(server: Server, arguments: Arguments) -> dict[str, Any]:
+    admin, name = server.admin, arguments["name"]
+    kept = await admin.set_password(name, arguments["password"], destroy=arguments.get("destroy", False))
+    return {"jid": str(admin.jid(name)), "kept": kept}
 
 
-async def _delete(server: Server, arguments: Arguments) -> str:
-    return str(await server.admin.delete(arguments["name"]))
+async def _change(server: Server, arguments: Arguments) -> str:
+    return str(await server.admin.change_password(arguments["name"], arguments["old"], arguments["password"]))
 
 
-async def _list(server: Server, arguments: Arguments) -> list[str]:
-    return await server.admin.list()
+async def _recovery(server: Server, arguments: Arguments) -> str:
+    return await server.admin.make_recovery(arguments["name"], arguments.get("password", ""))
+
+
+async def _recover(server: Server, arguments: Arguments) -> str:
+    return str(await server.admin.recover(arguments["name"], arguments["code"], arguments["password"]))
+
+
+async def _delete(server: Server, arguments: Arguments) -> dict[str, Any]:
+    admin, name = server.admin, arguments["name"]
+    return {"told": await admin.delete(name), "jid": str(admin.jid(name))}
+
+
+async def _list(server: Server, arguments: Arguments) -> dict[str, Any]:
+    return {"accounts": server.admin.number(), "unlocked": server.admin.unlocked()}
+
+
+async def _show(server: Server, arguments: Arguments) -> dict[str, Any]:
+    jid = str(server.admin.jid(arguments["name"]))
+    return {"jid": jid, "exists": await server.admin.exists(jid), "unlocked": jid in server.admin.unlocked()}
 
 
 def _account(server: Server, name: str) -> JID | None:
@@ -137,6 +158,10 @@ COMMANDS: dict[str, Command] = {
     "account-add": _add,
     "account-import": _import,
     "account-passwd": _passwd,
+    "account-change": _change,
+    "account-recovery": _recovery,
+    "account-recover": _recover,
+    "account-show": _show,
     "account-delete": _delete,
     "account-list": _list,
 }

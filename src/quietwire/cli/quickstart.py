@@ -17,6 +17,7 @@ from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID, JIDError
 from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.seal.passphrase import make_passphrase
+from quietwire.seal.recovery import make_recovery_code
 
 DAYS = 90
 CONFIG = """# Made by `quietwire quickstart`: a server for this machine alone. docs/configuration.md has every key.
@@ -68,8 +69,9 @@ def _check(domain: str, name: str) -> None:
         raise ConfigError("quickstart", "--name", "the part of an address before the @, for instance alice") from None
 
 
-def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str]:
-    """Makes certificate, configuration and account. -> (configuration file, passphrase). Raises ConfigError."""
+def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str, str]:
+    """Makes certificate, configuration and account. -> (configuration file, passphrase, recovery code). Raises
+    ConfigError."""
     config = folder / "quietwire.toml"
     if config.exists():
         raise ConfigError(str(folder), "folder", f"has a server already: quietwire serve --config {config}")
@@ -90,11 +92,12 @@ def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str]:
         file.write(issued.key)
     config.write_text(CONFIG.format(domain=domain, c2s=_free(5222), c2s_tls=_free(5223), https=_free(5443)))
     passphrase = make_passphrase(secrets.token_bytes)
-    administrate(load(config), "account-add", name=name, password=passphrase)
-    return config, passphrase
+    code = make_recovery_code(secrets.token_bytes)
+    administrate(load(config), "account-add", name=name, password=passphrase, recovery_code=code)
+    return config, passphrase, code
 
 
-def instructions(config: Path, name: str, passphrase: str) -> str:
+def instructions(config: Path, name: str, passphrase: str, code: str) -> str:
     """What to type, for people."""
     settings = load(config)
     jid = f"{name}@{settings.domain}"
@@ -105,6 +108,7 @@ Your server is ready in {config.parent}.
 
   address      {jid}
   passphrase   {passphrase}        (shown once; `quietwire account passwd {name} -c {config}` sets another)
+  recovery     {code}         (shown once; keeps what is sealed when the passphrase is lost)
   server       127.0.0.1, port {port} (STARTTLS) or {direct} (TLS)
   authority    {authority}         (made for this machine: clients ask whether to trust it)
 
@@ -127,8 +131,8 @@ def register(app: typer.Typer) -> None:
         run: bool = typer.Option(True, "--run/--no-run", help="Start the server at once."),
     ) -> None:
         """Make a local server with one account and run it."""
-        config, passphrase = prepare(folder, domain, name)
-        typer.echo(instructions(config, name, passphrase))
+        config, passphrase, code = prepare(folder, domain, name)
+        typer.echo(instructions(config, name, passphrase, code))
         if run:
             typer.echo("Running; stop it with Ctrl-C.")
             serve.run(load(config), path=config)

@@ -35,6 +35,7 @@ def status(composition: Composition) -> dict[str, Any]:
     return {
         "uptime_seconds": round(time.monotonic() - composition.started),
         "accounts": len(server.accounts.names),
+        "unlocked": len(server.keyring),
         "sessions": server.sessions,
         "sessions_resumable": server.parked,
         "client_streams": server.streams,
@@ -77,7 +78,7 @@ def rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         storage += f", the disk refuses: {told['storage_fault']}"
     return [
         ("up for", _span(told["uptime_seconds"])),
-        ("accounts", f"{told['accounts']}"),
+        ("accounts", f"{told['accounts']}, {told['unlocked']} of them unlocked"),
         ("sessions", f"{told['sessions']}, {told['sessions_resumable']} of them wait for their client"),
         ("client streams", f"{told['client_streams']}"),
         ("server streams", f"{told['server_streams_in']} in, {told['server_streams_out']} out"),

@@ -13,11 +13,13 @@ from typing import Final
 
 from quietwire.core.jid import JID
 from quietwire.core.sasl import DEFAULT_ITERATIONS, HASHES, KEY_BYTES, SALT_BYTES, Verifier, base_mechanism, derive
+from quietwire.core.wipe import wipe
 from quietwire.seal.recovery import recovery_key
 from quietwire.seal.wraps import NONCE_BYTES, RECOVERY, SECRET_BYTES, WRAP_BYTES, SealError, unwrap, wrap
 
 _VERSION: Final = 1
 _LENGTHS = struct.Struct(">BH")
+_NO_WRAP: Final = bytes([1]) + bytes(WRAP_BYTES - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +50,42 @@ class Credentials:
         *,
         randomness: Callable[[int], bytes],
         recovery_code: str = "",
+        secret: bytearray | None = None,
     ) -> Credentials:
         """A record with a new secret, wrapped under every mechanism, and under `recovery_code` if there is one.
+        `secret`: 32 bytes to take for it, if it is needed beside; the caller wipes it.
 
         Raises `PasswordError` for a password that cannot be one, `SealError` for a code that is none.
         """
-        secret = randomness(SECRET_BYTES)
-        made = Credentials(account.bare, _entries(secret, password, account, iterations, randomness))
-        return made.with_recovery(secret, recovery_code, randomness) if recovery_code else made
+        held = secret or randomness(SECRET_BYTES)
+        try:
+            made = Credentials(account.bare, _entries(held, password, account, iterations, randomness))
+            return made.with_recovery(held, recovery_code, randomness) if recovery_code else made
+        finally:
+            if secret is None:
+                wipe(held)
 
     def verifier(self, mechanism: str) -> Verifier:
         """For `Scram.challenge` or `check_plain`; -PLUS or not."""
         return self.entries[base_mechanism(mechanism)].verifier
 
-    def unlock(self, mechanism: str, client_key: bytes) -> bytes:
+    def unlock(self, mechanism: str, client_key: bytes | bytearray) -> bytearray:
         """The account's secret, from the ClientKey that a login by `mechanism` gave. Raises `SealError`."""
         return unwrap(self.entries[base_mechanism(mechanism)].wrap, client_key, mechanism, self.account)
 
-    def recover(self, recovery_code: str) -> bytes:
+    def recover(self, recovery_code: str) -> bytearray:
         """The account's secret, from the code shown once. Raises `SealError`."""
-        if not self.recovery:
-            raise SealError("this account has no recovery code")
-        return unwrap(self.recovery, recovery_key(recovery_code), RECOVERY, self.account)
+        key = recovery_key(recovery_code)
+        try:
+            return unwrap(self.recovery or _NO_WRAP, key, RECOVERY, self.account)  # time must not tell
+        except SealError:
+            raise SealError("another recovery code, or none" if self.recovery else "no recovery code") from None
+        finally:
+            wipe(key)
 
     def change_password(
         self,
-        secret: bytes,
+        secret: bytes | bytearray,
         new_password: str,
         iterations: int = DEFAULT_ITERATIONS,
         *,
@@ -85,10 +97,14 @@ class Credentials:
         """
         return replace(self, entries=_entries(secret, new_password, self.account, iterations, randomness))
 
-    def with_recovery(self, secret: bytes, recovery_code: str, randomness: Callable[[int], bytes]) -> Credentials:
+    def with_recovery(
+        self, secret: bytes | bytearray, recovery_code: str, randomness: Callable[[int], bytes]
+    ) -> Credentials:
         """The same record with `recovery_code` (from `make_recovery_code`) in place of any older one."""
-        nonce = randomness(NONCE_BYTES)
-        return replace(self, recovery=wrap(secret, recovery_key(recovery_code), RECOVERY, self.account, nonce))
+        nonce, key = randomness(NONCE_BYTES), recovery_key(recovery_code)
+        wrapped = wrap(secret, key, RECOVERY, self.account, nonce)
+        wipe(key)
+        return replace(self, recovery=wrapped)
 
     def to_bytes(self) -> bytes:
         """The record as stored, version 1, without the account."""
@@ -108,7 +124,7 @@ class Credentials:
 
 
 def _entries(
-    secret: bytes, password: str, account: JID, iterations: int, randomness: Callable[[int], bytes]
+    secret: bytes | bytearray, password: str, account: JID, iterations: int, randomness: Callable[[int], bytes]
 ) -> Mapping[str, Entry]:
     made = {}
     for mechanism in HASHES:
@@ -116,6 +132,7 @@ def _entries(
         keys = derive(password, salt, iterations, mechanism)
         verifier = Verifier(salt, iterations, keys.stored_key, keys.server_key)
         made[mechanism] = Entry(verifier, wrap(secret, keys.client_key, mechanism, account, nonce))
+        wipe(keys.client_key)
     return MappingProxyType(made)
 
 

@@ -231,6 +231,12 @@ class ClientStream:
             f" from='{escape(self._host.settings.domain.text)}' version='1.0' xml:lang='en'>".encode()
         )
 
+    def release(self) -> None:
+        """The account needs not stay unlocked for this stream any more."""
+        lease, self.lease = self.lease, None
+        if lease is not None:
+            lease.release()
+
     def restart(self) -> None:
         self._parser.reset()
         self.open = False
@@ -251,6 +257,7 @@ class ClientStream:
 
     def begin(self, bound: Bound) -> None:
         self.bound = bound
+        self.release()  # the session has a lease of its own
         self._negotiation = None
         self._cancel_timer()
 

@@ -27,7 +27,7 @@ class Carrier(Protocol):
     account: JID | None
     """Who has logged in on it."""
     lease: Lease | None
-    """Keeps that account unlocked until the stream is closed."""
+    """Keeps that account unlocked until the stream is closed or carries a session."""
     client: Client | None
     """With which client, where it has said so (XEP-0388 §2.3)."""
     bound: Bound | None
@@ -63,6 +63,10 @@ class Carrier(Protocol):
 
     def extend(self, seconds: float) -> None:
         """From now the client has that long to log in and bind."""
+        ...
+
+    def release(self) -> None:
+        """Gives up `lease`. Idempotent."""
         ...
 
     def begin(self, bound: Bound) -> None:

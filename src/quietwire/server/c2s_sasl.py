@@ -78,6 +78,8 @@ class Login:
 
         def done(outcome: T | None, error: BaseException | None) -> None:
             if self._stream.closing:
+                if isinstance(outcome, Accepted):
+                    outcome.let_go()
                 return
             if isinstance(error, SaslFailure):
                 self._refuse(error)

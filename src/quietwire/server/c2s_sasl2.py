@@ -137,19 +137,29 @@ class Login2(Login):
         host, wishes = self._host, self._wishes
         account = host.gate.account(parse_ht(message).username)
         client = host.gate.client(account or host.settings.domain, wishes.agent)
-        login = host.tokens.check(
-            account,
-            client,
-            mechanism,
-            message,
-            self._stream.link.bindings,
-            fast.get("count"),
-            invalidate=fast.get("invalidate") in _TRUE,
-            wanted=wishes.token,
-        )
+        # Before the token is used: it may be the account's last, and all that keeps the keys.
+        lease = host.gate.keyring.share(account.text.encode()) if account is not None else None
+        try:
+            login = host.tokens.check(
+                account,
+                client,
+                mechanism,
+                message,
+                self._stream.link.bindings,
+                fast.get("count"),
+                invalidate=fast.get("invalidate") in _TRUE,
+                wanted=wishes.token,
+            )
+        except BaseException:
+            if lease is not None:
+                lease.release()
+            raise
+        if lease is None:  # the keys are gone, and nothing that the client has said brings them back
+            host.tokens.forget(login.account)
+            raise SaslFailure("credentials-expired")
         self._token = login.replacement
         self._by_token = True
-        self._succeed(Accepted(login.account, login.answer, host.gate.keyring.share(login.account.text.encode())))
+        self._succeed(Accepted(login.account, login.answer, lease))
 
     # -- success ----------------------------------------------------------------------------------------------------
 
@@ -158,6 +168,7 @@ class Login2(Login):
         §3.2)."""
         account, wishes, stream = accepted.account, self._wishes, self._stream
         if accepted.authzid and self._claimed and not _same(self._claimed, account):
+            accepted.let_go()
             self._refuse(SaslFailure("invalid-authzid"))
             return
         stream.account, stream.lease = account, accepted.lease

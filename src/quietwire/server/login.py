@@ -26,8 +26,9 @@ from quietwire.core.sasl import (
     make_nonce,
     parse_plain,
 )
+from quietwire.core.wipe import wipe
 from quietwire.seal.credentials import Credentials
-from quietwire.seal.wipe import wipe
+from quietwire.seal.wraps import SealError
 from quietwire.server.accounts import Accounts
 from quietwire.server.sealed.keyring import Keyring, Lease
 
@@ -50,6 +51,11 @@ class Accepted:
     """Keeps the account unlocked: the stream's to release."""
     authzid: str = ""
     """Whom the client asked to be, '' where it did not say: it is `account`."""
+
+    def let_go(self) -> None:
+        """It came to nothing after all."""
+        if self.lease is not None:
+            self.lease.release()
 
 
 class Gate:
@@ -118,12 +124,9 @@ class Gate:
         found = whole.verifier(mechanism)
         return (None, stand_in, whole) if record is None or bare is None else (bare, found, whole)
 
-    def unlock(self, account: JID, credentials: Credentials, mechanism: str, client_key: bytes) -> Lease:
+    def unlock(self, account: JID, credentials: Credentials, mechanism: str, client_key: bytes | bytearray) -> Lease:
         """The login has shown ClientKey for a moment: with it the account's secret. Raises SealError."""
-        secret = credentials.unlock(mechanism, client_key)
-        held = bytearray(secret)
-        wipe(secret, client_key)
-        return self.keyring.unlock(account.text.encode(), held)
+        return self.keyring.unlock(account.text.encode(), credentials.unlock(mechanism, client_key))
 
 
 class Exchange:
@@ -179,10 +182,15 @@ class Exchange:
         self._authzid = plain.authzid
         return self._accept(account if key is not None else None, b"", PLAIN_UNDER, key or b"")
 
-    def _accept(self, account: JID | None, data: bytes, mechanism: str, client_key: bytes) -> Accepted:
-        if account is None or self.revoked or not self._gate.accounts.exists(account):
-            raise SaslFailure("not-authorized")
-        check_authzid(self._authzid, account)
-        assert self._credentials is not None
-        lease = self._gate.unlock(account, self._credentials, mechanism, client_key)
+    def _accept(self, account: JID | None, data: bytes, mechanism: str, client_key: bytes | bytearray) -> Accepted:
+        try:
+            if account is None or self.revoked or not self._gate.accounts.exists(account):
+                raise SaslFailure("not-authorized")
+            check_authzid(self._authzid, account)
+            assert self._credentials is not None
+            lease = self._gate.unlock(account, self._credentials, mechanism, client_key)
+        except SealError:  # the password is right, what it should open is damaged
+            raise SaslFailure("temporary-auth-failure") from None
+        finally:
+            wipe(client_key)
         return Accepted(account, data, lease, self._authzid)

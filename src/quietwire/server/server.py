@@ -47,8 +47,6 @@ from quietwire.store.ports import Entry, Storage
 
 _REMEMBERED = 10_000
 """Sessions that are over, about 250 bytes each: their clients are told what arrived (XEP-0198 §5)."""
-_SWEEP_SECONDS = 600.0
-"""Between two looks for tokens that have ended."""
 _COMMIT_SECONDS = 2.0
 """For the last commit at shutdown: a disk that refuses must not keep the streams from being closed."""
 
@@ -86,7 +84,10 @@ class Server:
         self._storage = ports.storage
         self.randomness = ports.randomness
         self.fault = ports.fault
-        self.keyring = Keyring(lambda work: self.router.spawn(work))  # noqa: PLW0108 - it is made below
+        self.keyring = Keyring(
+            lambda work: self.router.spawn(work),  # noqa: PLW0108 - it is made below
+            lambda: ports.storage.latest,
+        )
         self.seals = Seals(ports.keys, settings.domain.domain, self.keyring, ports.randomness, ports.clock)
         self.store = SealedStore(ports.storage, self.seals, ports.note)
         self.spool = SealedSpool(ports.storage.spool, self.seals, ports.note)
@@ -108,8 +109,13 @@ class Server:
             ports.compute,
             settings.plain_login,
         )
-        self.tokens = Tokens(ports.clock, ports.randomness, settings.token_seconds)
-        ports.timers.every(_SWEEP_SECONDS, self.tokens.sweep)
+        self.tokens = Tokens(
+            ports.clock,
+            ports.randomness,
+            settings.token_seconds,
+            lambda account: self.keyring.share(account.text.encode()),
+            ports.timers,
+        )
         self.router = Router(settings.domain, self.accounts, ports.timers, ports.clock, ports.randomness, ports.fault)
         self.router.admins = settings.admins
         self.presence = PresenceRouter(
@@ -134,7 +140,10 @@ class Server:
             iterations=settings.iterations,
             randomness=ports.randomness,
             compute=ports.compute,
+            keyring=self.keyring,
             changed=self._changed,
+            number=lambda: len(self.accounts.names),
+            destroy=self._destroy,
             reset=self._reset,
             leaving=self._farewell,
         )
@@ -220,8 +229,7 @@ class Server:
 
     def closed(self, stream: Carrier) -> None:
         self._streams.discard(stream)
-        if stream.lease is not None:
-            stream.lease.release()
+        stream.release()
 
     def features(self, *, before_login: bool = False) -> bytes:
         return self._features[before_login]
@@ -453,6 +461,12 @@ class Server:
             if stream.account == bare and stream.bound is None:
                 stream.fail(StreamError("reset"))  # logged in, and about to bind
         self.router.end_sessions(bare, keep=keep)
+
+    def _destroy(self, bare: JID, public: bytes) -> None:
+        """The account has another secret: what was sealed under the former one goes."""
+        owner = bare.text.encode()
+        self.store.renew(owner, public)
+        self.archive.forget(owner)
 
     def _return(self, session: Session, data: bytes, entry: Entry | None) -> None:
         """Nobody confirmed this delivery: another device gets it, or it waits in the spool (XEP-0198 §8)."""

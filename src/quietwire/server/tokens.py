@@ -1,7 +1,8 @@
 """Tokens of FAST (XEP-0484): what a client that has logged in may log in with next time. Never written to disk.
 
 Each client of an account has two slots, `current` and `new` (§5.1): a new token ends the former one only when it is
-used. Tokens end with their time, with the password, with the account, and with the server.
+used. Tokens end with their time, with the password, with the account, and with the server. As long as an account has
+one, its keys stay: a login with a token shows nothing that could unlock them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Final
 
 from quietwire.core.jid import JID
 from quietwire.core.sasl import HT_BINDINGS, SaslFailure, ht_mechanisms, initiator, parse_ht, responder
+from quietwire.server.sealed.keyring import Lease
+from quietwire.server.timers import Timer, Timers
 
 NS: Final = "urn:xmpp:fast:0"
 TOKEN_BYTES: Final = 24
@@ -22,6 +25,9 @@ CLIENTS_PER_ACCOUNT: Final = 32
 CLIENTS_AT_MOST: Final = 50_000
 """Of all accounts; about 600 bytes each. The oldest goes first: its client falls back to the password."""
 _COUNT_DIGITS: Final = 10
+_LOOK_SECONDS: Final = 600.0
+"""At most between two looks for tokens that have ended: the wall clock, by which they end, may be set forward."""
+_SOON: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -51,12 +57,25 @@ class Login:
 
 
 class Tokens:
-    """`lifetime` in seconds; 0 switches tokens off. `clock`: seconds since the epoch."""
+    """`lifetime` in seconds; 0 switches tokens off. `clock`: seconds since the epoch. `hold(account)` keeps the account
+    unlocked, or gives None if it is not."""
 
-    def __init__(self, clock: Callable[[], float], randomness: Callable[[int], bytes], lifetime: float) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        randomness: Callable[[int], bytes],
+        lifetime: float,
+        hold: Callable[[JID], Lease | None],
+        timers: Timers,
+    ) -> None:
         self._clock = clock
         self._randomness = randomness
         self._lifetime = lifetime
+        self._hold = hold
+        self._timers = timers
+        self._timer: Timer | None = None
+        self._leases: dict[JID, Lease] = {}
+        """Of each account with a client that has a token."""
         self._accounts: dict[JID, dict[str, Slots]] = {}
         self._order: dict[tuple[JID, str], None] = {}
         """All clients, the one that got a token last at the end."""
@@ -72,6 +91,8 @@ class Tokens:
 
     def issue(self, account: JID, client: str, mechanism: str) -> Token:
         """A new token for a client that has logged in; an unused earlier one is void."""
+        if account not in self._leases and (lease := self._hold(account)) is not None:
+            self._leases[account] = lease
         clients = self._accounts.setdefault(account, {})
         slots = clients[client] = clients.pop(client) if client in clients else Slots()
         if len(clients) > CLIENTS_PER_ACCOUNT:
@@ -82,6 +103,7 @@ class Tokens:
         self._order[account, client] = None
         if len(self._order) > CLIENTS_AT_MOST:
             self.revoke(*next(iter(self._order)))
+        self._watch()
         return slots.new
 
     def check(
@@ -149,22 +171,39 @@ class Tokens:
         clients = self._accounts.get(account, {})
         if clients.pop(client, None) is None:
             return False
-        if not clients:
-            del self._accounts[account]
         del self._order[account, client]
+        if not clients:
+            self.forget(account)
         return True
 
     def forget(self, account: JID) -> None:
         """The account has another password, or is gone."""
         for client in self._accounts.pop(account, {}):
             del self._order[account, client]
+        lease = self._leases.pop(account, None)
+        if lease is not None:
+            lease.release()
+
+    def _watch(self) -> None:
+        """Looks again when the next token ends."""
+        if self._timer is None and self._order:
+            left = self._ends(*next(iter(self._order))) - self._clock()
+            self._timer = self._timers.after(min(max(left, _SOON), _LOOK_SECONDS), self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        self.sweep()
+        self._watch()
+
+    def _ends(self, account: JID, client: str) -> float:
+        slots = self._accounts[account][client]
+        return max(token.expires for token in (slots.current, slots.new) if token is not None)
 
     def sweep(self) -> None:
-        """Drops what has ended by itself."""
+        """Drops what has ended by itself, and lets go of the keys that were kept for it."""
         now = self._clock()
         while self._order:
             account, client = next(iter(self._order))
-            slots = self._accounts[account][client]
-            if any(token is not None and token.expires > now for token in (slots.current, slots.new)):
+            if self._ends(account, client) > now:
                 break  # the others got theirs later, and all last as long
             self.revoke(account, client)

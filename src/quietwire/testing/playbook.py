@@ -29,8 +29,9 @@ from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later, drive
 from quietwire.core.xml import Element
 from quietwire.seal.credentials import Credentials
-from quietwire.seal.keys import ServerKeys
-from quietwire.server.accounts import CREDENTIALS, TABLE
+from quietwire.seal.keys import AccountKeys, ServerKeys
+from quietwire.seal.wraps import SECRET_BYTES
+from quietwire.server.accounts import ARRIVALS, CREDENTIALS, TABLE
 from quietwire.server.c2s import ClientStream
 from quietwire.server.module import Module
 from quietwire.server.modules import discover
@@ -235,8 +236,10 @@ class Playbook:
     def add(self, name: str, password: str = PASSWORD) -> JID:
         """Puts the account into the store; before the server opens."""
         jid = JID.of(name, self.domain.domain)
-        record = Credentials.create(password, jid, 1, randomness=self.randomness).to_bytes()
+        keys = AccountKeys(bytearray(self.randomness(SECRET_BYTES)))
+        record = Credentials.create(password, jid, 1, randomness=self.randomness, secret=keys.secret).to_bytes()
         self.server.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
+        self.server.store.put(TABLE, jid.text.encode(), ARRIVALS, keys.arrival_public())
         self.storage.commit()
         return jid
 

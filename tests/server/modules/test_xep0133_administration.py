@@ -96,9 +96,7 @@ def test_accounts_are_deleted_all_or_none() -> None:
     gone = ("bob@a.example/somewhere", "bob@a.example", "carol@a.example")
     assert world.give(world.alice, "delete-user", accountjids=gone) == {"status": "completed"}
     assert world.over(world.bob)
-    assert world.give(world.alice, "get-registered-users-list", max_items="none")["registereduserjids"] == (
-        "alice@a.example"
-    )
+    assert world.give(world.alice, "get-registered-users-num")["registeredusersnum"] == "1"
 
 
 def test_sessions_end_by_their_address_or_all() -> None:
@@ -123,9 +121,33 @@ def test_a_new_password_ends_the_accounts_sessions() -> None:
     world.play.connect().authenticate("bob", "another password")
 
 
-def test_the_list_is_as_long_as_wanted() -> None:
+def test_the_password_of_somebody_who_is_away_is_replaced_on_explicit_demand_only() -> None:
     world = World()
-    assert "max_items" in world.give(world.alice, "get-registered-users-list")
-    for wanted, shown in (("2", 2), ("100", 3), ("-1", 3), ("99999999", 3)):
-        found = world.give(world.alice, "get-registered-users-list", max_items=wanted)
-        assert len(found["registereduserjids"].split()) == shown
+    world.play.server.store.put("private", b"bob@a.example", b"x", b"kept")
+    world.bob >> "</stream:stream>"
+    new = {"accountjid": "bob@a.example", "password": "another password"}
+    for confirmed in ({}, {"destroy-sealed-data": "0"}):
+        assert "would destroy" in world.failed("change-user-password", **new, **confirmed)
+    bob = world.play.client("bob/x")
+    assert world.play.server.store.get("private", b"bob@a.example", b"x").result() == b"kept"
+    bob >> "</stream:stream>"
+    done = world.give(world.alice, "change-user-password", **new, **{"destroy-sealed-data": "1"})
+    assert done == {"status": "completed"}
+    world.play.connect().authenticate("bob", "another password").bind("x")
+    assert world.play.server.store.get("private", b"bob@a.example", b"x").result() is None
+
+
+def test_a_password_that_was_not_lost_loses_nothing() -> None:
+    world = World()
+    world.play.server.store.put("private", b"bob@a.example", b"x", b"kept")
+    new = {"accountjid": "bob@a.example", "password": "another password", "destroy-sealed-data": "1"}
+    assert world.give(world.alice, "change-user-password", **new) == {"status": "completed"}
+    world.play.connect().authenticate("bob", "another password").bind("x")
+    assert world.play.server.store.get("private", b"bob@a.example", b"x").result() == b"kept"
+
+
+def test_names_are_not_listed() -> None:
+    world = World()
+    told = world.give(world.alice, "get-registered-users-list")
+    assert told["note"].startswith("info: 3 accounts.")
+    assert told["registereduserjids"] == ""

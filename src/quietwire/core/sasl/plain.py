@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from quietwire.core.sasl.failure import SaslFailure, utf8
 from quietwire.core.sasl.verifier import PasswordError, Verifier, derive_prepared, prepare_password
+from quietwire.core.wipe import wipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,5 +36,10 @@ def check_plain(password: str, verifier: Verifier, mechanism: str) -> bytes | No
         prepared = prepare_password(password)
     except PasswordError:
         prepared = password  # fits no verifier, since none is made of it; takes the same time
-    keys = derive_prepared(prepared.encode("utf-8", "surrogatepass"), verifier.salt, verifier.iterations, mechanism)
-    return keys.client_key if hmac.compare_digest(keys.stored_key, verifier.stored_key) else None
+    encoded = prepared.encode("utf-8", "surrogatepass")
+    keys = derive_prepared(encoded, verifier.salt, verifier.iterations, mechanism)
+    wipe(encoded)
+    if hmac.compare_digest(keys.stored_key, verifier.stored_key):
+        return keys.client_key
+    wipe(keys.client_key)
+    return None

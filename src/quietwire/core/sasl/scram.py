@@ -21,6 +21,7 @@ from typing import Final
 
 from quietwire.core.sasl.failure import SaslFailure, utf8
 from quietwire.core.sasl.verifier import HASHES, KEY_BYTES, Verifier, base_mechanism
+from quietwire.core.wipe import wipe
 
 MECHANISMS: Final = tuple(name + suffix for suffix in ("-PLUS", "") for name in HASHES)
 """All of them, the best first."""
@@ -63,10 +64,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Success:
-    """`server_final` goes to the client; `client_key` unwraps the account's secret and is then forgotten."""
+    """`server_final` goes to the client; `client_key` unwraps the account's secret and is then wiped."""
 
     server_final: bytes
-    client_key: bytes = field(repr=False)
+    client_key: bytearray = field(repr=False)
 
 
 def make_nonce(randomness: Callable[[int], bytes]) -> str:
@@ -154,11 +155,15 @@ class Scram:
         signature = hmac.digest(self._verifier.stored_key, transcript, self._hash)
         if len(proof) != len(signature):
             raise SaslFailure("malformed-request")
-        client_key = bytes(p ^ s for p, s in zip(proof, signature, strict=True))
+        client_key = bytearray(proof)
+        for place, byte in enumerate(signature):
+            client_key[place] ^= byte
+        wipe(proof)  # with StoredKey and the nonces it is as good as ClientKey
         proved = hmac.compare_digest(hashlib.new(self._hash, client_key).digest(), self._verifier.stored_key)
         same_nonce = hmac.compare_digest(match["nonce"].encode(), self._nonce.encode())
         bound = hmac.compare_digest(binding, self._expected_binding)
         if not (proved and same_nonce and bound):
+            wipe(client_key)
             raise SaslFailure("not-authorized")
         server_signature = hmac.digest(self._verifier.server_key, transcript, self._hash)
         return Success(b"v=" + base64.b64encode(server_signature), client_key)

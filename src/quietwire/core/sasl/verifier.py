@@ -11,6 +11,7 @@ from typing import Final
 from unicodedata import ucd_3_2_0
 
 from quietwire.core.errors import QuietwireError
+from quietwire.core.wipe import wipe
 
 HASHES: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """Mechanism (without -PLUS) -> its hash, the better one first."""
@@ -45,7 +46,7 @@ class PasswordError(QuietwireError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The three keys of RFC 5802 §3. Only `stored_key` and `server_key` may be kept."""
+    """The three keys of RFC 5802 §3. Only `stored_key` and `server_key` may be kept; `client_key` is to be wiped."""
 
     client_key: bytes = field(repr=False)
     stored_key: bytes = field(repr=False)
@@ -111,7 +112,11 @@ def prepare_password(password: str) -> str:
 
 def derive(password: str, salt: bytes, iterations: int, mechanism: str) -> Keys:
     """The keys of `password`, by PBKDF2. Takes milliseconds: not on an event loop. Raises `PasswordError`."""
-    return derive_prepared(prepare_password(password).encode(), salt, iterations, mechanism)
+    prepared = prepare_password(password).encode()
+    try:
+        return derive_prepared(prepared, salt, iterations, mechanism)
+    finally:
+        wipe(prepared)
 
 
 def derive_prepared(password: bytes, salt: bytes, iterations: int, mechanism: str) -> Keys:
@@ -119,7 +124,9 @@ def derive_prepared(password: bytes, salt: bytes, iterations: int, mechanism: st
     name = HASHES[base_mechanism(mechanism)]
     salted = hashlib.pbkdf2_hmac(name, password, salt, iterations)
     client_key = hmac.digest(salted, b"Client Key", name)
-    return Keys(client_key, hashlib.new(name, client_key).digest(), hmac.digest(salted, b"Server Key", name))
+    keys = Keys(client_key, hashlib.new(name, client_key).digest(), hmac.digest(salted, b"Server Key", name))
+    wipe(salted)
+    return keys
 
 
 def decoy(server_secret: bytes, username: str, mechanism: str, iterations: int) -> Verifier:

@@ -14,7 +14,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
 from quietwire.server.account import Session
-from quietwire.server.admin import Admin, AdminError
+from quietwire.server.admin import Admin, AdminError, WouldDestroy
 from quietwire.server.module import (
     ANEW,
     Context,
@@ -149,7 +149,9 @@ async def on_set(context: Context, iq: Iq) -> Iq | None:
     if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
         raise StanzaError("not-acceptable", f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
     try:
-        await admin.set_password(name, password, session.jid)
+        await admin.set_password(name, password, session.jid)  # unlocked, as long as the session is there
+    except WouldDestroy:
+        raise StanzaError("not-allowed", "the session has ended") from None
     except AdminError:
         raise StanzaError("not-acceptable", "the password cannot be used") from None
     return iq.result()

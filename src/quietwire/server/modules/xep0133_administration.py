@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from quietwire.core.jid import JID, JIDError
-from quietwire.server.admin import AccountExists, Admin, AdminError
+from quietwire.server.admin import AccountExists, Admin, AdminError, WouldDestroy
 from quietwire.server.commands import Answer, Call
 from quietwire.server.forms import field, form
 from quietwire.server.module import Command, Context, Module, Xep
@@ -19,8 +19,13 @@ NS: Final = "http://jabber.org/protocol/admin"
 
 MAX_ACCOUNTS: Final = 50
 """Of one command: each is a handful of commits."""
-LISTED: Final = 1_000
-"""Addresses of one answer, which must fit into one stanza."""
+DESTROY: Final = "destroy-sealed-data"
+"""A field of ours: without it the password of an account whose owner is away is not replaced."""
+_LOST: Final = (
+    "Nothing was changed: the owner is away, and a new password would destroy what only the owner can read: contacts,"
+    " bookmarks, block list, private data, message archive and waiting messages. The recovery code, on the server's"
+    " command line or page, loses nothing; neither does a change while the owner is logged in. Confirm to destroy it."
+)
 
 Values = Mapping[str, tuple[str, ...]]
 
@@ -91,16 +96,12 @@ def _accounts_form(title: str) -> Answer:
 
 
 def _password_form() -> Answer:
-    fields = (field("accountjid", "jid-single", "Address of the account", required=True),)
-    return Answer(
-        "executing", form("form", NS, (*fields, field(*_PASSWORD, required=True)), title="Set a new password")
+    fields = (
+        field("accountjid", "jid-single", "Address of the account", required=True),
+        field(*_PASSWORD, required=True),
+        field(DESTROY, "boolean", "If the owner is away: destroy what only the owner can read", ("0",)),
     )
-
-
-def _list_form() -> Answer:
-    options = [(str(n), str(n)) for n in (25, 100, LISTED)]
-    fields = (field("max_items", "list-single", "Show at most", ("100",), options),)
-    return Answer("executing", form("form", NS, fields, title="List the accounts"))
+    return Answer("executing", form("form", NS, fields, title="Set a new password"))
 
 
 # -- commands ---------------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ async def on_end(context: Context, call: Call) -> Answer:
 
 
 async def on_password(context: Context, call: Call) -> Answer:
-    """§4.7. Ends the account's other sessions and its tokens."""
+    """§4.7. Ends the account's other sessions and its tokens. Its sealed data only on explicit demand."""
     values = call.fields(NS)
     if values is None:
         return _password_form()
@@ -169,9 +170,12 @@ async def on_password(context: Context, call: Call) -> Answer:
     admin: Admin = context.ports["admin"]
     try:
         [jid] = _existing(context, (_text(values, "accountjid"),))
-        await admin.set_password(jid.bare.text, _password(values), context.session.jid)
+        confirmed = _text(values, DESTROY) in ("1", "true")
+        await admin.set_password(jid.bare.text, _password(values), context.session.jid, destroy=confirmed)
     except _Refused as refused:
         return _failed(str(refused))
+    except WouldDestroy:
+        return _failed(_LOST)
     except AdminError:
         return _failed("This password cannot be used, or somebody else is changing the account.")
     return Answer("completed")
@@ -180,20 +184,16 @@ async def on_password(context: Context, call: Call) -> Answer:
 async def on_count(context: Context, call: Call) -> Answer:
     """§4.13."""
     admin: Admin = context.ports["admin"]
-    number = str(len(await admin.list()))
+    number = str(admin.number())
     return Answer("completed", form("result", NS, (field("registeredusersnum", "text-single", values=(number,)),)))
 
 
 async def on_list(context: Context, call: Call) -> Answer:
-    """§4.18."""
-    values = call.fields(NS)
-    if values is None:
-        return _list_form()
-    wanted = _text(values, "max_items")
-    most = min(int(wanted), LISTED) if wanted.isascii() and wanted.isdigit() and len(wanted) <= 4 else LISTED
+    """§4.18: how many there are. The names stand in the database as keyed hashes, and the server does not know them; it
+    knows those of who is here, which is nobody's business."""
     admin: Admin = context.ports["admin"]
-    jids = (await admin.list())[:most]
-    return Answer("completed", form("result", NS, (field("registereduserjids", "jid-multi", values=jids),)))
+    text = f"{admin.number()} accounts. Their names are kept as hashes: the server cannot list them."
+    return Answer("completed", form("result", NS, (field("registereduserjids", "jid-multi"),)), note=text)
 
 
 MODULE = Module(

@@ -6,12 +6,15 @@ used. With the last lease the account is locked: `locking` does what needs the k
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import hmac
+from collections.abc import Awaitable, Callable, Iterator
 
-from quietwire.core.later import Later
+from quietwire.core.later import Later, Ticket
+from quietwire.core.wipe import wipe
 from quietwire.seal.arrivals import Opener
 from quietwire.seal.keys import AccountKeys
 from quietwire.seal.manifest import Manifest
+from quietwire.seal.wraps import SealError
 
 
 class Unlocked:
@@ -58,26 +61,38 @@ class Lease:
 
 
 class Keyring:
-    """`spawn` runs a coroutine that answers nobody. `locking(unlocked)`: awaited before keys are wiped."""
+    """`spawn` runs a coroutine that answers nobody. `latest`: what is being written, which may need keys until it is.
+    `locking(unlocked)`: awaited before keys are wiped."""
 
-    def __init__(self, spawn: Callable[[Awaitable[None]], None]) -> None:
+    def __init__(
+        self, spawn: Callable[[Awaitable[None]], None], latest: Callable[[], Ticket | None] = lambda: None
+    ) -> None:
         self._spawn = spawn
+        self._latest = latest
         self._unlocked: dict[bytes, Unlocked] = {}
         self.locking: list[Callable[[Unlocked], Awaitable[None]]] = []
 
     def __len__(self) -> int:
         return len(self._unlocked)
 
+    def __iter__(self) -> Iterator[bytes]:
+        """The bare JIDs of those that are unlocked."""
+        return iter(list(self._unlocked))
+
     def get(self, owner: bytes) -> Unlocked | None:
         return self._unlocked.get(owner)
 
     def unlock(self, owner: bytes, secret: bytearray) -> Lease:
-        """`secret` becomes the keyring's: it is wiped with the account's keys, or now if they are there already."""
+        """`secret` becomes the keyring's: it is wiped with the account's keys, or now if they are there already. Raises
+        SealError for another secret than the one the account is unlocked with."""
         unlocked = self._unlocked.get(owner)
         if unlocked is None:
             unlocked = self._unlocked[owner] = Unlocked(owner, AccountKeys(secret))
         elif unlocked.keys.secret is not secret:
-            secret[:] = bytes(len(secret))
+            same = hmac.compare_digest(unlocked.keys.secret, secret)
+            wipe(secret)
+            if not same:
+                raise SealError("not the secret that the account is unlocked with")
         return Lease(self, unlocked)
 
     def share(self, owner: bytes) -> Lease | None:
@@ -92,15 +107,24 @@ class Keyring:
             self._spawn(self._lock(unlocked))
 
     async def _lock(self, unlocked: Unlocked) -> None:
-        try:
-            if unlocked.ready:
-                for work in self.locking:
-                    if not unlocked.leases:
-                        await work(unlocked)
-        finally:
-            unlocked.locking = False
-            if not unlocked.leases:
-                self.wipe(unlocked)
+        """Work that fails keeps neither the rest of it from being done nor the keys from being wiped."""
+        failed: BaseException | None = None
+        for work in self.locking:
+            if unlocked.ready and not unlocked.leases:
+                try:
+                    await work(unlocked)
+                except Exception as error:
+                    failed = error
+        ticket = self._latest() if unlocked.ready else None
+        if ticket is not None and not ticket.settled:
+            written: Later[None] = Later()
+            ticket.when_settled(lambda: written.resolve(None))
+            await written
+        unlocked.locking = False
+        if not unlocked.leases:
+            self.wipe(unlocked)
+        if failed is not None:
+            raise failed
 
     def wipe(self, unlocked: Unlocked) -> None:
         """Now, whoever still has a lease: the account is erased, or the server ends."""
