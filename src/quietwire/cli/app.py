@@ -8,7 +8,21 @@ from typing import Any, NoReturn
 
 import typer
 
-from quietwire.cli import account, backup, check, client, invite, key, lab, quickstart, reload, room, serve, status
+from quietwire.cli import (
+    account,
+    audit,
+    backup,
+    check,
+    client,
+    invite,
+    key,
+    lab,
+    quickstart,
+    reload,
+    room,
+    serve,
+    status,
+)
 from quietwire.core.errors import QuietwireError
 
 app = typer.Typer(
@@ -18,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (quickstart, serve, check, status, reload, account, room, invite, key, backup, client, lab):
+for part in (quickstart, serve, check, status, reload, account, room, invite, key, backup, audit, client, lab):
     part.register(app)
 
 
