@@ -73,7 +73,7 @@ def test_a_nickname_that_looks_like_one_that_is_there_is_refused(nick: str) -> N
 def test_nobody_registers_a_name_of_the_operator(name: str) -> None:
     estate = Estate()
     server = estate.server
-    registrar = Registrar(estate.domain, server.router, estate.storage.store, server.admin, server.invitations)
+    registrar = Registrar(estate.domain, server.router, server.store, server.admin, server.invitations, server.arrivals)
     before = estate.stored()
     with pytest.raises(StanzaError, match="conflict"):
         estate.run(registrar.register(name, "a-long-password"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from quietwire.core.later import Later, drive
 from quietwire.seal.wraps import SealError
 from quietwire.server.account import Account, Session
 from quietwire.server.accounts import CREDENTIALS, TABLE, Accounts
+from quietwire.server.roster import Contact, encode
 from quietwire.store.memory import MemoryStorage
 from quietwire.store.ports import StorageError
 from quietwire.testing.assembly import Slow
@@ -17,7 +19,7 @@ from quietwire.testing.services import Inbox
 ALICE, BOB = parse_jid("alice@a.example"), parse_jid("bob@a.example")
 
 
-def iterations(record: bytes, bare: object) -> int:
+def iterations(record: bytes) -> int:
     if record == b"damaged":
         raise SealError("damaged credentials")
     return int(record)
@@ -81,17 +83,22 @@ def test_an_account_exists_while_its_new_password_is_read() -> None:
 
 
 def test_one_object_while_a_session_lives() -> None:
-    home, loaded = Home(alice=b"5"), []
+    home, found = Home(alice=b"5"), list[Any]()
+    home.storage.put("roster", b"alice@a.example", *encode(Contact(BOB)))
+    login = Login(home)
     home.slow.held = True
-    for _ in range(2):
-        drive(home.accounts.load(ALICE), lambda value, error: loaded.append(value))
-    assert loaded == []
+    login.step.resolve(None)
+    login.begin().begin()
+    drive(home.accounts.load(ALICE), lambda value, error: found.append(value))
+    assert (found[0].away, len(found[0].roster)) == (True, 0)  # as long as it is not in memory
+    assert login.outcome == []
     home.slow.release()
-    assert loaded[0] is loaded[1]
-    account = home.accounts.hold(loaded[0])
+    account = home.accounts.loaded[ALICE]
+    assert login.outcome == [account, account]
+    assert (account.away, account.roster.get(BOB)) == (False, Contact(BOB))
     account.sessions["x"] = Session(ALICE.with_resource("x"), account, Inbox())
-    drive(home.accounts.load(ALICE), lambda value, error: loaded.append(value))
-    assert loaded[2] is account
+    drive(home.accounts.load(ALICE), lambda value, error: found.append(value))
+    assert found[1] is account
     home.accounts.release(account)
     assert ALICE in home.accounts.loaded
     del account.sessions["x"]
@@ -104,8 +111,7 @@ def test_unknown_and_unreadable() -> None:
     drive(home.accounts.load(BOB), lambda value, error: outcome.append((value, error)))
     assert outcome == [(None, None)]
     home.storage.close()
-    drive(home.accounts.load(ALICE), lambda value, error: outcome.append(type(error)))
-    assert outcome[1] is StorageError
+    assert [type(each) for each in Login(home).begin().outcome] == [StorageError]
     with pytest.raises(StorageError):
         drive(home.accounts.credentials(ALICE), home.check)
 
@@ -114,11 +120,9 @@ def test_a_damaged_roster_fails_everybody_who_waits_for_it() -> None:
     home = Home(alice=b"4096")
     home.storage.put("roster", b"alice@a.example", b"bob@b.example", b"damaged")
     home.slow.held = True
-    failed: list[BaseException | None] = []
-    for _ in range(2):
-        drive(home.accounts.load(ALICE), lambda value, error: failed.append(error))
+    login = Login(home).begin().begin()
     home.slow.release()
-    assert [type(error) for error in failed] == [ValueError, ValueError]
+    assert [type(error) for error in login.outcome] == [ValueError, ValueError]
 
 
 class Login:
@@ -142,17 +146,15 @@ class Login:
         return self
 
 
-def test_what_is_changed_while_the_first_session_is_made_is_not_lost() -> None:
-    home, loaded = Home(alice=b"5"), []
+def test_two_logins_at_once_are_one_account_prepared_once() -> None:
+    home = Home(alice=b"5")
     login = Login(home).begin().begin()
-    drive(home.accounts.load(ALICE), lambda value, error: loaded.append(value))
     assert login.outcome == []
     login.step.resolve(None)
-    assert login.works == 1
-    assert login.outcome == [loaded[0], loaded[0]]
-    assert home.accounts.loaded == {ALICE: loaded[0]}
+    account = home.accounts.loaded[ALICE]
+    assert (login.works, login.outcome) == (1, [account, account])
     login.begin()
-    assert (login.works, login.outcome[2]) == (1, loaded[0])
+    assert (login.works, login.outcome[2]) == (1, account)
 
 
 def test_an_account_that_is_deleted_while_its_first_session_is_made() -> None:

@@ -6,11 +6,13 @@ import pytest
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import parse_jid
-from quietwire.core.later import Ticket
 from quietwire.core.stanza import Presence
 from quietwire.core.xml import build
-from quietwire.server.presence import MAX_DIRECTED, MAX_WAITING, PRIORITY, PresenceRouter, parse_priority
-from quietwire.server.roster import Contact
+from quietwire.server.account import Account
+from quietwire.server.blocks import VERSION, Blocks
+from quietwire.server.presence import MAX_DIRECTED, PRIORITY, parse_priority
+from quietwire.server.roster import Contact, Roster
+from quietwire.server.sealed.arriving import ADMIT, BEFRIEND
 from quietwire.server.strangers import DOMAIN_BURST, DOMAIN_RATE, OWN_BURST
 from quietwire.server.timers import Timers
 from quietwire.testing.services import House
@@ -171,10 +173,11 @@ def test_a_local_contact_whose_roster_says_no_does_not_answer() -> None:
 
 
 def test_local_contacts_that_are_away_cost_no_read() -> None:
-    house = two()
-    house.held = True
-    house.log_in("alice@a.example/a").presence()
-    assert len(house.reads) == 0
+    house, read = two(), []
+    alice = house.log_in("alice@a.example/a")
+    house.store.scan = lambda *_, **__: read.append(1)  # type: ignore[method-assign,assignment]
+    alice.presence()
+    assert read == []
 
 
 # -- requests --
@@ -426,102 +429,71 @@ def test_a_request_to_an_account_that_is_away_is_stored_until_it_comes_back() ->
     assert REQUEST.decode() in phone.take()
 
 
-def test_an_answer_to_an_account_that_is_away_is_stored() -> None:
+def test_an_answer_to_an_account_that_is_away_waits_for_it() -> None:
     house = a_house(Contact(BOB, ask=True))
     house.receive("subscribed", "bob@b.example", "alice@a.example")
-    assert house.stored(ALICE).get(BOB) == Contact(BOB, subscription="to")
+    assert house.stored(ALICE).get(BOB) == Contact(BOB, ask=True)
+    house.log_in("alice@a.example/phone")
+    assert house.loaded[ALICE].roster.get(BOB) == house.stored(ALICE).get(BOB) == Contact(BOB, subscription="to")
 
 
-def test_a_subscriber_that_asks_an_away_account_again_is_answered() -> None:
+def test_a_subscriber_that_asks_an_away_account_again_is_answered_when_its_owner_comes() -> None:
     house = a_house(Contact(BOB, subscription="from"))
     house.receive("subscribe", "bob@b.example", "alice@a.example")
+    assert house.take_remote() == []
+    house.log_in("alice@a.example/phone")
     assert house.take_remote() == [p("alice@a.example", "bob@b.example", "subscribed")]
 
 
-def test_stanzas_wait_for_one_read_and_apply_in_order() -> None:
+def test_stanzas_that_waited_are_applied_in_order() -> None:
     house = a_house(Contact(BOB, ask=True))
-    house.held = True
     for kind in ("subscribed", "subscribe", "unsubscribe", "unsubscribed", "subscribe"):
         house.receive(kind, "bob@b.example", "alice@a.example")
-    assert len(house.reads) == 1
     assert house.stored(ALICE).get(BOB) == Contact(BOB, ask=True)
-    house.release()
+    house.log_in("alice@a.example/phone")
     contact = house.stored(ALICE).get(BOB)
     assert contact is not None
     assert (contact.subscription, contact.ask, contact.pending_in is None) == ("none", False, False)
 
 
-def test_an_account_that_logs_in_while_stanzas_wait_gets_them_in_order() -> None:
-    house = a_house(Contact(BOB, ask=True))
-    house.held = True
-    house.receive("subscribed", "bob@b.example", "alice@a.example")
-    phone = house.log_in("alice@a.example/phone", interested=True)
-    house.receive("unsubscribed", "bob@b.example", "alice@a.example")
-    assert phone.take() == []
-    house.release()
-    first, _, second, _ = phone.take()
-    assert "type='subscribed'" in first
-    assert "type='unsubscribed'" in second
-    assert house.loaded[ALICE].roster.get(BOB) == house.stored(ALICE).get(BOB) == Contact(BOB)
-
-
-def test_waiting_stanzas_are_bounded() -> None:
+def test_who_is_blocked_finds_nobody_when_the_owner_comes() -> None:
     house = a_house()
-    house.held = True
-    for i in range(MAX_WAITING + 10):
-        house.receive("subscribe", f"u{i}@b.example", "alice@a.example")
-    house.held = False
-    house.release()
-    assert len(house.stored(ALICE)) <= MAX_WAITING
-    house.receive("subscribed", "bob@b.example", "alice@a.example")  # nothing is stuck
-
-
-def test_a_failed_read_leaves_nothing_waiting() -> None:
-    house = a_house()
-    house.held = True
     house.receive("subscribe", "bob@b.example", "alice@a.example")
-    failure = OSError("disk")
-    with pytest.raises(OSError, match="disk"):
-        house.reads.popleft().fail(failure)
-    house.held = False
-    house.receive("subscribe", "bob@b.example", "alice@a.example")
-    assert house.stored(ALICE).get(BOB) is not None
+    account = Account(ALICE, Roster(), Blocks(ALICE, [(b"b.example", VERSION)]))
+    house.spawn(house.arrivals.settle(account))
+    assert len(account.roster) == 0
 
 
-# -- what a stanza owes, and strangers' pace --
-
-
-def test_a_stanza_that_waits_for_an_account_owes_a_ticket_until_its_effect_is_durable() -> None:
-    owed: list[Ticket] = []
-    pending = Ticket()
+def test_who_becomes_a_contact_while_away_is_one_when_the_owner_comes() -> None:
     house = a_house()
-    house.presence = PresenceRouter(house, house.store, house.domain, latest=lambda: pending, owe=owed.append)
-    house.held = True
-    house.receive("subscribe", "bob@b.example", "alice@a.example")
-    house.receive("unsubscribe", "bob@b.example", "alice@a.example")
-    assert len(owed) == 2
-    assert owed[0] is owed[1], "they are applied together"
-    house.release()
-    assert not owed[0].settled, "applied, and not durable"
-    pending.settle()
-    assert owed[0].settled
-
-
-def test_nothing_is_owed_for_an_account_in_memory_or_none() -> None:
-    owed: list[Ticket] = []
-    house = a_house()
-    house.presence = PresenceRouter(house, house.store, house.domain, owe=owed.append)
-    house.receive("subscribe", "bob@b.example", "nobody@a.example")
+    for kind in (BEFRIEND, ADMIT):
+        assert house.arrivals.keep(ALICE, kind, BOB, BOB.text.encode() if kind == BEFRIEND else CAROL.text.encode())
     house.log_in("alice@a.example/phone")
-    house.receive("subscribe", "bob@b.example", "alice@a.example")
-    assert owed == []
+    roster = house.stored(ALICE)
+    assert roster.get(BOB) == Contact(BOB, subscription="both")
+    assert roster.get(CAROL) == Contact(CAROL, ask=True, approved=True)
+
+
+@pytest.mark.parametrize("to", ["alice", "carol", "nobody"])
+def test_an_acknowledgement_waits_for_a_commit_whoever_is_addressed(to: str) -> None:
+    house = a_house()
+    house.add("carol@a.example")
+    house.log_in("carol@a.example/x")
+    for _ in range(2):  # also of what changes nothing
+        house.store.commit()
+        assert house.store.latest is None
+        house.receive("subscribed", "bob@b.example", f"{to}@a.example")
+        assert house.store.latest is not None
+
+
+# -- strangers' pace --
 
 
 def test_strangers_elsewhere_wait_their_turn_and_contacts_do_not() -> None:
     now = [0.0]
     timers = Timers(lambda: now[0])
     house = a_house(Contact(parse_jid("dave@b.example")))
-    house.presence = PresenceRouter(house, house.store, house.domain, timers=timers)
+    house.presence = house.route(timers=timers)
     phone = house.log_in("alice@a.example/phone", available=True)
     for number in range(int(DOMAIN_BURST) + 1):
         house.receive("subscribe", f"u{number}@b.example", "alice@a.example")
@@ -535,7 +507,7 @@ def test_strangers_elsewhere_wait_their_turn_and_contacts_do_not() -> None:
 
 def test_a_local_user_who_asks_everybody_is_told() -> None:
     house = a_house()
-    house.presence = PresenceRouter(house, house.store, house.domain, timers=Timers(lambda: 0.0))
+    house.presence = house.route(timers=Timers(lambda: 0.0))
     phone = house.log_in("alice@a.example/phone")
     for number in range(int(OWN_BURST)):
         phone.presence(f"u{number}@b.example", "subscribe")

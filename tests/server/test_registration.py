@@ -19,7 +19,7 @@ class Office:
         server = self.play.server
         self.invitations = server.invitations
         self.registrar = Registrar(
-            self.play.domain, server.router, self.play.storage.store, server.admin, self.invitations
+            self.play.domain, server.router, server.store, server.admin, self.invitations, server.arrivals
         )
 
     def invite(self, **facts: Any) -> str:

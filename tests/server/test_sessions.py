@@ -9,10 +9,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "core" / "sasl"))
 
+import pytest
 from scram_client import ScramClient
 
 from quietwire.core import ns
-from quietwire.core.jid import JID, parse_jid
+from quietwire.core.jid import parse_jid
 from quietwire.core.later import Later
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
@@ -298,26 +299,19 @@ def test_one_session_is_ended() -> None:
     play.server.router.end_sessions(parse_jid("bob@a.example"))
 
 
-def test_a_request_to_an_account_that_is_read_first_is_acknowledged_when_its_effect_is_durable() -> None:
+@pytest.mark.parametrize("name", ["bob", "nobody"])
+def test_a_request_to_an_account_that_is_away_is_acknowledged_when_it_is_durable(name: str) -> None:
     play = Playbook(accounts=["alice", "bob"])
     alice = play.client("alice/phone")
     alice >> "<enable xmlns='urn:xmpp:sm:3'/>"
     alice.take()
     bound = next(iter(play.server._bounds.values()))
-    waits: Later[object] = Later()
-    load = play.server.accounts.load
-
-    async def slow(bare: JID) -> object:
-        await waits
-        return await load(bare)
-
-    play.server.accounts.load = slow  # type: ignore[method-assign, assignment]
-    alice >> "<presence to='bob@a.example' type='subscribe'/>"
-    assert (bound.incoming.handled, bound.incoming.safe()) == (1, 0)
-    waits.resolve(None)
-    play.settle()
-    assert bound.incoming.safe() == 1
-    assert play.storage.store.scan("roster", b"bob@a.example").result() != []
+    for number in range(1, 3):  # the second one changes nothing, in neither roster
+        alice.link.says(f"<presence to='{name}@a.example' type='subscribe'/>")
+        assert (bound.incoming.handled, bound.incoming.safe()) == (number, number - 1)
+        play.settle()
+        assert bound.incoming.safe() == number
+    assert len(play.storage.owners("arrival").result()) == (name == "bob")
 
 
 def test_a_request_that_comes_during_a_login_is_in_the_roster_of_who_logs_in() -> None:

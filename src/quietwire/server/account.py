@@ -72,12 +72,19 @@ class Account:
         self.roster = roster
         self.blocks = Blocks(jid) if blocks is None else blocks
         self.away = False
-        """Its owner is not there, and what is theirs is sealed: roster and blocks are empty here, whatever they are."""
+        """Not in memory: what is its owner's is sealed. Roster and blocks are empty here, whatever they are."""
         self.closed = False
         """It takes no messages of strangers."""
         self.sessions: dict[str, Session] = {}
         self.memory: dict[str, Any] = {}
         """What a module holds for the account while it is in memory, under the module's name."""
+
+    @classmethod
+    def absent(cls, jid: JID) -> Account:
+        """What can be said of an account whose owner is away, and of one that does not exist: nothing. Nobody's."""
+        account = cls(jid, Roster())
+        account.away = True
+        return account
 
     def shuts(self, sender: JID) -> bool:
         """Whether messages of `sender` are dropped: who is blocked, and where the account is closed, who is neither in

@@ -30,20 +30,17 @@ class Accounts:
         iterations_of: Callable[[bytes], int],
         iterations: int,
         handle: Callable[[JID], bytes] = lambda bare: bare.text.encode(),
-        locked: Callable[[JID], bool] = lambda bare: False,
     ) -> None:
-        """`handle`: what `store` has for an owner's name; `locked`: what the account keeps is sealed now."""
+        """`handle`: what `store` has for an owner's name."""
         self._store = store
         self._handle = handle
-        self._locked = locked
         self.learnt: Callable[[bytes, bytes], None] = lambda handle, public: None
         """Told each account's public key for arrivals, b"" where it has none."""
         self._iterations_of = iterations_of
         self._counts: Counter[int] = Counter()
         self._default = iterations
         self._rounds: dict[bytes, int] = {}
-        self._loading: dict[JID, Later[Account | None]] = {}
-        self._coming: dict[JID, tuple[Account, Later[None]]] = {}
+        self._coming: dict[JID, Later[Account]] = {}
         """Accounts whose first session is being made."""
         self.names: set[bytes] = set()
         self.loaded: dict[JID, Account] = {}
@@ -90,56 +87,39 @@ class Accounts:
         return await self._store.get(TABLE, bare.text.encode(), CREDENTIALS)
 
     async def load(self, bare: JID) -> Account | None:
-        """The account in memory, or a copy read from the store that is nobody's: use it before the next await."""
+        """The account in memory. Of one that is not there only that it exists can be said, whether it could be read now
+        or not: `Account.absent`. Use it before the next await."""
         account = self.loaded.get(bare)
-        if account is not None or not self.exists(bare):
-            return account
-        if self._locked(bare):
-            return self._away(bare)
-        if bare in self._coming:
-            return self._coming[bare][0]
-        pending = self._loading.get(bare)
-        if pending is None:
-            pending = self._loading[bare] = Later()
-            try:
-                owner = bare.text.encode()
-                contacts, blocked = self._store.scan("roster", owner), self._store.scan(blocks.TABLE, owner)
-                found = Account(bare, Roster.from_rows(await contacts), Blocks(bare, await blocked))
-                found.closed = self.closed
-            except BaseException as error:
-                del self._loading[bare]
-                pending.fail(error)
-                raise
-            del self._loading[bare]
-            pending.resolve(found)
-        return self.loaded.get(bare) or await pending
+        return account if account is not None or not self.exists(bare) else Account.absent(bare)
 
     async def prepare(self, bare: JID, work: Callable[[Account], Awaitable[None]]) -> Account | None:
-        """The account, to be held before the next await; None if there is none, or none any more. `work` is done before
-        its first session. Meanwhile `load` gives everybody this same object: what they change is not lost."""
-        account = await self.load(bare)
-        if account is None or bare in self.loaded:
-            return account
-        coming = self._coming.get(bare)
-        if coming is not None:
-            await coming[1]
-        else:
-            done: Later[None] = Later()
-            self._coming[bare] = account, done
-            try:
-                await work(account)
-            except BaseException as error:
-                del self._coming[bare]
-                done.fail(error)
-                raise
-            del self._coming[bare]
-            done.resolve(None)
-        return (self.loaded.get(bare) or account) if self.exists(bare) else None
+        """The account, read from the store, to be held before the next await; None if there is none, or none any more.
+        `work` is done before its first session; until then it is away to everybody else."""
+        account = self.loaded.get(bare)
+        if account is None and self.exists(bare):
+            coming = self._coming.get(bare)
+            if coming is not None:
+                account = await coming
+            else:
+                account = await self._come(bare, work)
+            account = self.loaded.get(bare) or account
+        return account if self.exists(bare) else None
 
-    def _away(self, bare: JID) -> Account:
-        """What can be said of an account whose owner is away: that it exists."""
-        account = Account(bare, Roster())
-        account.away, account.closed = True, self.closed
+    async def _come(self, bare: JID, work: Callable[[Account], Awaitable[None]]) -> Account:
+        coming: Later[Account] = Later()
+        self._coming[bare] = coming
+        try:
+            owner = bare.text.encode()
+            contacts, blocked = self._store.scan("roster", owner), self._store.scan(blocks.TABLE, owner)
+            account = Account(bare, Roster.from_rows(await contacts), Blocks(bare, await blocked))
+            account.closed = self.closed
+            await work(account)
+        except BaseException as error:
+            del self._coming[bare]
+            coming.fail(error)
+            raise
+        del self._coming[bare]
+        coming.resolve(account)
         return account
 
     def hold(self, account: Account) -> Account:

@@ -118,6 +118,12 @@ class Contacts:
         if not before:
             self._announce(account, jid)
 
+    def admit(self, account: Account, guest: JID) -> None:
+        """Whoever asks next from `guest` is let in, and asked back. Raises StanzaError(resource-constraint)."""
+        # Approved before it is applied (RFC 6121 §3.4), so that it is answered as every approved request is.
+        for kind in ("subscribed", "subscribe"):
+            self.outbound(account, Presence.make(to=guest, from_=account.jid, type=kind))
+
     def farewell(self, account: Account) -> None:
         """The account is about to be deleted: ends every subscription, both ways. Its rows are not touched; the roster
         in memory is empty afterwards."""
@@ -150,7 +156,7 @@ class Contacts:
         if not after.pending_in:
             contact.pending_in = None
         elif contact.pending_in is None and request is not None:
-            contact.pending_in = _kept(request)
+            contact.pending_in = kept(request)
         if outcome.push or before is not after:
             self._save(account, contact)
         if outcome.push and contact.listed:
@@ -197,7 +203,8 @@ def _before(contact: Contact | None) -> tuple[State, bool]:
     return (State.NONE, False) if contact is None else (state(contact), contact.approved)
 
 
-def _kept(request: Presence) -> bytes:
+def kept(request: Presence) -> bytes:
+    """A subscription stanza as it waits for an answer, or for its addressee."""
     data = request.to_bytes()
     if len(data) > MAX_REQUEST:
         data = Presence.make(to=request.to, from_=request.from_, type=request.type).to_bytes()

@@ -115,8 +115,9 @@ class Context:
     """The ports that the module named in `needs`: "store", "spool", "archive" (`server.archive.Archive`),
     "randomness" (n -> n bytes), "timers", "modules"
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
-    (`server.publishing.Publisher`), "invitations" (`server.invitations.Invitations`), "web" (URL of the web port,
-    no slash at its end; '' where there is none), "uploads" (`server.uploads.Uploads`)."""
+    (`server.publishing.Publisher`), "arrivals" (`server.sealed.arriving.Arrivals`), "invitations"
+    (`server.invitations.Invitations`), "web" (URL of the web port, no slash at its end; '' where there is none),
+    "uploads" (`server.uploads.Uploads`)."""
     memory: dict[str, Any] | None = None
     """For `PreauthIq`: what a module holds for the stream, under the module's name. None elsewhere."""
 
@@ -222,7 +223,7 @@ class NodeHook:
 @dataclass(frozen=True, slots=True)
 class RequestHook:
     """A request for subscription (a presence of type subscribe) has reached context.account, and is about to be applied
-    to its roster. The account may be one that is away: then it is read for this, and a change must be stored."""
+    to its roster. If `account.away` it only waits to be applied, once its owner is there: then the hook runs again."""
 
     hook: Callable[[Context, Presence], None]
 

@@ -6,19 +6,19 @@ Who hears of whom is in the roster alone (`contacts.py`, `subscriptions.py`); th
 from __future__ import annotations
 
 import re
-from collections import deque
 from collections.abc import Callable
 from typing import Final, Literal
 
 from quietwire.core import ns
 from quietwire.core.errors import StanzaError
-from quietwire.core.jid import JID
-from quietwire.core.later import Ticket
-from quietwire.core.stanza import Presence
+from quietwire.core.jid import JID, parse_jid
+from quietwire.core.stanza import Presence, from_tree
+from quietwire.core.xml import parse
 from quietwire.server.account import Account, Session
 from quietwire.server.blocks import blocked
-from quietwire.server.contacts import Contacts
+from quietwire.server.contacts import Contacts, kept
 from quietwire.server.module import Services
+from quietwire.server.sealed.arriving import ADMIT, BEFRIEND, PRESENCE, Arrivals
 from quietwire.server.strangers import Strangers
 from quietwire.server.subscriptions import KINDS
 from quietwire.server.timers import Timers
@@ -26,10 +26,6 @@ from quietwire.store.ports import Store
 
 MAX_DIRECTED: Final = 1_000
 """Addresses that got a session's directed presence, mostly rooms. Each is told when the session ends, at once."""
-
-MAX_WAITING: Final = 256
-"""Subscription stanzas that wait while one account is read from the store, some milliseconds. What exceeds it is
-dropped: a flood, and an honest request in it is repeated at its sender's next login (§3.1.2)."""
 
 _UNSTAMPED: Final = "presence"
 """Key in a session's memory: its presence as the client sent it."""
@@ -47,8 +43,7 @@ def _nothing(*_: object) -> None:
 class PresenceRouter:
     """`hooks(direction, session, account, presence)` runs the modules' `PresenceHook`s; `stamp(session, presence)`
     gives available presence as it goes out. `timers`: where there are none, requests for subscription are not slowed
-    down. `latest()` is the ticket of what is written and not durable yet; `owe(ticket)` is told of what a stanza that
-    is being handled has caused and what is not even written yet: it waits for an account to be read from the store."""
+    down. `arrivals` keeps subscription stanzas for accounts that are away; it is given what applies them."""
 
     def __init__(
         self,
@@ -60,8 +55,7 @@ class PresenceRouter:
         requested: Callable[[Account, Presence], None] = _nothing,
         stamp: Callable[[Session, Presence], Presence] = lambda session, presence: presence,
         timers: Timers | None = None,
-        latest: Callable[[], Ticket | None] = lambda: None,
-        owe: Callable[[Ticket], None] = _nothing,
+        arrivals: Arrivals,
     ) -> None:
         self._services = services
         self._contacts = Contacts(services, store, domain.domain)
@@ -70,9 +64,10 @@ class PresenceRouter:
         self._stamp = stamp
         self._requested = requested
         self._strangers = Strangers(timers) if timers is not None else None
-        self._latest = latest
-        self._owe = owe
-        self._waiting: dict[JID, tuple[deque[Presence], Ticket]] = {}
+        self._arrivals = arrivals
+        arrivals.appliers[PRESENCE] = self._arrived
+        arrivals.appliers[BEFRIEND] = lambda account, jid: self._contacts.befriend(account, parse_jid(jid.decode()))
+        arrivals.appliers[ADMIT] = lambda account, jid: self._contacts.admit(account, parse_jid(jid.decode()))
 
     # -- from local clients ---------------------------------------------------------------------------------------
 
@@ -236,7 +231,7 @@ class PresenceRouter:
             ):
                 self._admit(presence.addressed(to=to.bare, from_=sender.bare), account)
         elif account is None:
-            return  # away: nobody is available, so that probes get silence as well
+            return  # away: nobody is available, so that probes get silence as well, as from no account
         elif account.blocks and account.blocks.covers(sender):
             return
         elif kind == "probe":
@@ -266,46 +261,35 @@ class PresenceRouter:
         self._queue(presence, self._services.account(presence.to))
 
     def _queue(self, presence: Presence, account: Account | None) -> None:
-        """Applies a subscription stanza, in the order in which those of one account came."""
-        to = presence.to
+        """Applies a subscription stanza, now or when its addressee is there. Whoever that is, and whether or not there
+        is such an account: it is acknowledged after a commit."""
+        to, sender = presence.to, presence.from_
         assert to is not None
-        if to in self._waiting:
-            waiting, ticket = self._waiting[to]
-            if len(waiting) < MAX_WAITING:
-                waiting.append(presence)
-                self._owe(ticket)
-        elif account is not None:
+        assert sender is not None
+        if account is not None:
             self._apply(account, presence)
+            self._arrivals.pretend(to)
         elif self._services.exists(to):
-            ticket = Ticket()
-            self._waiting[to] = deque((presence,)), ticket
-            self._services.spawn(self._apply_waiting(to))
-            if not ticket.settled:
-                self._owe(ticket)
+            if presence.type == "subscribe":
+                self._requested(Account.absent(to), presence)
+            self._arrivals.keep(to, PRESENCE, sender, kept(presence))
+        else:
+            self._arrivals.pretend(to)
 
     def _apply(self, account: Account, presence: Presence) -> None:
         if presence.type == "subscribe":
             self._requested(account, presence)
         self._contacts.inbound(account, presence)
 
-    async def _apply_waiting(self, bare: JID) -> None:
-        waiting, ticket = self._waiting[bare]
-        try:
-            account = await self._services.load(bare)
-            account = self._services.account(bare) or account  # it may have logged in meanwhile
-            while waiting and account is not None:  # what is applied may bring more for the same account
-                presence = waiting.popleft()
-                assert presence.from_ is not None
-                if not (account.blocks and account.blocks.covers(presence.from_)):
-                    self._apply(account, presence)
-        finally:
-            del self._waiting[bare]
-            # What could not be applied is lost, as it is for an account that is gone: nobody may wait for it for ever.
-            latest = self._latest()
-            if latest is None:
-                ticket.settle()
-            else:
-                latest.when_settled(ticket.settle)
+    def _arrived(self, account: Account, data: bytes) -> None:
+        """A subscription stanza that came while the account was away."""
+        tree = parse(data, ns.CLIENT)
+        sender = parse_jid(tree.attrib.pop("from"))
+        del tree.attrib["to"]
+        presence = from_tree(tree, to=account.jid, from_=sender)
+        assert isinstance(presence, Presence)
+        if not (account.blocks and account.blocks.covers(sender)):
+            self._apply(account, presence)
 
     def _probed(self, account: Account, to: JID, asker: JID) -> None:
         """§4.3.2. Who may not see the user gets silence, as from an account that does not exist."""

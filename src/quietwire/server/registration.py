@@ -11,6 +11,7 @@ from quietwire.server.admin import AccountExists, Admin, AdminError
 from quietwire.server.contacts import Contacts
 from quietwire.server.invitations import Invitation, Invitations
 from quietwire.server.module import Services
+from quietwire.server.sealed.arriving import BEFRIEND, Arrivals
 from quietwire.store.ports import Store
 
 MIN_PASSWORD: Final = 8
@@ -38,6 +39,7 @@ class Registrar:
     store: Store
     admin: Admin
     invitations: Invitations
+    arrivals: Arrivals
 
     async def register(self, name: str, password: str, token: str = "") -> JID:
         """Makes the account; with a token uses the invitation up. The caller has looked whether anybody may register
@@ -91,18 +93,20 @@ class Registrar:
         except AdminError as error:
             raise StanzaError("not-acceptable", "the password cannot be used") from error
         if invitation is not None and invitation.contact:
-            await self._introduce(jid, invitation.inviter)
+            self._introduce(jid, invitation.inviter)
         return jid
 
-    async def _introduce(self, guest: JID, inviter: JID) -> None:
+    def _introduce(self, guest: JID, inviter: JID) -> None:
         """Each is the other's contact from the start (XEP-0401 §5)."""
         contacts = Contacts(self.services, self.store, self.domain.domain)
         if not (inviter.local and self.services.exists(inviter) and self.services.exists(guest)):
             return
         for one, other in ((inviter, guest), (guest, inviter)):
-            account = await self.services.load(one)
-            if account is not None:
-                try:
-                    contacts.befriend(account, other)
-                except StanzaError:
-                    return  # a full roster: they can still ask each other
+            account = self.services.account(one)
+            if account is None:
+                self.arrivals.keep(one, BEFRIEND, other, other.text.encode())
+                continue
+            try:
+                contacts.befriend(account, other)
+            except StanzaError:
+                return  # a full roster: they can still ask each other

@@ -16,7 +16,7 @@ from quietwire.core.later import Later, Ticket, all_of, drive
 from quietwire.core.stanza import Iq, Message, Nonza, Presence, Stanza, from_tree
 from quietwire.seal.credentials import Credentials
 from quietwire.seal.keys import ServerKeys
-from quietwire.server.account import Client, Session
+from quietwire.server.account import Account, Client, Session
 from quietwire.server.accounts import Accounts
 from quietwire.server.admin import Admin
 from quietwire.server.archive import Archive
@@ -33,6 +33,7 @@ from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
 from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
+from quietwire.server.sealed.arriving import Arrivals
 from quietwire.server.sealed.keeper import Keeper
 from quietwire.server.sealed.keyring import Keyring
 from quietwire.server.sealed.seals import HANDLE, Seals
@@ -97,7 +98,6 @@ class Server:
             lambda record: Credentials.from_bytes(record, settings.domain).verifier(PLAIN_UNDER).iterations,
             settings.iterations,
             self.seals.handle,
-            lambda bare: self.keyring.get(bare.text.encode()) is None,
         )
         self.accounts.learnt = self.seals.learn
         self.gate = Gate(
@@ -118,14 +118,14 @@ class Server:
         )
         self.router = Router(settings.domain, self.accounts, ports.timers, ports.clock, ports.randomness, ports.fault)
         self.router.admins = settings.admins
+        self.arrivals = Arrivals(ports.storage.store, self.seals, settings.domain.domain, ports.randomness, ports.note)
         self.presence = PresenceRouter(
             self.router,
             self.store,
             settings.domain,
             hooks=self.router.presence_hooks,
             timers=ports.timers,
-            latest=lambda: ports.storage.latest,
-            owe=self._owe,
+            arrivals=self.arrivals,
             stamp=self.router.presence_stamps,
             requested=self.router.request_hooks,
         )
@@ -167,6 +167,7 @@ class Server:
                 "timers": ports.timers,
                 "modules": self.modules,
                 "archive": self.archive,
+                "arrivals": self.arrivals,
                 "admin": self.admin,
                 "tokens": self.tokens,
                 "invitations": self.invitations,
@@ -201,6 +202,7 @@ class Server:
         await self.accounts.open()
         await self.invitations.open()
         await self.archive.open()
+        await self.arrivals.open(self.archive.generation)
         await self.router.open()
 
     def reload(self, settings: Settings) -> None:
@@ -324,7 +326,7 @@ class Server:
         except JIDError:
             raise StanzaError("bad-request") from None
         await self.store.unlock(account.text.encode())
-        prepared = await self.accounts.prepare(account, self.router.loading)
+        prepared = await self.accounts.prepare(account, self._prepare)
         if prepared is None:
             raise StanzaError("not-allowed")
         holder = self.accounts.hold(prepared)
@@ -350,6 +352,11 @@ class Server:
         self._carriers[id(bound)] = stream
         self.router.session_hooks("bound", session)
         return bound
+
+    async def _prepare(self, account: Account) -> None:
+        """Before the account's first session."""
+        await self.router.loading(account)
+        await self.arrivals.settle(account)
 
     def make_resumable(self, bound: Bound) -> tuple[str, int]:
         bound.resume_id = bound.registered = self.randomness(16).hex()
@@ -502,10 +509,6 @@ class Server:
         self.count(bound)
         return True
 
-    def _owe(self, ticket: Ticket) -> None:
-        """What is being handled has an effect that waits for the store: so does its acknowledgement."""
-        self._leaving[ticket] = None
-
     def count(self, bound: Bound) -> None:
         if self._leaving:
             bound.incoming.count(*self.caused())
@@ -536,6 +539,7 @@ class Server:
             if not self.accounts.exists(bare):
                 self.tokens.forget(bare)
                 self.router.end_sessions(bare, condition="not-authorized")
+                self.arrivals.forget(bare.text.encode())
                 self.router.erased(bare)
 
         def finished(_: None, error: BaseException | None) -> None:

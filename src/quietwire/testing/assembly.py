@@ -34,9 +34,11 @@ from quietwire.server.presence import PresenceRouter
 from quietwire.server.publishing import Publisher
 from quietwire.server.roster import Contact, Roster, encode
 from quietwire.server.router import Router
+from quietwire.server.sealed.arriving import Arrivals
 from quietwire.server.timers import Timers
 from quietwire.server.uploads import Uploads
 from quietwire.store.memory import MemoryStorage
+from quietwire.testing.safe import PlainSafe
 from quietwire.testing.services import Inbox
 
 
@@ -150,6 +152,9 @@ class Assembly:
             lambda size: next(numbers).to_bytes(size, "big"),
             _raise,
         )
+        self.arrivals = Arrivals(
+            self.store, PlainSafe(), domain, lambda size: next(numbers).to_bytes(size, "big"), lambda *_, **__: None
+        )
         self.presence = PresenceRouter(
             self.router,
             self.store,
@@ -158,6 +163,7 @@ class Assembly:
             stamp=self.router.presence_stamps,
             requested=self.router.request_hooks,
             timers=self.timers,
+            arrivals=self.arrivals,
         )
         self.router.presence_in = self.presence.inbound
         self.router.presence_again = self.presence.repeat
@@ -184,6 +190,7 @@ class Assembly:
             "web": "",
             "invitations": self.invitations,
             "archive": self.archive,
+            "arrivals": self.arrivals,
             "pep": Publisher(self.store, self.router, self.router.node_changed),
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
@@ -230,7 +237,7 @@ class Assembly:
             blocked = self.storage.store.scan(blocks.TABLE, jid.bare.text.encode()).result()
             found = Account(jid.bare, Roster.from_rows(rows), Blocks(jid.bare, blocked))
             found.closed = self.accounts.closed
-            self.router.spawn(self.router.loading(found))  # the store answers at once
+            self.router.spawn(self._prepare(found))  # the store answers at once
         account = self.accounts.hold(found)
         inbox = Inbox()
         session = account.sessions[jid.resource] = Session(jid, account, inbox)
@@ -239,6 +246,10 @@ class Assembly:
         if presence:
             client.write(presence)
         return client
+
+    async def _prepare(self, account: Account) -> None:
+        await self.router.loading(account)
+        await self.arrivals.settle(account)
 
     def receive(self, text: str, from_: str) -> None:
         """Another server sends a stanza of `from_`."""

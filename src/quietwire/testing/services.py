@@ -5,20 +5,22 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import count
+from typing import Any
 
 from quietwire.core.jid import JID, parse_jid
-from quietwire.core.later import Later, drive
+from quietwire.core.later import drive
 from quietwire.core.stanza import Iq, Presence, Stanza
 from quietwire.server.account import Account, Session
 from quietwire.server.commands import Answer, Call
 from quietwire.server.module import Services
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.roster import Contact, Roster, encode
+from quietwire.server.sealed.arriving import Arrivals
 from quietwire.store.memory import MemoryStorage
 from quietwire.store.ports import Entry
+from quietwire.testing.safe import PlainSafe
 
 
 class Inbox:
@@ -64,8 +66,7 @@ class Client:
 class House(Services):
     """`Services` of one domain, with a `PresenceRouter` in it.
 
-    `remote` collects what would go to other servers. `held` makes reads of accounts that are away wait for `release`.
-    `hooked` records the router's calls of `hooks`.
+    `remote` collects what would go to other servers. `hooked` records the router's calls of `hooks`.
     """
 
     def __init__(self, domain: str = "a.example") -> None:
@@ -77,11 +78,16 @@ class House(Services):
         self.remote: list[Stanza] = []
         self.answers: list[Stanza] = []
         """Messages and iq for local addresses; this house routes presence only."""
-        self.held = False
-        self.reads: deque[Later[None]] = deque()
         self.hooked: list[tuple[str, str, str]] = []
         """(direction, the account's bare JID, the presence's type)."""
-        self.presence = PresenceRouter(self, self.store, self.domain, hooks=self._hooks)
+        self.arrivals = Arrivals(
+            self.store, PlainSafe(), domain, lambda size: next(numbers).to_bytes(size, "big"), lambda *_, **__: None
+        )
+        self.presence = self.route()
+
+    def route(self, **more: Any) -> PresenceRouter:
+        """A router of presence for this house."""
+        return PresenceRouter(self, self.store, self.domain, hooks=self._hooks, arrivals=self.arrivals, **more)
 
     # -- set-up -----------------------------------------------------------------------------------------------------
 
@@ -97,7 +103,11 @@ class House(Services):
         """Binds a resource of an existing account; what its initial presence brings is thrown away."""
         jid = parse_jid(full)
         assert jid.bare in self.names
-        account = self.loaded.setdefault(jid.bare, Account(jid.bare, self.stored(jid.bare)))
+        account = self.loaded.get(jid.bare)
+        if account is None:
+            account = Account(jid.bare, self.stored(jid.bare))
+            self.spawn(self.arrivals.settle(account))
+            self.loaded[jid.bare] = account
         inbox = Inbox()
         session = account.sessions[jid.resource] = Session(jid, account, inbox)
         session.interested = interested
@@ -109,7 +119,7 @@ class House(Services):
         return client
 
     def stored(self, bare: JID) -> Roster:
-        """The roster as the store has it."""
+        """The roster as the store has it, without what waits for the account's next login."""
         return Roster.from_rows(self.store.scan("roster", bare.text.encode()).result())
 
     def receive(self, type: str, from_: str, to: str) -> None:
@@ -120,12 +130,6 @@ class House(Services):
         """What went to other servers since the last call."""
         taken, self.remote = self.remote, []
         return [stanza.to_bytes().decode() for stanza in taken]
-
-    def release(self) -> None:
-        """Lets all waiting reads end, in order."""
-        self.held = False
-        while self.reads:
-            self.reads.popleft().resolve(None)
 
     # -- Services -----------------------------------------------------------------------------------------------------
 
@@ -163,13 +167,7 @@ class House(Services):
         return False
 
     async def load(self, bare: JID) -> Account | None:
-        if self.held:
-            later: Later[None] = Later()
-            self.reads.append(later)
-            await later
-        if bare not in self.names:
-            return None
-        return self.loaded.get(bare) or Account(bare, self.stored(bare))
+        return self.loaded.get(bare) or (Account.absent(bare) if bare in self.names else None)
 
     def end_sessions(self, jid: JID, *, keep: JID | None = None, condition: str = "reset") -> None:
         raise NotImplementedError("sessions of this house end by themselves")

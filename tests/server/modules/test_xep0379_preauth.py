@@ -5,6 +5,7 @@ import pytest
 from quietwire.core.jid import parse_jid
 from quietwire.server.modules.xep0379_preauth import MODULE
 from quietwire.server.roster import decode
+from quietwire.server.sealed.arriving import SENDER
 from quietwire.testing.assembly import Assembly
 
 ALICE, BOB = parse_jid("alice@a.example"), parse_jid("bob@b.example")
@@ -37,12 +38,24 @@ def test_who_has_a_token_is_let_in_and_asked_back(here: bool) -> None:
     sent = world.request(world.token())
     assert to_bob("subscribe") in sent
     assert to_bob("subscribed") in sent
+    if not here:
+        world.house.log_in("alice@a.example/x")
+        assert world.house.take_remote() == [to_bob("subscribe"), to_bob("subscribed")]  # once more: no harm
     [row] = world.house.storage.store.scan("roster", b"alice@a.example").result()
     contact = decode(*row)
     assert (contact.subscription, contact.ask, contact.pending_in) == ("from", True, None)
     if alice is not None:
         assert "<presence from='alice@a.example/x' to='bob@b.example'/>" in sent
         assert not any("type='subscribe'" in text for text in alice.take())  # nobody is asked
+
+
+def test_a_guest_for_whom_there_is_no_room_keeps_the_token() -> None:
+    world = World()
+    for number in range(SENDER):
+        kind = ("unsubscribe", "unsubscribed")[number % 2]
+        world.house.receive(f"<presence to='alice@a.example' type='{kind}'/>", BOB.text)
+    assert world.request(world.token()) == []
+    assert len(world.house.invitations.listed()) == 1
 
 
 def test_once() -> None:

@@ -9,6 +9,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Presence
 from quietwire.server.contacts import Contacts
 from quietwire.server.module import Context, Module, RequestHook, Xep
+from quietwire.server.sealed.arriving import ADMIT
 
 PREAUTH: Final = "{urn:xmpp:pars:0}preauth"
 
@@ -24,13 +25,17 @@ def on_request(context: Context, presence: Presence) -> None:
     found = invitations.find(token)
     if found is None or found.inviter != account.jid or not found.contact or found.name:
         return
-    contacts = Contacts(context.services, context.ports["store"], context.domain.domain)
-    try:
-        # Approved before it is applied (RFC 6121 §3.4), so that it is answered as every approved request is.
-        contacts.outbound(account, Presence.make(to=guest.bare, from_=account.jid, type="subscribed"))
-        contacts.outbound(account, Presence.make(to=guest.bare, from_=account.jid, type="subscribe"))
-    except StanzaError:
-        return  # the roster is full: its owner decides
+    if account.away:
+        # The guest is told now, the account's roster when its owner comes.
+        if not context.ports["arrivals"].keep(account.jid, ADMIT, guest.bare, guest.bare.text.encode()):
+            return
+        for kind in ("subscribed", "subscribe"):
+            context.services.send(Presence.make(to=guest.bare, from_=account.jid, type=kind))
+    else:
+        try:
+            Contacts(context.services, context.ports["store"], context.domain.domain).admit(account, guest.bare)
+        except StanzaError:
+            return  # the roster is full: its owner decides
     invitations.done(token)
 
 
@@ -41,5 +46,5 @@ MODULE = Module(
     handlers=(RequestHook(on_request),),
     keeps=(),
     emits="an answer to a request with an open invitation, and a request back",
-    needs=("store", "invitations"),
+    needs=("store", "invitations", "arrivals"),
 )

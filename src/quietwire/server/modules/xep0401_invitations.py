@@ -147,7 +147,8 @@ async def on_form(context: Context, request: Request) -> Response:
         return landing.show(
             invitation, uri, domain, status=400, problem="These are two different passwords.", name=name
         )
-    registrar = Registrar(context.domain, context.services, ports["store"], ports["admin"], ports["invitations"])
+    made = (ports[each] for each in ("store", "admin", "invitations", "arrivals"))
+    registrar = Registrar(context.domain, context.services, *made)
     try:
         jid = await registrar.register(name, values.get("password", ""), token)
     except StanzaError as error:
@@ -209,6 +210,6 @@ MODULE = Module(
         ),
     ),
     emits="one reply per request; the page, to who has a link; to inviter and guest that they are contacts",
-    needs=("store", "admin", "invitations"),
+    needs=("store", "admin", "invitations", "arrivals"),
     state=make_state,
 )
