@@ -3,8 +3,9 @@
     arrival  = form u8 (2) | ephemeral X25519 public key 32 | number u32 | tag 16 | ciphertext
 
 One X25519 agreement (RFC 7748) a day and account starts a chain; each row takes a key from it and steps it on
-(BLAKE2b), so that a row costs symmetric work only, and what was sealed earlier cannot be opened with what is in memory now. Rows
-can be opened in any order and with others missing: whoever has the private key walks the chain again from its start.
+(BLAKE2b), so that a row costs symmetric work only, and what was sealed earlier cannot be opened with what is in memory
+now. Rows can be opened in any order and with others missing: whoever has the private key walks the chain again from its
+start.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from quietwire.seal.keys import KEY_BYTES
 from quietwire.seal.rows import bound
 from quietwire.seal.wraps import SealError
 
@@ -26,8 +28,11 @@ FORM: Final = 2
 PUBLIC_BYTES: Final = 32
 TAG_BYTES: Final = 16
 HEAD_BYTES: Final = 1 + PUBLIC_BYTES + 4 + TAG_BYTES
-LONGEST_CHAIN: Final = 1 << 18
-"""Rows of a chain: who opens it walks it from its start, at a microsecond a step."""
+LONGEST_CHAIN: Final = 1 << 12
+"""Rows of a chain: who opens one walks it from its start, at a microsecond a step. So no row, forged or damaged, costs
+its reader more than some milliseconds; a busy day has more than one chain."""
+MOST_CHAINS: Final = 64
+"""Chains of which a reader remembers what it has walked: at most 128 KiB each."""
 _NONCE: Final = bytes(12)
 """Each key seals once."""
 
@@ -38,7 +43,7 @@ class Chain:
     __slots__ = ("_key", "_public", "number")
 
     def __init__(self, account: bytes, ephemeral: bytes) -> None:
-        """`account`: its public key. Raises SealError for one that is none."""
+        """`account`: its public key, 32 bytes. Raises SealError for one that is none."""
         private = X25519PrivateKey.from_private_bytes(ephemeral)
         self._public = private.public_key().public_bytes_raw()
         self._key = _start(private, account, self._public, account)
@@ -60,7 +65,8 @@ class Opener:
     def __init__(self, private: X25519PrivateKey) -> None:
         self._private = private
         self._account = private.public_key().public_bytes_raw()
-        self._chains: dict[bytes, tuple[bytes, list[bytes]]] = {}
+        self._chains: dict[bytes, tuple[bytes, bytearray]] = {}
+        """(key of the next step, the rows' keys one after the other) by the chain's public key."""
 
     def open(self, row: bytes, table: str, owner: bytes, key: bytes) -> bytes:
         """The content. Raises SealError."""
@@ -69,16 +75,23 @@ class Opener:
         public, number = chain_of(row)
         if number >= LONGEST_CHAIN:
             raise SealError("an arrival beyond its chain")
-        current, walked = self._chains.get(public) or (_start(self._private, public, public, self._account), [])
-        while len(walked) <= number:
+        known = self._chains.get(public)
+        current, walked = known or (_start(self._private, public, public, self._account), bytearray())
+        while len(walked) <= number * KEY_BYTES:
             current, row_key = _step(current)
-            walked.append(row_key)
-        self._chains[public] = current, walked
+            walked += row_key
+        row_key = bytes(walked[number * KEY_BYTES : (number + 1) * KEY_BYTES])
         box = row[HEAD_BYTES:] + row[HEAD_BYTES - TAG_BYTES : HEAD_BYTES]
         try:
-            return AESGCM(walked[number]).decrypt(_NONCE, box, bound(table, owner, key))
+            content = AESGCM(row_key).decrypt(_NONCE, box, bound(table, owner, key))
         except InvalidTag:
+            if known is not None:
+                self._chains[public] = current, walked
             raise SealError("an arrival does not open") from None
+        if known is None and len(self._chains) >= MOST_CHAINS:
+            del self._chains[next(iter(self._chains))]
+        self._chains[public] = current, walked
+        return content
 
 
 def chain_of(row: bytes) -> tuple[bytes, int]:

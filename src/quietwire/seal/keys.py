@@ -7,7 +7,7 @@ Everything of an account comes from its secret (`wraps.py`); everything of the s
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from quietwire.seal.wipe import wipe
+from quietwire.seal.wraps import SealError
 
 KEY_BYTES: Final = 32
 HASH_BYTES: Final = 16
@@ -100,16 +101,18 @@ class ServerKeys:
 class AccountKeys:
     """An account's keys while it is unlocked. `secret` becomes this object's: it is wiped with it."""
 
-    __slots__ = ("_index", "_secret", "cipher")
+    __slots__ = ("_data", "_index", "_secret", "cipher", "parting")
 
     def __init__(self, secret: bytearray) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError("a secret has 32 bytes")
         self._secret = secret
-        data = expand(secret, "account data 1")
-        self.cipher: AESGCM | None = AESGCM(data)  # which keeps a copy of its own, and overwrites it in the end
-        wipe(data)
+        self._data = expand(secret, "account data 1")
+        self.cipher: AESGCM | None = AESGCM(self._data)  # which may look it up there again for each row
+        """None once the account is locked."""
         self._index = expand(secret, "account index 1")
+        self.parting: Callable[[], None] = lambda: None
+        """Called before the keys are wiped: what must still be sealed is."""
 
     def __repr__(self) -> str:
         return "AccountKeys(...)"
@@ -120,11 +123,13 @@ class AccountKeys:
         return self._secret
 
     def key(self, kind: bytes, key: bytes) -> bytes:
-        """What stands for a row's key in the database."""
+        """What stands for a row's key in the database. Raises SealError once the account is locked."""
+        self._check()
         return hashed(self._index, kind, key)
 
     def arrival_key(self) -> X25519PrivateKey:
-        """What opens arrivals; drop it after use."""
+        """What opens arrivals; drop it after use. Raises SealError once the account is locked."""
+        self._check()
         seed = expand(self._secret, "account arrivals 1")
         private = X25519PrivateKey.from_private_bytes(seed)
         wipe(seed)
@@ -135,6 +140,14 @@ class AccountKeys:
         return self.arrival_key().public_key().public_bytes_raw()
 
     def wipe(self) -> None:
-        """The account is locked from now on."""
-        wipe(self._secret, self._index)
+        """The account is locked from now on. Idempotent."""
+        if self.cipher is None:
+            return
+        self.parting()
+        self.parting = lambda: None
         self.cipher = None
+        wipe(self._secret, self._data, self._index)
+
+    def _check(self) -> None:
+        if self.cipher is None:
+            raise SealError("the account is locked")

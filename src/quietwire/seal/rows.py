@@ -23,7 +23,7 @@ SERVER: Final = 3
 NONCE_BYTES: Final = 12
 TAG_BYTES: Final = 16
 HEAD_BYTES: Final = 1 + NONCE_BYTES + TAG_BYTES
-"""What of a row tells it from every other one: its tag is in it."""
+"""Bytes before the ciphertext."""
 _FIELDS = struct.Struct(">BHI")
 OVERHEAD: Final = _FIELDS.size
 """Bytes of a content besides its key and value."""
@@ -31,7 +31,7 @@ _CONTEXT: Final = b"quietwire row 1\0"
 
 
 def pack(kind: int, key: bytes, value: bytes) -> bytes:
-    """The padded content of a row. `kind`: 0 to 255."""
+    """The padded content of a row. `kind`: 0 to 255; `key`: at most 65,535 bytes."""
     size = OVERHEAD + len(key) + len(value)
     return (_FIELDS.pack(kind, len(key), len(value)) + key + value).ljust(small_class(size), b"\0")
 
@@ -54,9 +54,10 @@ def seal(cipher: Cipher, nonce: bytes, content: bytes, table: str, owner: bytes,
     return bytes((form,)) + nonce + box[-TAG_BYTES:] + box[:-TAG_BYTES]
 
 
-def open_row(cipher: Cipher, row: bytes, table: str, owner: bytes, key: bytes) -> bytes:
-    """The content. Raises SealError for a row that is damaged, of another key, or not of this place."""
-    if len(row) < HEAD_BYTES or row[0] not in (OWN, SERVER):
+def open_row(cipher: Cipher, row: bytes, table: str, owner: bytes, key: bytes, form: int = OWN) -> bytes:
+    """The content. `form`: what may lie there. Raises SealError for a row that is damaged, of another form or key, or
+    not of this place."""
+    if len(row) < HEAD_BYTES or row[0] != form:
         raise SealError("not a sealed row")
     nonce = row[1 : 1 + NONCE_BYTES]
     try:
@@ -66,8 +67,8 @@ def open_row(cipher: Cipher, row: bytes, table: str, owner: bytes, key: bytes) -
 
 
 def tag(row: bytes) -> bytes:
-    """What tells this sealing of a row from every other one."""
-    return row[1 + NONCE_BYTES : HEAD_BYTES]
+    """What tells this sealing of a row from every other one; of a row that is too short, what there is and zeros."""
+    return row[1 + NONCE_BYTES : HEAD_BYTES].ljust(TAG_BYTES, b"\0")
 
 
 def bound(table: str, owner: bytes, key: bytes) -> bytes:

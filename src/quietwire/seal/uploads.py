@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from quietwire.core.errors import QuietwireError
+from quietwire.seal import sizes
 
 TOKEN_BYTES: Final = 24
 NAME_BYTES: Final = 16
@@ -43,13 +44,8 @@ def name_of(token: bytes) -> bytes:
 
 
 def size_class(size: int) -> int:
-    """The size on disk that stands for it: at most 12 % more. From 1 to 2 MB there are 32 of them, and not many
-    more for any doubling (Padmé: Nikitin et al., "Reducing Metadata Leakage from Encrypted Files", 2019, §4)."""
-    if size <= SMALLEST:
-        return SMALLEST
-    exponent = size.bit_length() - 1
-    mask = (1 << (exponent - exponent.bit_length())) - 1
-    return (size + mask) & ~mask
+    """The size on disk that stands for it."""
+    return sizes.size_class(size, SMALLEST)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ class Server:
         )
         self.seals = Seals(ports.keys, settings.domain.domain, self.keyring, ports.randomness, ports.clock)
         self.store = SealedStore(ports.storage, self.seals, ports.note)
-        self.spool = SealedSpool(ports.storage.spool, self.seals, ports.note)
+        self.spool = SealedSpool(ports.storage.spool, self.seals, self.store.findings)
         ports.storage.dress = self.spool.dress
         self.accounts = Accounts(
             self.store,
@@ -174,6 +174,7 @@ class Server:
                 "web": ports.web,
                 "uploads": self.uploads,
                 "pep": Publisher(self.store, self.router, self.router.node_changed),
+                "findings": self.store.findings,
             },
             settings.modules,
         )

@@ -7,18 +7,19 @@ commit that changes one. At unlocking rows and manifest are compared: what is no
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
 from quietwire.core.errors import QuietwireError
-from quietwire.core.later import Later, Ticket
+from quietwire.core.later import Ticket
 from quietwire.seal import rows
 from quietwire.seal.manifest import BODY, DUMMY, ISOLATED, Manifest
 from quietwire.seal.sizes import SMALL, rounded
 from quietwire.seal.wraps import SealError
+from quietwire.server.sealed.findings import Findings, finding
 from quietwire.server.sealed.keyring import Unlocked
-from quietwire.server.sealed.seals import Seals
+from quietwire.server.sealed.seals import Sealed, Seals
 from quietwire.store.ports import Store
 
 KINDS: Final = {
@@ -28,210 +29,311 @@ KINDS: Final = {
     )
 }
 """Table of the account -> kind of its rows. Numbers stay: they are on disks."""
+MANIFEST: Final = 0xFF
+"""Kind in the content of the manifest's own row, which it does not list."""
 SEALED, LARGE = "sealed", "body"
 LEAST: Final = 8
 """Rows of an account that has next to nothing."""
-_MANIFEST: Final = b"manifest"
-_PER_ROW: Final = 64
-"""Bytes of the manifest a row takes, for the store's weights."""
+_NAMES: Final = {number: name for name, number in KINDS.items()}
+_PER_ROW: Final = 40
+"""Bytes of the manifest a row takes, with its padding, for the store's weights."""
+
+
+class _Pending:
+    """A manifest that waits for its commit. Sealed when that is handed over, or when the account is locked before."""
+
+    __slots__ = ("_done", "_make", "row")
+
+    def __init__(self, make: Callable[[], bytes], done: Callable[[], object]) -> None:
+        self._make = make
+        self._done = done
+        self.row = b""
+
+    def make(self) -> bytes:
+        self._done()
+        return self.row or self._make()
+
+    def part(self) -> None:
+        """The keys go."""
+        self.row = self._make()
+        self._done()
 
 
 class OwnRows:
-    """All accounts' own rows. `note(event, **facts)`: the log."""
+    """All accounts' own rows."""
 
-    def __init__(self, store: Store, seals: Seals, note: Callable[..., None]) -> None:
+    def __init__(self, store: Store, seals: Seals, findings: Findings) -> None:
         self._store = store
         self._seals = seals
-        self._note = note
+        self._findings = findings
+        self._pending: dict[Unlocked, _Pending] = {}
 
     # -- unlocking --------------------------------------------------------------------------------------------------
 
-    async def open(self, unlocked: Unlocked) -> bool:
-        """Reads the account's rows and compares them with its manifest. -> whether there was one. Raises
-        StorageError."""
+    async def open(self, unlocked: Unlocked, known: bool) -> bool:
+        """Reads the account's rows and compares them with its manifest. `known`: it must have one. -> whether
+        it has had one; it has from now on. Raises StorageError, and Sealed where the account is locked meanwhile."""
         owner = unlocked.owner
-        wanted = (
-            (SEALED, self._seals.owner(SEALED, owner), None),
-            (LARGE, self._seals.owner(LARGE, owner), rows.HEAD_BYTES),
-        )
+        wanted = ((SEALED, self._name(SEALED, owner), None), (LARGE, self._name(LARGE, owner), rows.HEAD_BYTES))
         found, heads = map(dict, await self._store.scan_many(wanted))
+        _check(unlocked)
+        unlocked.keys.parting = partial(self._part, unlocked)
         key = self._manifest_key(unlocked)
         row = found.pop(key, None)
-        manifest = Manifest()
-        if row is not None:
-            try:
-                _, _, data = rows.unpack(self._seals.open(SEALED, owner, key, row))
-                manifest = Manifest.from_bytes(data)
-            except SealError:
-                unlocked.faults += 1
-        elif found or heads:
-            unlocked.faults += 1
-        unlocked.manifest, unlocked.cache = manifest, found
-        self._compare(unlocked, found, heads)
-        if unlocked.faults:
-            self._note("sealed-rows-isolated", count=str(unlocked.faults))
-            self._write(unlocked)
-        return row is not None
+        unlocked.cache = found
+        manifest = self._read_manifest(unlocked, key, row) if row is not None else None
+        faults: list[bytes] = []
+        if manifest is not None:
+            unlocked.manifest = manifest
+            faults = self._compare(unlocked, found, heads)
+        else:
+            unlocked.manifest = Manifest()
+            if row is not None or found or heads or known:
+                faults = [finding(SEALED, key, row or b""), *await self._salvage(unlocked, found, heads)]
+        if manifest is None or faults:
+            self._round(unlocked)
+            self._touch(unlocked)
+            self._findings.report(owner, faults)
+        return manifest is not None or bool(faults)
 
-    def _compare(self, unlocked: Unlocked, found: dict[bytes, bytes], heads: dict[bytes, bytes]) -> None:
-        manifest = unlocked.manifest
-        there = {key: (False, row) for key, row in found.items()} | {key: (True, row) for key, row in heads.items()}
-        for kind, key, tag in list(manifest):
-            body, row = there.pop(key, (False, None))
+    def _read_manifest(self, unlocked: Unlocked, key: bytes, row: bytes) -> Manifest | None:
+        try:
+            kind, _, data = self._open(unlocked, SEALED, key, row)
+            return Manifest.from_bytes(data) if kind == MANIFEST else None
+        except SealError:
+            return None
+
+    def _compare(self, unlocked: Unlocked, found: dict[bytes, bytes], heads: dict[bytes, bytes]) -> list[bytes]:
+        """Rows that are not those of the manifest are marked in it. -> what was found."""
+        manifest, faults = unlocked.manifest, []
+        left = {SEALED: dict(found), LARGE: dict(heads)}
+        for kind, key, tag in manifest:
+            place = _place(kind)
+            row = left[place].pop(key, None)
+            if row is not None and rows.tag(row) == tag:
+                continue
             if row is None:
                 manifest.remove(key)
-                if kind != ISOLATED:
-                    unlocked.faults += 1
-            elif rows.tag(row) != tag or body != bool(kind & BODY and kind != ISOLATED):
-                unlocked.faults += 1
-                manifest.put(ISOLATED, key, rows.tag(row))
-        for key, (_, row) in there.items():
-            unlocked.faults += 1
-            manifest.put(ISOLATED, key, rows.tag(row).ljust(rows.TAG_BYTES, b"\0"))
+                if kind & ~BODY == ISOLATED:
+                    continue
+            else:
+                manifest.put(ISOLATED | kind & BODY, key, rows.tag(row))
+            faults.append(finding(place, key, row or b""))
+        for place, strangers in left.items():
+            for key, row in strangers.items():
+                faults.append(finding(place, key, row))
+                if len(key) != len(self._manifest_key(unlocked)) or manifest.get(key) is not None:
+                    self._store.delete(place, self._name(place, unlocked.owner), key)  # it can stand in no manifest
+                    found.pop(key, None) if place is SEALED else None
+                else:
+                    manifest.put(ISOLATED | (BODY if place is LARGE else 0), key, rows.tag(row))
+        return faults
 
-    def begin(self, unlocked: Unlocked) -> None:
-        """An account that has no manifest yet gets one, and dummies."""
-        self._round(unlocked)
-        self._write(unlocked)
+    async def _salvage(self, unlocked: Unlocked, found: dict[bytes, bytes], heads: dict[bytes, bytes]) -> list[bytes]:
+        """There should be a manifest: whatever opens is taken, although nobody can say now whether it is all, and the
+        newest. -> what was isolated."""
+        manifest, faults = Manifest(), []
+        owner = unlocked.owner
+        for place, all_ in ((SEALED, found), (LARGE, heads)):
+            for key, head in list(all_.items()):
+                row = head
+                if place is LARGE:
+                    row = await self._store.get(place, self._name(place, owner), key) or head
+                    _check(unlocked)
+                body = BODY if place is LARGE else 0
+                try:
+                    kind, name, _ = self._open(unlocked, place, key, row)
+                    sound = kind == DUMMY or (kind in _NAMES and self._key(unlocked, _NAMES[kind], name) == key)
+                except SealError:
+                    kind, sound = ISOLATED, False
+                if len(key) != len(self._manifest_key(unlocked)) or manifest.get(key) is not None:
+                    self._store.delete(place, self._name(place, owner), key)
+                    sound = False
+                else:
+                    manifest.put((kind if sound else ISOLATED) | body, key, rows.tag(row))
+                if not sound:
+                    faults.append(finding(place, key, row))
+        unlocked.manifest = manifest
+        return faults
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    def get(self, unlocked: Unlocked, table: str, key: bytes) -> Later[bytes | None]:
-        hashed = self._key(unlocked, table, key)
-        record = unlocked.manifest.get(hashed)
-        if record is None or record[0] == ISOLATED:
-            return Later.of(None)
-        if unlocked.cache is not None and hashed in unlocked.cache:
-            opened = self._opened(unlocked, SEALED, hashed, unlocked.cache[hashed])
-            return Later.of(opened[2] if opened is not None else None)
-        place = LARGE if record[0] & BODY else SEALED
-        later: Later[bytes | None] = Later()
-        read = self._store.get(place, self._seals.owner(place, unlocked.owner), hashed)
+    async def get(self, unlocked: Unlocked, table: str, key: bytes) -> bytes | None:
+        return (await self.get_many(unlocked, table, (key,))).get(key)
 
-        def done() -> None:
-            try:
-                row = read.result()
-                opened = self._opened(unlocked, place, hashed, row) if row is not None else None
-            except QuietwireError as error:
-                later.fail(error)
-                return
-            later.resolve(opened[2] if opened is not None else None)
-
-        read.when_settled(done)
-        return later
+    async def get_many(self, unlocked: Unlocked, table: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
+        if unlocked.keys.cipher is None:
+            return {}
+        found = await self._read(unlocked, {self._key(unlocked, table, key) for key in keys})
+        return {name: value for _, name, value in found}
 
     async def scan(self, unlocked: Unlocked, table: str) -> list[tuple[bytes, bytes]]:
         """Every (key, value) of that table of the account's."""
-        kind, owner, manifest = KINDS[table], unlocked.owner, unlocked.manifest
-        small, large = manifest.keys((kind,)), manifest.keys((kind | BODY,))
-        found: list[tuple[str, bytes, bytes]] = []
+        kind = KINDS[table]
+        keys = {*unlocked.manifest.keys(kind), *unlocked.manifest.keys(kind | BODY)}
+        return [(name, value) for _, name, value in await self._read(unlocked, keys)]
+
+    async def _read(self, unlocked: Unlocked, keys: set[bytes]) -> list[tuple[int, bytes, bytes]]:
+        """(kind, key, value) of those rows that exist and are as they were written; nothing once the account is
+        locked. Where one was written while it was read, what came may be the former one: it is read again."""
+        manifest = unlocked.manifest
+        found: list[tuple[int, bytes, bytes]] = []
+        faults: list[bytes] = []
+        while keys:
+            asked: dict[str, dict[bytes, bytes]] = {SEALED: {}, LARGE: {}}
+            for key in keys:
+                record = manifest.get(key)
+                if record is not None and record[0] & ~BODY not in (DUMMY, ISOLATED):
+                    asked[_place(record[0])][key] = record[1]
+            keys = set()
+            for place, tags in asked.items():
+                there = await self._fetch(unlocked, place, tags)
+                if unlocked.keys.cipher is None:
+                    return []
+                for key, tag in tags.items():
+                    row = there.get(key)
+                    if row is not None and rows.tag(row) == tag:
+                        try:
+                            found.append(self._open(unlocked, place, key, row))
+                            continue
+                        except SealError:
+                            pass
+                    now = manifest.get(key)
+                    if now is not None and now[1] != tag:
+                        keys.add(key)
+                    elif now is not None:
+                        faults.append(finding(place, key, row or b""))
+                        self._isolate(unlocked, key, now[0], row)
+        self._findings.report(unlocked.owner, faults)
+        return found
+
+    async def _fetch(self, unlocked: Unlocked, place: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
         cache = unlocked.cache
-        if cache is not None:
-            found += [(SEALED, key, cache[key]) for key in small if key in cache]
-            small = [key for key in small if key not in cache]
-        for place, keys in ((SEALED, small), (LARGE, large)):
-            if keys:
-                read = await self._store.get_many(place, self._seals.owner(place, owner), keys)
-                found += [(place, key, row) for key, row in read.items()]
-        opened = [self._opened(unlocked, place, key, row) for place, key, row in found]
-        return [each[1:] for each in opened if each is not None and each[0] == kind]
+        if cache is not None and place is SEALED:
+            return {key: cache[key] for key in keys if key in cache}
+        return await self._store.get_many(place, self._name(place, unlocked.owner), keys) if keys else {}
 
-    def _opened(self, unlocked: Unlocked, place: str, key: bytes, row: bytes) -> tuple[int, bytes, bytes] | None:
-        """(kind, key, value); None for a row that is not what was written."""
-        record = unlocked.manifest.get(key)
+    def _isolate(self, unlocked: Unlocked, key: bytes, kind: int, row: bytes | None) -> None:
+        if row is None:
+            unlocked.manifest.remove(key)
+        else:
+            unlocked.manifest.put(ISOLATED | kind & BODY, key, rows.tag(row))
         try:
-            if record is None or record[1] != rows.tag(row):
-                raise SealError("not the row that was written")
-            return rows.unpack(self._seals.open(place, unlocked.owner, key, row))
-        except SealError:
-            self._isolate(unlocked, key, row)
-            return None
-
-    def _isolate(self, unlocked: Unlocked, key: bytes, row: bytes) -> None:
-        record = unlocked.manifest.get(key)
-        if record is None or record[0] == ISOLATED:
-            return
-        unlocked.faults += 1
-        self._note("sealed-rows-isolated", count="1")
-        unlocked.manifest.put(ISOLATED, key, rows.tag(row).ljust(rows.TAG_BYTES, b"\0"))
-        self._write(unlocked)
+            self._touch(unlocked)
+        except QuietwireError:
+            pass  # the store takes nothing now: the next change has it too
 
     # -- writing ----------------------------------------------------------------------------------------------------
 
+    # The manifest is asked for first: should the store refuse what comes then, it is as the rows are.
+
     def put(self, unlocked: Unlocked, table: str, key: bytes, value: bytes) -> Ticket:
+        """Raises StorageError, StanzaError(resource-constraint)."""
         kind, hashed = KINDS[table], self._key(unlocked, table, key)
         content = rows.pack(kind, key, value)
         place = LARGE if len(content) > SMALL[-1] else SEALED
-        former = unlocked.manifest.get(hashed)
+        manifest = unlocked.manifest
+        former = manifest.get(hashed)
+        ticket = self._touch(unlocked)
         if former is not None and _place(former[0]) != place:
             self._delete(unlocked, hashed, former[0])
-        row = self._put(unlocked, place, hashed, content)
-        unlocked.manifest.put(kind | (BODY if place is LARGE else 0), hashed, rows.tag(row))
-        if former is None or _place(former[0]) != place:
-            self._round(unlocked)
-        return self._write(unlocked)
+            former = None
+        if former is None and place is SEALED and manifest.dummies:
+            self._delete(unlocked, manifest.keys(DUMMY, 1)[0], DUMMY)
+        self._put(unlocked, place, kind, hashed, content)
+        self._round(unlocked)
+        return ticket
 
     def delete(self, unlocked: Unlocked, table: str, key: bytes) -> Ticket | None:
-        """None where there is nothing to be deleted."""
+        """None where there is nothing to be deleted. Raises StorageError, StanzaError(resource-constraint)."""
         hashed = self._key(unlocked, table, key)
         former = unlocked.manifest.get(hashed)
         if former is None:
             return None
+        ticket = self._touch(unlocked)
         self._delete(unlocked, hashed, former[0])
         self._round(unlocked)
-        return self._write(unlocked)
+        return ticket
 
-    def _put(self, unlocked: Unlocked, place: str, hashed: bytes, content: bytes) -> bytes:
-        row = self._seals.seal_own(place, unlocked.owner, hashed, content)
-        self._store.put(place, self._seals.owner(place, unlocked.owner), hashed, row)
+    def _put(self, unlocked: Unlocked, place: str, kind: int, hashed: bytes, content: bytes) -> None:
+        owner = self._name(place, unlocked.owner)
+        row = self._seal(unlocked, place, hashed, content)
+        self._store.put(place, owner, hashed, row)
+        unlocked.manifest.put(kind | (BODY if place is LARGE else 0), hashed, rows.tag(row))
         if place is SEALED and unlocked.cache is not None:
             unlocked.cache[hashed] = row
-        return row
 
     def _delete(self, unlocked: Unlocked, hashed: bytes, kind: int) -> None:
         place = _place(kind)
-        self._store.delete(place, self._seals.owner(place, unlocked.owner), hashed)
+        self._store.delete(place, self._name(place, unlocked.owner), hashed)
         unlocked.manifest.remove(hashed)
-        if unlocked.cache is not None:
+        if place is SEALED and unlocked.cache is not None:
             unlocked.cache.pop(hashed, None)
 
     def _round(self, unlocked: Unlocked) -> None:
-        """As many dummies as make the small rows, the manifest among them, a power of two. They become fewer only when
-        three quarters would do nothing else: a count that swings about a power of two costs nothing."""
+        """As many dummies as make the small rows, the manifest among them, a power of two. They become half as many
+        only where a quarter would do: a count that swings about a power of two costs nothing."""
         manifest = unlocked.manifest
-        dummies = manifest.keys((DUMMY,))
-        real = 1 + sum(not kind & BODY for kind, _, _ in manifest) - len(dummies)
-        total = real + len(dummies)
-        wanted = max(LEAST, rounded(real))
-        if total == rounded(total) and total >= wanted and (total == LEAST or real * 4 > total):
-            return
-        for key in dummies[max(0, wanted - real) :]:
+        total = 1 + manifest.small
+        real = total - manifest.dummies
+        wanted = max(LEAST, rounded(total))
+        while wanted > LEAST and real * 4 <= wanted:
+            wanted //= 2
+        for key in manifest.keys(DUMMY, total - wanted) if total > wanted else ():
             self._delete(unlocked, key, DUMMY)
         for _ in range(wanted - total):
-            key = self._seals.randomness(16)
-            row = self._put(unlocked, SEALED, key, rows.pack(DUMMY, b"", b""))
-            manifest.put(DUMMY, key, rows.tag(row))
+            self._put(unlocked, SEALED, DUMMY, self._seals.randomness(16), rows.pack(DUMMY, b"", b""))
 
-    def _write(self, unlocked: Unlocked) -> Ticket:
-        """The manifest, once a commit."""
-        key = self._manifest_key(unlocked)
-        return self._store.put_late(
-            SEALED,
-            self._seals.owner(SEALED, unlocked.owner),
-            key,
-            partial(self._manifest_row, unlocked, key),
-            _PER_ROW * len(unlocked.manifest),
-        )
+    def _touch(self, unlocked: Unlocked) -> Ticket:
+        """The manifest is written with what is written now, once a commit."""
+        pending = self._pending.get(unlocked)
+        if pending is None:
+            done = partial(self._pending.pop, unlocked, None)
+            pending = self._pending[unlocked] = _Pending(partial(self._manifest_row, unlocked), done)
+        owner, size = self._name(SEALED, unlocked.owner), _PER_ROW * len(unlocked.manifest)
+        return self._store.put_late(SEALED, owner, self._manifest_key(unlocked), pending.make, size)
 
-    def _manifest_row(self, unlocked: Unlocked, key: bytes) -> bytes:
-        return self._seals.seal_own(SEALED, unlocked.owner, key, rows.pack(0xFF, b"", unlocked.manifest.to_bytes()))
+    def _part(self, unlocked: Unlocked) -> None:
+        """Its keys are about to be wiped."""
+        pending = self._pending.get(unlocked)
+        if pending is not None:
+            pending.part()
+
+    # -- how ----------------------------------------------------------------------------------------------------------
+
+    def _manifest_row(self, unlocked: Unlocked) -> bytes:
+        content = rows.pack(MANIFEST, b"", unlocked.manifest.to_bytes())
+        return self._seal(unlocked, SEALED, self._manifest_key(unlocked), content)
+
+    def _seal(self, unlocked: Unlocked, place: str, key: bytes, content: bytes) -> bytes:
+        """Raises Sealed."""
+        cipher = unlocked.keys.cipher
+        if cipher is None:
+            raise Sealed
+        return rows.seal(cipher, self._seals.randomness(12), content, place, self._name(place, unlocked.owner), key)
+
+    def _open(self, unlocked: Unlocked, place: str, key: bytes, row: bytes) -> tuple[int, bytes, bytes]:
+        """(kind, key, value). Raises SealError."""
+        cipher = unlocked.keys.cipher
+        if cipher is None:
+            raise SealError("the account is locked")
+        return rows.unpack(rows.open_row(cipher, row, place, self._name(place, unlocked.owner), key))
+
+    def _name(self, place: str, owner: bytes) -> bytes:
+        return self._seals.owner(place, owner)
 
     def _manifest_key(self, unlocked: Unlocked) -> bytes:
-        return unlocked.keys.key(_MANIFEST, b"")
+        return unlocked.keys.key(b"manifest", b"")
 
     def _key(self, unlocked: Unlocked, table: str, key: bytes) -> bytes:
         return unlocked.keys.key(table.encode(), key)
 
 
 def _place(kind: int) -> str:
-    return LARGE if kind & BODY and kind != ISOLATED else SEALED
+    return LARGE if kind & BODY else SEALED
+
+
+def _check(unlocked: Unlocked) -> None:
+    """Raises Sealed where it has been locked."""
+    if unlocked.keys.cipher is None:
+        raise Sealed

@@ -19,9 +19,12 @@ from quietwire.core.jid import JID
 from quietwire.seal import arrivals, rows
 from quietwire.seal.arrivals import LONGEST_CHAIN, Chain, Opener
 from quietwire.seal.keys import KEY_BYTES, Cipher, ServerKeys, expand
+from quietwire.seal.wraps import SealError
 from quietwire.server.sealed.keyring import Keyring, Unlocked
 
 DAY: Final = 86_400.0
+BEGUN: Final = b"\x01"
+"""Stands behind an account's public key once it has a manifest: from then on one must be there."""
 HANDLE: Final = b"\0#"
 """Begins what stands for an owner whose name is not known: no JID has a NUL (RFC 7622 §3.5)."""
 REMEMBERED: Final = 4_096
@@ -67,10 +70,14 @@ class Seals:
         self._domain = domain.encode()
         self._suffix = b"@" + self._domain
         self.publics: dict[bytes, bytes] = {}
-        """Hash of an account in the table `account` -> its public key for arrivals, b"" while it has none."""
+        """Hash of an account in the table `account` -> its public key for arrivals and `BEGUN`, if so; b"" while it has
+        none."""
         self._rooms: dict[bytes, tuple[bytes, AESGCM]] = {}
         """Secret and cipher by the room's bare JID."""
+        self.room_made: Callable[[bytes], None] = lambda owner: None
+        """Told the bare JID of a room that has a secret now, of which the store does not know."""
         self._chains: dict[bytes, tuple[int, Chain]] = {}
+        """(day, chain) by the hash of an account, as `publics`."""
         self._hashes: dict[str, dict[bytes, bytes]] = {}
 
     # -- names ------------------------------------------------------------------------------------------------------
@@ -97,11 +104,20 @@ class Seals:
         return HANDLE + self.owner("account", owner)
 
     def learn(self, handle: bytes, public: bytes) -> None:
-        """The account's public key for arrivals, b"" where it has none."""
-        self.publics[handle[len(HANDLE) :]] = public
+        """The account's public key for arrivals, and whether it has rows of its own; b"" where it has none."""
+        name = handle[len(HANDLE) :]
+        if self.publics.get(name) != public:
+            self.publics[name] = public
+            self._chains.pop(name, None)  # its rows could be opened with the former key only
 
     def is_account(self, owner: bytes) -> bool:
         return owner.endswith(self._suffix)
+
+    def account(self, owner: bytes) -> bytes | None:
+        """The handle of an account, whatever it is called by; None for what is none."""
+        if owner.startswith(HANDLE):
+            return owner
+        return self.handle_of(owner) if self.is_account(owner) else None
 
     def is_server(self, owner: bytes) -> bool:
         return owner == self._domain
@@ -120,22 +136,26 @@ class Seals:
         return found
 
     def seal(self, table: str, owner: bytes, key: bytes, content: bytes) -> bytes:
-        """Always possible. An account that has no public key yet, since it comes from an older database and nobody has
-        logged in to it since: under the server's key."""
+        """Always possible. An account that has no public key, since nobody has logged in to it yet: under the server's
+        key."""
         if not self.is_account(owner):
             return self.seal_own(table, owner, key, content)
-        public = self.publics.get(self.owner("account", owner))
+        name = self.owner("account", owner)
+        public = self.publics.get(name)
         if not public:
             return self.seal_server(table, owner, key, content)
-        hashed = self.owner(table, owner)
         day = int(self._clock() // DAY)
-        since, chain = self._chains.get(owner, (-1, None))
+        since, chain = self._chains.get(name, (-1, None))
         if chain is None or since != day or chain.number >= LONGEST_CHAIN:
             if since != day and len(self._chains) > REMEMBERED:
                 self._chains = {name: each for name, each in self._chains.items() if each[0] == day}
-            chain = Chain(public, self.randomness(32))
-            self._chains[owner] = day, chain
-        return chain.seal(content, table, hashed, key)
+            try:
+                chain = Chain(public[:KEY_BYTES], self.randomness(KEY_BYTES))
+            except SealError:  # it is no key: the owner's next login puts that right
+                self.publics[name] = b""
+                return self.seal_server(table, owner, key, content)
+            self._chains[name] = day, chain
+        return chain.seal(content, table, self.owner(table, owner), key)
 
     def seal_own(self, table: str, owner: bytes, key: bytes, content: bytes) -> bytes:
         """Raises Sealed."""
@@ -152,17 +172,31 @@ class Seals:
         known = self._rooms.get(owner)
         if known is not None:
             return known[0]
+        fresh = not secret
         secret = secret or self.randomness(KEY_BYTES)
         self._rooms[owner] = secret, AESGCM(bytes(expand(secret, "room data 1")))
+        if fresh:
+            self.room_made(owner)
         return secret
 
     def open(self, table: str, owner: bytes, key: bytes, row: bytes) -> bytes:
-        """The content. Raises Sealed, or SealError for a row that is damaged or not of this place."""
-        form, hashed = row[:1], self.owner(table, owner)
-        if form == bytes((arrivals.FORM,)):
-            return self.opener(owner).open(row, table, hashed, key)
-        cipher = self.keys.cipher if form == bytes((rows.SERVER,)) else self._own(owner)[0]
-        return rows.open_row(cipher, row, table, hashed, key)
+        """The content of what `seal` or `seal_own` made. Raises Sealed, or SealError for a row that is damaged or
+        not of this place. Of an account's tables only those that hold arrivals: there a row may be sealed in any way.
+        """
+        hashed = self.owner(table, owner)
+        if self.is_account(owner):
+            if row[:1] == bytes((arrivals.FORM,)):
+                return self.opener(owner).open(row, table, hashed, key)
+            if row[:1] == bytes((rows.SERVER,)):
+                return rows.open_row(self.keys.cipher, row, table, hashed, key, rows.SERVER)
+        elif owner not in self._rooms and not self.is_server(owner):
+            raise SealError("the room's secret is not there")
+        cipher, form = self._own(owner)
+        return rows.open_row(cipher, row, table, hashed, key, form)
+
+    def open_server(self, table: str, owner: bytes, key: bytes, row: bytes) -> bytes:
+        """The content of what `seal_server` made. Raises SealError."""
+        return rows.open_row(self.keys.cipher, row, table, self.owner(table, owner), key, rows.SERVER)
 
     def opener(self, owner: bytes) -> Opener:
         """What opens the account's arrivals. Raises Sealed."""
@@ -177,13 +211,14 @@ class Seals:
             if cipher is None:
                 raise Sealed
             return cipher, rows.OWN
-        if owner == self._domain or owner.startswith(HANDLE):
+        if self.is_server(owner):
             return self.keys.cipher, rows.SERVER
         self.room(owner)
         return self._rooms[owner][1], rows.OWN
 
     def forget(self, owner: bytes) -> None:
         """The owner was erased."""
-        self._chains.pop(owner, None)
+        name = self.owner("account", owner)
+        self._chains.pop(name, None)
+        self.publics.pop(name, None)
         self._rooms.pop(owner, None)
-        self.publics.pop(self.owner("account", owner), None)

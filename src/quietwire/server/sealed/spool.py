@@ -5,13 +5,12 @@ Most entries are confirmed before they are written: only what is really written 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
-from quietwire.core.errors import QuietwireError
-from quietwire.core.later import Later
+from quietwire.core.later import Later, started
 from quietwire.seal import rows
 from quietwire.seal.wraps import SealError
+from quietwire.server.sealed.findings import Findings, finding
 from quietwire.server.sealed.seals import Safe
 from quietwire.store.ports import Entry, Spool
 
@@ -21,10 +20,10 @@ TABLE: Final = "spool"
 class SealedSpool:
     """Implements `ports.Spool`."""
 
-    def __init__(self, spool: Spool, seals: Safe, note: Callable[..., None]) -> None:
+    def __init__(self, spool: Spool, seals: Safe, findings: Findings) -> None:
         self._spool = spool
         self._seals = seals
-        self._note = note
+        self._findings = findings
         self._owners: dict[bytes, bytes] = {}
         """By hash, of those for whom something was kept: at most all accounts, some 150 bytes each."""
 
@@ -38,32 +37,24 @@ class SealedSpool:
         return self._spool.usage(self._hash(owner))
 
     def load(self, owner: bytes) -> Later[list[Entry]]:
-        """Entries that do not open are isolated: left where they are, and reported."""
-        later: Later[list[Entry]] = Later()
-        read = self._spool.load(self._hash(owner))
+        """Entries that do not open are isolated: left where they are, and reported. Fails with Sealed where one cannot
+        be opened since the account is locked."""
+        return started(self._load(owner))
 
-        def done() -> None:
-            try:
-                later.resolve(self._opened(owner, read.result()))
-            except QuietwireError as error:
-                later.fail(error)
-
-        read.when_settled(done)
-        return later
-
-    def _opened(self, owner: bytes, entries: list[Entry]) -> list[Entry]:
-        found, damaged = [], 0
+    async def _load(self, owner: bytes) -> list[Entry]:
+        entries = await self._spool.load(self._hash(owner))
+        found: list[Entry] = []
+        damaged: list[bytes] = []
         for entry in entries:
             if entry.stored:
                 try:
                     entry.value = rows.unpack(self._seals.open(TABLE, owner, entry.key, entry.value))[2]
                 except SealError:
-                    damaged += 1
+                    damaged.append(finding(TABLE, entry.key, entry.value))
                     continue
                 entry.stored = False
             found.append(entry)
-        if damaged:
-            self._note("sealed-rows-isolated", count=str(damaged))
+        self._findings.report(owner, damaged)
         return found
 
     def dress(self, owner: bytes, key: bytes, value: bytes) -> bytes:

@@ -6,17 +6,20 @@ may read, `room` what a room keeps. What comes for somebody who may be away goes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final
 
-from quietwire.core.later import Later, Ticket, drive
+from quietwire.core.later import Later, Ticket, started
 from quietwire.seal import rows
+from quietwire.seal.keys import KEY_BYTES
 from quietwire.seal.wraps import SealError
 from quietwire.server.accounts import ARRIVALS
+from quietwire.server.sealed.findings import Findings, finding
 from quietwire.server.sealed.keyring import Unlocked
 from quietwire.server.sealed.own import KINDS, LARGE, SEALED, OwnRows
-from quietwire.server.sealed.seals import HANDLE, Sealed, Seals
-from quietwire.store.ports import Storage
+from quietwire.server.sealed.rooms import ROOM, SECRET, RoomSecrets
+from quietwire.server.sealed.seals import BEGUN, HANDLE, Sealed, Seals
+from quietwire.store.ports import LONGEST_NAME, Storage
 
 SERVER: Final = {
     "account": "account",
@@ -28,14 +31,10 @@ SERVER: Final = {
     "open_vcard": "vcard",
 }
 """Table -> the driver's. Under the server's key."""
-ROOM: Final = "room"
-_SECRET: Final = b"secret"
-"""Key of the row with a room's name and secret, under the server's key."""
 OWN: Final = (SEALED, LARGE, "arrival", "archive", "spool")
 """Driver's tables that hold what only an account's own keys open."""
 PLACES: Final = (*SERVER.values(), "preference", ROOM, *OWN)
 """The driver's tables in which an owner has a hash."""
-T = TypeVar("T")
 
 
 def places(tables: Iterable[str]) -> set[str]:
@@ -59,51 +58,55 @@ class SealedStore:
         self.storage = storage
         self.seals = seals
         self._driver = storage.store
-        self._note = note
-        self.own = OwnRows(storage.store, seals, note)
-        self._rooms: set[bytes] = set()
-        """Those whose secret is in the store."""
+        self.findings = Findings(note, seals.account)
+        self.own = OwnRows(storage.store, seals, self.findings)
+        self.rooms = RoomSecrets(storage.store, seals, self.erase, self._damaged)
 
     async def open(self) -> None:
         """Reads the rooms' secrets. Call it once, before the first stream."""
-        for hashed in await self._driver.owners(ROOM):
-            key = self.seals.keys.key(ROOM, hashed, _SECRET)
-            opened = self._opened(ROOM, HANDLE + hashed, key, await self._driver.get(ROOM, hashed, key) or b"")
-            if opened is not None:
-                self.seals.room(*opened)
-                self._rooms.add(opened[0])
+        await self.rooms.open()
 
     async def unlock(self, owner: bytes) -> None:
         """Makes the rows of an account that has a lease readable. The first time it gets what an account has from then
-        on: a manifest, and a public key for arrivals. Raises StorageError, Sealed."""
+        on: a manifest, and a public key for arrivals. Raises StorageError, StanzaError(resource-constraint), Sealed."""
         unlocked = self.seals.unlocked(owner)
+        if unlocked.ready:
+            return
         if unlocked.opening is not None:
             await unlocked.opening
-        if unlocked.ready:
             return
         unlocked.opening = opening = Later[None]()
         try:
-            if not await self.own.open(unlocked):
-                self.own.begin(unlocked)
-            public = unlocked.keys.arrival_public()
-            if self.seals.publics.get(self.seals.owner("account", owner)) != public:
-                self.put("account", owner, ARRIVALS, public)
-                self.seals.learn(self.seals.handle_of(owner), public)
-            unlocked.ready = True
-        finally:
+            await self._unlock(unlocked)
+        except BaseException as error:
             unlocked.opening = None
-            opening.resolve(None)
+            opening.fail(error)
+            raise
+        unlocked.opening = None
+        opening.resolve(None)
+
+    async def _unlock(self, unlocked: Unlocked) -> None:
+        owner, handle = unlocked.owner, self.seals.handle_of(unlocked.owner)
+        stored = self.seals.publics.get(handle[len(HANDLE) :], b"")
+        known = await self.own.open(unlocked, stored.endswith(BEGUN) and len(stored) > KEY_BYTES)
+        public = unlocked.keys.arrival_public() + BEGUN
+        if stored != public:
+            self.put("account", owner, ARRIVALS, public)
+            self.seals.learn(handle, public)
+            if stored[:KEY_BYTES] != public[:KEY_BYTES] and (stored or known):
+                self.findings.report(owner, (finding("account", ARRIVALS, stored),))
+        unlocked.ready = True
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
         if table == "archive":
-            return self._later(self._archived(owner, key))
+            return started(self._archived(owner, key))
         place = self._shared(table, owner)
         if place is None:
             unlocked = self._unlocked(owner)
-            return self.own.get(unlocked, table, key) if unlocked is not None else Later.of(None)
-        return self._later(self._get(place, owner, key))
+            return started(self.own.get(unlocked, table, key)) if unlocked is not None else Later.of(None)
+        return started(self._get(place, owner, key))
 
     async def _get(self, place: str, owner: bytes, key: bytes) -> bytes | None:
         hashed = self.seals.owner(place, owner)
@@ -113,20 +116,29 @@ class SealedStore:
         return opened[1] if opened is not None else None
 
     def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
-        return self._later(self._get_many(table, owner, keys))
+        return started(self._get_many(table, owner, keys))
 
     async def _archived(self, owner: bytes, key: bytes) -> bytes | None:
         row = await self._driver.get("archive", self.seals.owner("archive", owner), key)
         return rows.unpack(self.seals.open("archive", owner, key, row))[2] if row is not None else None
 
     async def _get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> dict[bytes, bytes]:
-        found = {key: await self.get(table, owner, key) for key in keys}
-        return {key: value for key, value in found.items() if value is not None}
+        if table == "archive":
+            found = {key: await self.get(table, owner, key) for key in keys}
+            return {key: value for key, value in found.items() if value is not None}
+        place = self._shared(table, owner)
+        if place is None:
+            unlocked = self._unlocked(owner)
+            return await self.own.get_many(unlocked, table, keys) if unlocked is not None else {}
+        hashed = self.seals.owner(place, owner)
+        names = [self.seals.keys.key(place, hashed, key) for key in keys]
+        sealed = await self._driver.get_many(place, hashed, names)
+        return dict(filter(None, (self._opened(place, owner, name, row) for name, row in sealed.items())))
 
     def scan(
         self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
     ) -> Later[list[tuple[bytes, bytes]]]:
-        return self._later(self._scan(table, owner, first, stop, head))
+        return started(self._scan(table, owner, first, stop, head))
 
     async def _scan(
         self, table: str, owner: bytes, first: bytes, stop: bytes | None, head: int | None
@@ -144,13 +156,13 @@ class SealedStore:
             found = await self.own.scan(unlocked, table) if unlocked is not None else []
         else:
             sealed = await self._driver.scan(place, self.seals.owner(place, owner))
-            secret = self.seals.keys.key(place, self.seals.owner(place, owner), _SECRET) if place == ROOM else b""
+            secret = self.rooms.key(owner) if place == ROOM else b""
             opened = (self._opened(place, owner, name, row) for name, row in sealed if name != secret)
             found = [each for each in opened if each is not None]
         return [(key, value[:head]) for key, value in found if key >= first and (stop is None or key < stop)]
 
     def scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> Later[list[list[tuple[bytes, bytes]]]]:
-        return self._later(self._scan_many(wanted))
+        return started(self._scan_many(wanted))
 
     async def _scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> list[list[tuple[bytes, bytes]]]:
         return [await self.scan(table, owner, head=head) for table, owner, head in wanted]
@@ -158,8 +170,8 @@ class SealedStore:
     def owners(self, table: str) -> Later[list[bytes]]:
         """Handles, and of rooms the names. KeyError for a table whose owners nobody but they themselves may know."""
         if table == ROOM:
-            return Later.of(list(self._rooms))
-        return self._later(self._handles(SERVER.get(table) or table))
+            return Later.of(list(self.rooms.kept))
+        return started(self._handles(SERVER.get(table) or table))
 
     async def _handles(self, place: str) -> list[bytes]:
         return [HANDLE + owner for owner in await self._driver.owners(place)]
@@ -167,6 +179,9 @@ class SealedStore:
     # -- writing ----------------------------------------------------------------------------------------------------
 
     def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket:
+        """Raises Sealed, besides what `ports.Store` says."""
+        if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
+            raise ValueError("owners and keys have at most 4,096 bytes")
         if table == "archive":
             sealed = self.seals.seal(table, owner, key, rows.pack(0, b"", value))
             return self._driver.put(table, self.seals.owner(table, owner), key, sealed)
@@ -177,7 +192,7 @@ class SealedStore:
         name = self.seals.keys.key(place, hashed, key)
         content = rows.pack(0, key, value)
         if place == ROOM:
-            self._room(owner)
+            self.rooms.keep(owner)
             return self._driver.put(place, hashed, name, self.seals.seal_own(place, owner, name, content))
         return self._driver.put(place, hashed, name, self.seals.seal_server(place, owner, name, content))
 
@@ -191,6 +206,8 @@ class SealedStore:
         place = self._shared(table, owner)
         if place is None:
             return self.own.delete(self._must(owner), table, key) or _NOTHING
+        if place == ROOM and key == SECRET:
+            return self.rooms.lose(owner)
         hashed = self.seals.owner(place, owner)
         return self._driver.delete(place, hashed, self.seals.keys.key(place, hashed, key))
 
@@ -202,8 +219,9 @@ class SealedStore:
         unlocked = self.seals.keyring.get(owner)
         if unlocked is not None:
             self.seals.keyring.wipe(unlocked)
+        self.findings.forget(owner)
         self.seals.forget(owner)
-        self._rooms.discard(owner)
+        self.rooms.forget(owner)
         return ticket
 
     def renew(self, owner: bytes, public: bytes) -> Ticket:
@@ -218,19 +236,6 @@ class SealedStore:
         self.seals.forget(owner)
         self.seals.learn(self.seals.handle_of(owner), public)
         return ticket
-
-    # -- rooms ------------------------------------------------------------------------------------------------------
-
-    def _room(self, owner: bytes) -> None:
-        """A room that keeps something has its secret in the store: rows of it under the server's key, the name beside
-        it, since the server must know its rooms."""
-        if owner in self._rooms:
-            return
-        self._rooms.add(owner)
-        secret = self.seals.room(owner)
-        hashed = self.seals.owner(ROOM, owner)
-        key = self.seals.keys.key(ROOM, hashed, _SECRET)
-        self._driver.put(ROOM, hashed, key, self.seals.seal_server(ROOM, owner, key, rows.pack(0, owner, secret)))
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
@@ -257,19 +262,14 @@ class SealedStore:
     def _opened(self, place: str, owner: bytes, name: bytes, row: bytes) -> tuple[bytes, bytes] | None:
         """(key, value); None for a row that is damaged or of another place: the others can be read."""
         try:
-            return rows.unpack(self.seals.open(place, owner, name, row))[1:]
+            if place == ROOM:
+                return rows.unpack(self.seals.open(place, owner, name, row))[1:]
+            return rows.unpack(self.seals.open_server(place, owner, name, row))[1:]
         except SealError:
-            self._note("sealed-rows-isolated", count="1")
+            whose = owner if place == "account" or not owner.startswith(HANDLE) else b""  # no other handle tells
+            self.findings.report(whose, (finding(place, name, row),))
             return None
 
-    def _later(self, work: Coroutine[Any, Any, T]) -> Later[T]:
-        later: Later[T] = Later()
-
-        def done(value: T | None, error: BaseException | None) -> None:
-            if error is not None:
-                later.fail(error)
-            else:
-                later.resolve(value)  # type: ignore[arg-type]
-
-        drive(work, done)
-        return later
+    def _damaged(self, place: str, name: bytes, row: bytes) -> None:
+        """Nobody's, as far as can be told."""
+        self.findings.report(b"", (finding(place, name, row),))
