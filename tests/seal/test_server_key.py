@@ -96,26 +96,31 @@ def test_parameters() -> None:
             Argon2.from_bytes(one.to_bytes())
 
 
-def clock(*steps: float) -> Callable[[], float]:
+def clock(*tries: float) -> Callable[[], float]:
     """Each try takes one of these."""
     times = [0.0]
-    for step in steps:
-        times += [times[-1] + step] if len(times) % 2 else [times[-1], times[-1] + step]
+    for took in tries:
+        times += [times[-1] + took, times[-1] + took]
     rest = iter(times)
     return lambda: next(rest)
 
 
 def test_a_quick_machine_takes_more_rounds() -> None:
-    made = calibrated(clock(0.05, 0.3), lambda size: b"s" * size, memory_kib=64, time_cost=1)
-    assert made == Argon2(6, 64, 4, b"s" * 16)
+    made = calibrated(clock(0.05, 0.2, 0.31, 0.9), lambda size: b"s" * size, memory_kib=64, time_cost=1)
+    assert made == Argon2(7, 64, 4, b"s" * 16), "0.3 s are 6 times 0.05, and a tenth more"
+
+
+def test_a_try_while_the_machine_was_busy_does_not_count() -> None:
+    made = calibrated(clock(0.05, 9.0, 9.0, 0.4), lambda size: b"s" * size, memory_kib=64, time_cost=1)
+    assert made.time_cost == 7
 
 
 def test_a_slow_machine_takes_no_fewer_than_the_least() -> None:
-    made = calibrated(clock(9.0), lambda size: b"s" * size, memory_kib=64)
+    made = calibrated(clock(9.0, 8.0), lambda size: b"s" * size, memory_kib=64)
     assert made.time_cost == 3
 
 
 def test_by_default_it_is_64_mib() -> None:
-    made = calibrated(clock(1.0), lambda size: b"s" * size)
+    made = calibrated(clock(1.0, 1.0), lambda size: b"s" * size)
     assert (made.memory_kib, made.weak) == (MEMORY_KIB, False)
     assert MEMORY_KIB == 65_536
