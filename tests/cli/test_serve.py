@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from loopback import LoopbackStage, Served
 
 from quietwire.seal.authority import Authority, new_p256_key
@@ -40,6 +41,23 @@ def test_starts_serves_the_administrator_and_stops(tmp_path: Path) -> None:
     assert not [canary for canary in ("alice", "carol", "canary", "@") if canary in log]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", served.port)) != 0
+
+
+def core_size(served: Served) -> str:
+    limits = Path(f"/proc/{served.process.pid}/limits").read_text().splitlines()
+    return next(line.split()[4] for line in limits if line.startswith("Max core file size"))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux shows the limits of a process")
+def test_a_crash_leaves_no_core_dump_unless_it_is_told_to(tmp_path: Path) -> None:
+    served = Served(tmp_path, ["alice0"])
+    assert core_size(served) == "0"
+    assert served.stop() == 0
+    assert "core-dumps" not in served.log.read_text()
+    served.config.write_text(served.config.read_text() + "[process]\ncore_dumps = true\n")
+    served.start()
+    assert served.stop() == 0
+    assert "event='core-dumps-allowed'" in served.log.read_text()
 
 
 def test_a_deleted_account_is_thrown_out_at_once(tmp_path: Path) -> None:

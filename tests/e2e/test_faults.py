@@ -209,16 +209,21 @@ def test_a_database_of_a_newer_version_and_one_that_is_none(tmp_path: Path) -> N
 def test_the_server_key_is_wrong_or_missing(tmp_path: Path) -> None:
     served = Served(tmp_path, ["alice"], start=False)
     key = tmp_path / "server.key"
+    own = key.read_bytes()
     key.write_bytes(b"short")
     assert "32 random bytes" in refused(served)
+    key.write_bytes(bytes(32))
+    assert "does not open the database" in refused(served)
     key.unlink()
+    assert "cannot be opened without it" in refused(served)
+    assert not key.exists(), "another one would be of no use"
+    key.write_bytes(own)
+    key.chmod(0o644)  # `umask` is not to matter
     served.start()
     assert Peer(served).log_in("alice").ping() < 5
     assert served.stop() == 0
-    assert len(lines(served, "server-key-made")) == 1
-    served.start()
-    assert served.stop() == 0
-    assert lines(served, "server-key-made") == []
+    assert len(lines(served, "server-key-tightened")) == 1
+    assert key.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_certificate_that_has_expired(tmp_path: Path) -> None:

@@ -103,11 +103,15 @@ class Composition:
 async def open_keeper(config: Config, storage: SqliteStorage, log: Log) -> Keeper:
     """The keys of the server, out of the block in its database. A database without one gets one, and a key file that is
     missing is made then. A rotation that was broken off is finished. Raises ConfigError."""
+    tightened: list[str] = []
+    keeper = await _keeper(config, storage, log, lambda: tightened.append("server-key-tightened"))
+    for event in tightened:  # not before it is of use: an error is one line
+        log.warn(event)
+    return keeper
+
+
+async def _keeper(config: Config, storage: SqliteStorage, log: Log, tightened: Callable[[], None]) -> Keeper:
     source = config.key_source()
-
-    def tightened() -> None:
-        log.warn("server-key-tightened")
-
     try:
         block = await driven(stored(storage.store))
         if block is not None:

@@ -37,7 +37,7 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
     """Runs until SIGTERM or SIGINT. `path`: the file that SIGHUP reads anew."""
     raise_descriptors()
     log = Log(config.log.level)
-    shut_in(config, log)
+    said = shut_in(config)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     # The default handler would print tracebacks whole, and they may quote what users say.
@@ -61,6 +61,11 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
     # Stanzas die young and by reference count: to look for cycles every 700 objects costs a seventh of a message. What
     # does leave cycles is a domain that DNS does not find, 130 KB each: so old objects are looked at, too.
     gc.set_threshold(20_000, 10, 5)
+    for event, state in said:
+        if state:
+            log.warn(event, state=state)
+        else:
+            log.note(event)
     for key, port in composition.ports.items():
         log.note("listening", where=key, port=str(port))
     log.note("ready", domain=config.domain)
@@ -70,15 +75,17 @@ async def serve(config: Config, wrap: Wrap = plain_wrap, path: Path | None = Non
     log.note("stopped")
 
 
-def shut_in(config: Config, log: Log) -> None:
-    """Before there are keys: they are to stay in memory. What cannot be had is said once."""
+def shut_in(config: Config) -> list[tuple[str, str]]:
+    """Before there are keys: they are to stay in memory. -> (event, state) of what cannot be had; a state is a reason
+    to look at it."""
+    said = []
     if config.process.core_dumps:
-        log.warn("core-dumps-allowed")
+        said.append(("core-dumps-allowed", "configured"))
     elif not no_core_dumps():
-        log.note("core-dumps-limited")
+        said.append(("core-dumps-limited", ""))
     if config.process.lock_memory and not lock_memory():
-        say = log.warn if has_swap() else log.note
-        say("memory-not-locked", state="swap" if has_swap() else "no-swap")
+        said.append(("memory-not-locked", "swap" if has_swap() else ""))
+    return said
 
 
 async def take_commands(composition: Composition, path: Path | None = None) -> None:
