@@ -117,7 +117,7 @@ class Context:
     (all active ones), "admin" (`server.admin.Admin`: makes, changes and deletes accounts), "pep"
     (`server.publishing.Publisher`), "arrivals" (`server.sealed.arriving.Arrivals`), "invitations"
     (`server.invitations.Invitations`), "web" (URL of the web port, no slash at its end; '' where there is none),
-    "uploads" (`server.uploads.Uploads`)."""
+    "uploads" (`server.uploads.Uploads`), "findings" (`server.sealed.findings.Findings`)."""
     memory: dict[str, Any] | None = None
     """For `PreauthIq`: what a module holds for the stream, under the module's name. None elsewhere."""
 

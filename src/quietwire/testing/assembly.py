@@ -35,6 +35,7 @@ from quietwire.server.publishing import Publisher
 from quietwire.server.roster import Contact, Roster, encode
 from quietwire.server.router import Router
 from quietwire.server.sealed.arriving import Arrivals
+from quietwire.server.sealed.findings import Findings
 from quietwire.server.timers import Timers
 from quietwire.server.uploads import Uploads
 from quietwire.store.memory import MemoryStorage
@@ -192,6 +193,7 @@ class Assembly:
             "archive": self.archive,
             "arrivals": self.arrivals,
             "pep": Publisher(self.store, self.router, self.router.node_changed),
+            "findings": Findings(lambda event, **facts: None, lambda owner: owner),
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
         self.router.spawn(self.archive.open())

@@ -13,7 +13,7 @@ from quietwire.core.later import Later, Ticket, started
 from quietwire.seal import rows
 from quietwire.seal.keys import KEY_BYTES
 from quietwire.seal.wraps import SealError
-from quietwire.server.accounts import ARRIVALS
+from quietwire.server.accounts import ARRIVALS, CREDENTIALS, TABLE
 from quietwire.server.sealed.findings import Findings, finding
 from quietwire.server.sealed.keyring import Unlocked
 from quietwire.server.sealed.own import KINDS, LARGE, SEALED, OwnRows
@@ -47,6 +47,8 @@ def places(tables: Iterable[str]) -> set[str]:
     return found
 
 
+DAMAGED: Final = b"\0"
+"""What is read for an account's record that does not open: no record either, but there."""
 _NOTHING: Final = Ticket()
 _NOTHING.settle()
 
@@ -266,8 +268,11 @@ class SealedStore:
                 return rows.unpack(self.seals.open(place, owner, name, row))[1:]
             return rows.unpack(self.seals.open_server(place, owner, name, row))[1:]
         except SealError:
-            whose = owner if place == "account" or not owner.startswith(HANDLE) else b""  # no other handle tells
+            whose = owner if place == TABLE or not owner.startswith(HANDLE) else b""  # no other handle tells
             self.findings.report(whose, (finding(place, name, row),))
+            hashed = self.seals.owner(place, owner)
+            if place == TABLE and name == self.seals.keys.key(place, hashed, CREDENTIALS):
+                return CREDENTIALS, DAMAGED  # the account is there: nobody else can have its name
             return None
 
     def _damaged(self, place: str, name: bytes, row: bytes) -> None:
