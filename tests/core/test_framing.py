@@ -324,3 +324,37 @@ def test_never_raises(pieces: list[bytes], opened: bool) -> None:
     for piece in [HEAD.encode(), *pieces] if opened else pieces:
         for event in parser.feed(piece):
             assert isinstance(event, StreamOpen | StreamClose | Broken | Child)
+
+
+def test_what_was_read_is_overwritten_where_it_lies() -> None:
+    parser = StreamParser()
+    parser.feed(ROOT.encode())
+    password = bytes(bytearray(b"<auth xmlns='x'>a password in base64</auth>"))
+    [child] = parser.feed(password)
+    parser.forget(password)
+    assert password == bytes(len(password))
+    assert isinstance(child, Child)
+    assert child.inner == b"a password in base64"
+    parser.scrub()
+    [child] = parser.feed(b"<auth xmlns='x'>again</auth>")
+    assert isinstance(child, Child)
+    assert child.inner == b"again"
+
+
+def test_nothing_is_overwritten_that_is_still_needed() -> None:
+    parser = StreamParser()
+    parser.feed(ROOT.encode())
+    half = bytes(bytearray(b"<auth xmlns='x'>hal"))
+    assert parser.feed(half) == []
+    parser.forget(half)
+    parser.scrub()
+    [child] = parser.feed(b"f</auth>")
+    assert isinstance(child, Child)
+    assert child.inner == b"half"
+    long = b"<auth xmlns='x' a='" + b"x" * 9_000
+    assert parser.feed(long) == []
+    parser.forget(long)
+    parser.scrub()
+    [child] = parser.feed(b"y'>z</auth>")
+    assert isinstance(child, Child)
+    assert child.attributes["a"].endswith("xy")

@@ -548,3 +548,35 @@ def test_a_damaged_wrap_lets_nobody_in() -> None:
     client.sign_in("alice", BIND)
     client << failure("temporary-auth-failure")
     assert unlocked(play) == 0
+
+
+def test_the_payload_is_taken_out_before_a_tree_is_made() -> None:
+    space = f"<authenticate xmlns='{NS}' mechanism='PLAIN'>"
+    plain = b64(b"\0alice\0" + PASSWORD.encode())
+    for inside in (
+        f"<initial-response>{plain}</initial-response>{AGENT}",
+        f"{AGENT}<initial-response>\n {plain}\n</initial-response>",
+        f"<initial-response a='b'>{plain}</initial-response>",
+        f"<x:initial-response xmlns:x='{NS}'>{plain}</x:initial-response>",
+        f"<initial-response><![CDATA[{plain}]]></initial-response>",
+        f"<other xmlns='o'><initial-response>{b64(b'no')}</initial-response></other>"
+        f"<initial-response>{plain}</initial-response>",
+        f"<initial-response>{plain[:4]}&#{ord(plain[4])};{plain[5:]}</initial-response>",
+    ):
+        client = world().connect().header()
+        client >> f"{space}{inside}</authenticate>"
+        success(client)
+    for inside in ("", f"<initial-response xmlns='o'>{plain}</initial-response>"):
+        client = world().connect().header()
+        client >> f"{space}{inside}</authenticate>"
+        client << f"<challenge xmlns='{NS}'/>"
+
+
+def test_a_stream_goes_on_after_its_password_was_overwritten() -> None:
+    play = world()
+    client = play.connect().header()
+    client >> authenticate("alice", BIND, "wrong") + authenticate("alice", BIND)
+    client << failure("not-authorized")
+    success(client)
+    client >> "<iq type='get' id='p' to='a.example'><ping xmlns='urn:xmpp:ping'/></iq>"
+    client << "<iq type='result' id='p' _='...'/>"

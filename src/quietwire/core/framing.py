@@ -16,6 +16,7 @@ from xml.parsers import expat
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.stanza import STANZAS, Child, Nonza, Stanza
+from quietwire.core.wipe import wipe
 from quietwire.core.xml import attr
 
 # The whole of a start tag in bytes that expat has validated: quotes may hold '>'.
@@ -49,6 +50,9 @@ _CLARK = _ClarkNames()
 _LONG_TAG = 4_096
 """expat reads an unfinished tag from its start again with every piece that comes: one sent byte by byte would cost the
 square of its length. From this many bytes on expat gets the rest of a tag at once; honest tags are shorter."""
+_BLANK = b" " * 512
+_CONTEXT = 2_048
+"""expat keeps the last 1,024 bytes for its messages about errors, and moves them."""
 _NAMES_PER_PARSER = 1_024
 """expat itself remembers every name for its life: a parser that has met this many stanza children starts afresh at
 the next stanza boundary, so that a peer that invents names cannot grow it."""
@@ -192,6 +196,19 @@ class StreamParser:
         except (UnicodeDecodeError, ValueError):
             self._fail(StreamError("unsupported-encoding"))
         return events
+
+    def scrub(self) -> None:
+        """Overwrites what was read, in expat's buffer too, as far as nothing was begun since; goes on with a new
+        parser."""
+        if self.idle and not self._failed:
+            for _ in range((self._parser.CurrentByteIndex + _CONTEXT) // len(_BLANK) + 2):
+                self._parser.Parse(_BLANK)
+            self._renew()
+
+    def forget(self, data: bytes) -> None:
+        """Overwrites what was fed last, if nothing of it is needed any more."""
+        if data is not self._buffer and self._tag is None:
+            wipe(data)
 
     def close(self) -> None:
         """The stream is over: lets go of the parser, whose handlers hold this object."""

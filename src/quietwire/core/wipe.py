@@ -1,8 +1,8 @@
 """Overwriting keys in memory, as far as Python lets us.
 
 A `bytearray` is overwritten in place. An immutable `bytes` object is, too, in CPython, where its data follows its
-header: for key material that a library could only return as `bytes`, and that nothing else refers to. So is a `str` of
-ASCII that was made at run time and is nobody else's. Not in reach: copies that an interpreter, a library or the kernel
+header: for key material that a library could only return as `bytes`, and that nothing else refers to. So is a `str`
+that was made at run time and is nobody else's. Not in reach: copies that an interpreter, a library or the kernel
 has made and freed before. docs/protocols/account-secret.md says which there are.
 """
 
@@ -16,6 +16,8 @@ _CPYTHON: Final = sys.implementation.name == "cpython"
 _HEADER: Final = bytes.__basicsize__ - 1
 _TEXT: Final = sys.getsizeof("") - 1
 """Before the characters of a `str` that is all ASCII."""
+_WIDE: Final = sys.getsizeof(chr(0x100) * 2) - 2 * 3
+"""Before those of any other, which have one, two or four bytes each, as the widest of them needs."""
 _SHARED: Final = 1
 """The interpreter has one object for each byte or character, and for nothing at all."""
 
@@ -30,7 +32,11 @@ def wipe(*keys: bytearray | bytes | None) -> None:
 
 
 def wipe_text(*texts: str) -> None:
-    """The same for passwords: text of the caller's own, never a literal or a key of a dict. What is not ASCII stays."""
+    """The same for passwords: text of the caller's own, never a literal or a key of a dict."""
     for text in texts:
-        if _CPYTHON and len(text) > _SHARED and text.isascii():
-            ctypes.memset(id(text) + _TEXT, 0, len(text))
+        if _CPYTHON and len(text) > _SHARED:
+            if text.isascii():
+                ctypes.memset(id(text) + _TEXT, 0, len(text))
+            else:
+                widest = ord(max(text))
+                ctypes.memset(id(text) + _WIDE, 0, len(text) * (1 if widest < 0x100 else 2 if widest < 0x10000 else 4))

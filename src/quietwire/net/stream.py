@@ -109,11 +109,13 @@ class Connection(asyncio.Protocol):
             self._stream.received(data)
             self._allowance -= len(data)
             if self._allowance < 0:
-                self._measure()
+                self._measure(data)
 
-    def _measure(self) -> None:
-        """Has the peer logged in meanwhile, and is it too fast?"""
+    def _measure(self, data: bytes) -> None:
+        """Has the peer logged in meanwhile, and is it too fast? `data` came last: passwords may stand in it."""
         stream, visitor = self._stream, self._visitor
+        if not self._slice and (forget := getattr(stream, "forget", None)) is not None:
+            forget(data)
         size, self._slice, self._allowance = self._slice - self._allowance, 0, 0
         if stream is None:
             return

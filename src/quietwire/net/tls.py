@@ -26,6 +26,9 @@ from quietwire.net.verify import PeerContext, Verifier, chain_of, choose_by_name
 
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 """For TLS 1.2; all suites of 1.3 are of this kind."""
+_CLEANSE_PLAINTEXT = 1 << 1
+"""SSL_OP_CLEANSE_PLAINTEXT (OpenSSL 3.0), for which `ssl` has no name: what was read is overwritten in OpenSSL's own
+buffers."""
 _XMPP_ADDR = "1.3.6.1.5.5.7.8.5"
 _SRV_NAME = "1.3.6.1.5.5.7.8.7"
 _SRV_PREFIXES = ("_xmpp-server.", "_xmpps-server.")
@@ -107,7 +110,7 @@ def _server_side(context: _C, certificate: Path, key: Path) -> _C:
 
 def _harden(context: ssl.SSLContext) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | _CLEANSE_PLAINTEXT
     context.set_ciphers(_CIPHERS)
 
 

@@ -27,8 +27,8 @@ class ClientStream:
     """Implements `links.Stream` and `c2s_host.Carrier`."""
 
     __slots__ = (
-        "_busy", "_closing", "_failures", "_gone", "_host", "_inbox", "_negotiation", "_parser", "_securing", "_timer",
-        "account", "bound", "client", "heard", "lease", "link", "open",
+        "_busy", "_closing", "_confided", "_failures", "_gone", "_host", "_inbox", "_negotiation", "_parser",
+        "_securing", "_timer", "account", "bound", "client", "heard", "lease", "link", "open",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
@@ -46,6 +46,8 @@ class ClientStream:
         self._gone = False
         self._busy = False
         self._inbox: deque[Child] = deque()
+        self._confided = False
+        """What was received last held what must not stay in memory."""
         self._securing = False
         """TLS is being negotiated: nothing may be written, and nothing read, until it is up."""
         self._negotiation: Negotiation | None = Negotiation(host, self)
@@ -71,6 +73,7 @@ class ClientStream:
     def received(self, data: bytes) -> None:
         if (self._closing and self._gone) or self._securing:
             return
+        self._confided = False
         if self._negotiation is not None and not self._negotiation.weigh(len(data)):
             self.fail(StreamError("policy-violation", "too much before login"))
             return
@@ -94,6 +97,12 @@ class ClientStream:
         except Exception as error:
             self._host.fault(error)
             self.fail(StreamError("internal-server-error"))
+
+    def forget(self, data: bytes) -> None:
+        """The last bytes that were received before the peer was known, or with which it was: the connection does not
+        need them any more."""
+        if self._confided:
+            self._parser.forget(data)
 
     def secured(self) -> None:
         self._securing = False
@@ -230,6 +239,10 @@ class ClientStream:
             f"<?xml version='1.0'?><stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' id='{stream_id}'"
             f" from='{escape(self._host.settings.domain.text)}' version='1.0' xml:lang='en'>".encode()
         )
+
+    def scrub(self) -> None:
+        self._confided = True
+        self._parser.scrub()
 
     def release(self) -> None:
         """The account needs not stay unlocked for this stream any more."""

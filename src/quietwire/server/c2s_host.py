@@ -65,6 +65,10 @@ class Carrier(Protocol):
         """From now the client has that long to log in and bind."""
         ...
 
+    def scrub(self) -> None:
+        """What the client has sent holds a password or a proof: overwrites what the stream has of it."""
+        ...
+
     def release(self) -> None:
         """Gives up `lease`. Idempotent."""
         ...

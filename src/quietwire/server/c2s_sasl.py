@@ -5,7 +5,8 @@ The other form, SASL2, is `c2s_sasl2.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from quietwire.core import ns
@@ -13,6 +14,7 @@ from quietwire.core.errors import QuietwireError, StreamError
 from quietwire.core.later import drive
 from quietwire.core.sasl import SaslFailure, decode_payload, encode_payload
 from quietwire.core.stanza import Child
+from quietwire.core.wipe import wipe
 from quietwire.server.c2s_host import Carrier, Host
 from quietwire.server.login import Accepted, Challenge, Exchange
 
@@ -44,20 +46,32 @@ class Login:
             if child.kind == f"{SASL}auth" and self._exchange is None:
                 exchange = self._begin(child.attributes.get("mechanism", ""))
                 text = content(child)
-                message = decode_payload(text)
                 if text:
-                    self._run(exchange.first(message), self._proceed)
+                    with self._confided(child, text) as message:
+                        self._run(exchange.first(message), self._proceed)
                 else:
                     # No initial response, not even an empty one ('='): asked for (RFC 6120 §6.4.2).
                     link.put(f"<challenge xmlns='{ns.SASL}'/>".encode())
             elif child.kind == f"{SASL}response" and self._exchange is not None:
-                self._respond(self._exchange, decode_payload(content(child)))
+                with self._confided(child, content(child)) as message:
+                    self._respond(self._exchange, message)
             elif child.kind == f"{SASL}abort" and self._exchange is not None:
                 raise SaslFailure("aborted")
             else:
                 raise SaslFailure("malformed-request")
         except SaslFailure as failure:
             self._refuse(failure)
+
+    @contextmanager
+    def _confided(self, child: Child, payload: bytes) -> Iterator[bytes]:
+        """The message inside of what the client has sent. A password or a proof: when it has been read it is
+        overwritten, wherever that can be done. Raises SaslFailure."""
+        message = decode_payload(payload)
+        try:
+            yield message
+        finally:
+            wipe(message, payload, child.inner)
+            self._stream.scrub()
 
     def _begin(self, mechanism: str) -> Exchange:
         """Raises SaslFailure."""
@@ -120,8 +134,9 @@ class Login:
         self._stream.refused()
 
 
-def content(child: Child) -> str:
+def content(child: Child) -> bytes:
+    """What the element holds, in base64."""
     inner = child.inner
     if child.names or b"&" in inner or b"<" in inner:
-        return (child.tree.text or "").strip()
-    return inner.decode().strip()
+        return (child.tree.text or "").strip().encode()
+    return inner.strip()

@@ -16,6 +16,7 @@ from quietwire.core.errors import StreamError
 from quietwire.core.jid import JID, JIDError
 from quietwire.core.sasl import SaslFailure, decode_payload, encode_payload, parse_ht
 from quietwire.core.stanza import Child
+from quietwire.core.wipe import wipe
 from quietwire.core.xml import Element, escape
 from quietwire.server import bind2, c2s_sm
 from quietwire.server.account import Client
@@ -32,6 +33,8 @@ SASL2: Final = f"{{{NS}}}"
 LABEL_CHARACTERS: Final = 128
 """Of a software's or a device's name: for people to recognise it by."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_INITIAL = re.compile(rb"<initial-response>([A-Za-z0-9+/=\s]*)</initial-response>")
+_NAME = b"initial-response>"
 _TRUE = ("true", "1")
 
 
@@ -100,7 +103,8 @@ class Login2(Login):
         try:
             if exchange is not None:
                 if child.kind == f"{SASL2}response":
-                    self._respond(exchange, decode_payload(content(child)))
+                    with self._confided(child, content(child)) as message:
+                        self._respond(exchange, message)
                 elif child.kind == f"{SASL2}abort":
                     raise SaslFailure("aborted")
                 else:
@@ -115,20 +119,20 @@ class Login2(Login):
     def _authenticate(self, child: Child) -> None:
         """Raises SaslFailure."""
         mechanism = child.attributes.get("mechanism", "")
-        initial = child.tree.find(f"{SASL2}initial-response")
-        message = decode_payload((initial.text or "").strip()) if initial is not None else None
+        payload = initial_response(child)
         tokens = self._host.tokens.mechanisms(self._stream.link.bindings)
         self._token = None
         self._by_token = False
         self._wishes = read(child, tokens)
         if mechanism in tokens:
-            if message is None or self._wishes.fast is None:
+            if payload is None or self._wishes.fast is None:
                 raise SaslFailure("malformed-request")
-            self._with_token(mechanism, message, self._wishes.fast)
+            self._with_token(mechanism, decode_payload(payload), self._wishes.fast)
             return
         exchange = self._begin(mechanism)
-        if message is not None:
-            self._run(exchange.first(message), self._proceed)
+        if payload is not None:
+            with self._confided(child, payload) as message:
+                self._run(exchange.first(message), self._proceed)
         else:
             self._stream.link.put(f"<challenge xmlns='{NS}'/>".encode())
 
@@ -223,6 +227,20 @@ class Login2(Login):
         put(after_login(self._host, bound))
         self._token = None
         self._wishes = Wishes()
+
+
+def initial_response(child: Child) -> bytes | None:
+    """What ``<initial-response/>`` holds, in base64; None where there is none. Usually taken out of the child before
+    its tree is built: what is in a tree cannot be overwritten."""
+    found = _INITIAL.search(child.inner)
+    if found is not None and child.inner.count(_NAME) == 2 and f"{SASL2}initial-response" in child.names:
+        whole, (start, end) = child.inner, found.span(1)
+        child.inner = whole[:start] + whole[end:]
+        payload = whole[start:end].strip()
+        wipe(whole)
+        return payload
+    initial = child.tree.find(f"{SASL2}initial-response")
+    return (initial.text or "").strip().encode() if initial is not None else None
 
 
 def _label(agent: Element | None, name: str) -> str:

@@ -26,7 +26,7 @@ from quietwire.core.sasl import (
     make_nonce,
     parse_plain,
 )
-from quietwire.core.wipe import wipe
+from quietwire.core.wipe import wipe, wipe_text
 from quietwire.seal.credentials import Credentials
 from quietwire.seal.wraps import SealError
 from quietwire.server.accounts import Accounts
@@ -178,7 +178,10 @@ class Exchange:
     async def _check(self, plain: Plain) -> Accepted:
         self._name(plain.username)
         account, verifier, self._credentials = await self._gate.credentials(plain.username, PLAIN_UNDER)
-        key = await self._gate.compute(lambda: check_plain(plain.password, verifier, PLAIN_UNDER))
+        try:
+            key = await self._gate.compute(lambda: check_plain(plain.password, verifier, PLAIN_UNDER))
+        finally:
+            wipe_text(plain.password)
         self._authzid = plain.authzid
         return self._accept(account if key is not None else None, b"", PLAIN_UNDER, key or b"")
 

@@ -475,6 +475,7 @@ class Server:
         owner = bare.text.encode()
         self.store.renew(owner, public)
         self.archive.forget(owner)
+        self.arrivals.forget(owner)
 
     def _return(self, session: Session, data: bytes, entry: Entry | None) -> None:
         """Nobody confirmed this delivery: another device gets it, or it waits in the spool (XEP-0198 §8)."""

@@ -7,6 +7,7 @@ import pytest
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import parse_jid
 from quietwire.server.modules.xep0077_registration import MODULE, State
+from quietwire.server.sealed.store import PLACES
 from quietwire.testing.playbook import Client, Mark, Playbook, closed, nothing
 
 NS = "jabber:iq:register"
@@ -166,10 +167,10 @@ def test_an_account_that_is_removed_leaves_nothing_and_its_contacts_know() -> No
     assert ("presence", "unavailable") in said
     assert ("presence", "unsubscribed") in said
     assert ("presence", "unsubscribe") in said
-    store = world.play.storage.store
-    for table in ("account", "roster", "node", "item", "vcard", "private"):
-        assert store.scan(table, b"alice@a.example").result() == []
-    [contact] = store.scan("roster", b"bob@a.example").result()
+    driver, seals = world.play.storage.store, world.play.server.seals
+    for table in set(PLACES) - {"spool"}:
+        assert driver.scan(table, seals.owner(table, b"alice@a.example")).result() == []
+    [contact] = world.play.server.store.scan("roster", b"bob@a.example").result()
     assert b'"subscription":"none"' in contact[1]
     bob << nothing
 

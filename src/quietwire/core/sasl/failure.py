@@ -44,17 +44,17 @@ class SaslFailure(QuietwireError):
         self.condition = condition
 
 
-def decode_payload(text: str) -> bytes:
+def decode_payload(text: str | bytes) -> bytes:
     """The bytes inside ``<auth/>`` or ``<response/>``; '=' alone means zero bytes (RFC 6120 §6.4.2).
 
     Raises `SaslFailure` ``incorrect-encoding``, or ``malformed-request`` for more than `MAX_MESSAGE` bytes.
     """
-    if text == "=":
+    if text in ("=", b"="):
         return b""
     if len(text) > MAX_MESSAGE * 4 // 3 + 4:
         raise SaslFailure("malformed-request")
     try:
-        return base64.b64decode(text.encode("ascii"), validate=True)
+        return base64.b64decode(text.encode("ascii") if isinstance(text, str) else text, validate=True)
     except (UnicodeEncodeError, binascii.Error):
         raise SaslFailure("incorrect-encoding") from None
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from quietwire.core.sasl.failure import SaslFailure, utf8
 from quietwire.core.sasl.verifier import PasswordError, Verifier, derive_prepared, prepare_password
-from quietwire.core.wipe import wipe
+from quietwire.core.wipe import wipe, wipe_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +20,11 @@ class Plain:
 
 
 def parse_plain(message: bytes) -> Plain:
-    """Reads ``[authzid] NUL authcid NUL passwd``. Raises `SaslFailure` ``malformed-request``."""
-    parts = utf8(message).split("\0")
+    """Reads ``[authzid] NUL authcid NUL passwd``; `message` and the password are the caller's to wipe. Raises
+    `SaslFailure` ``malformed-request``."""
+    text = utf8(message)
+    parts = text.split("\0")
+    wipe_text(text)
     if len(parts) != 3 or not parts[1] or not parts[2]:
         raise SaslFailure("malformed-request")
     return Plain(*parts)
@@ -37,6 +40,8 @@ def check_plain(password: str, verifier: Verifier, mechanism: str) -> bytes | No
     except PasswordError:
         prepared = password  # fits no verifier, since none is made of it; takes the same time
     encoded = prepared.encode("utf-8", "surrogatepass")
+    if prepared is not password:
+        wipe_text(prepared)
     keys = derive_prepared(encoded, verifier.salt, verifier.iterations, mechanism)
     wipe(encoded)
     if hmac.compare_digest(keys.stored_key, verifier.stored_key):

@@ -11,7 +11,7 @@ from typing import Final
 from unicodedata import ucd_3_2_0
 
 from quietwire.core.errors import QuietwireError
-from quietwire.core.wipe import wipe
+from quietwire.core.wipe import wipe, wipe_text
 
 HASHES: Final = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 """Mechanism (without -PLUS) -> its hash, the better one first."""
@@ -95,8 +95,11 @@ def prepare_password(password: str) -> str:
 
     As for a query: code points newer than Unicode 3.2 pass, since clients let them pass and people do use emoji.
     """
+    # Always another object than `password`: who asks for this wipes it.
     mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c))
     prepared = ucd_3_2_0.normalize("NFKC", mapped)
+    if prepared is not mapped:
+        wipe_text(mapped)
     if not prepared:
         raise PasswordError("a password must not be empty")
     if any(forbidden(c) for c in prepared for forbidden in _PROHIBITED):
@@ -112,7 +115,9 @@ def prepare_password(password: str) -> str:
 
 def derive(password: str, salt: bytes, iterations: int, mechanism: str) -> Keys:
     """The keys of `password`, by PBKDF2. Takes milliseconds: not on an event loop. Raises `PasswordError`."""
-    prepared = prepare_password(password).encode()
+    text = prepare_password(password)
+    prepared = text.encode()
+    wipe_text(text)
     try:
         return derive_prepared(prepared, salt, iterations, mechanism)
     finally:

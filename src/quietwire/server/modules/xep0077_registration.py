@@ -100,7 +100,8 @@ async def on_register(context: Context, iq: Iq) -> Iq:
     if not token:
         context.state.admit(context.now)
     ports = context.ports
-    registrar = Registrar(context.domain, context.services, ports["store"], ports["admin"], ports["invitations"])
+    made = (ports[each] for each in ("store", "admin", "invitations", "arrivals"))
+    registrar = Registrar(context.domain, context.services, *made)
     await registrar.register(name, password, token)
     assert context.memory is not None
     context.memory.pop(MEMORY, None)
@@ -205,6 +206,6 @@ MODULE = Module(
     ),
     emits="one reply per request; that a name is taken, to somebody with an invitation only; to the contacts of an "
     "account that is removed that it takes back every subscription",
-    needs=("store", "admin", "invitations"),
+    needs=("store", "admin", "invitations", "arrivals"),
     state=make_state,
 )

@@ -229,13 +229,14 @@ class SealedStore:
     def renew(self, owner: bytes, public: bytes) -> Ticket:
         """Everything that is sealed for the account alone goes, since it has a new secret; `public`: its key for
         arrivals from now on. What is under the server's key stays."""
-        ticket = _NOTHING
-        for table in OWN:
-            ticket = self._driver.erase(self.seals.owner(table, owner))
         unlocked = self.seals.keyring.get(owner)
         if unlocked is not None:
             self.seals.keyring.wipe(unlocked)
+        ticket = _NOTHING
+        for table in OWN:
+            ticket = self._driver.erase(self.seals.owner(table, owner))
         self.seals.forget(owner)
+        self.findings.forget(owner)
         self.seals.learn(self.seals.handle_of(owner), public)
         return ticket
 
