@@ -79,6 +79,10 @@ class Store(Protocol):
 
     def owners(self, table: str) -> Later[list[bytes]]: ...
 
+    def handle(self, table: str, owner: bytes) -> bytes:
+        """What `owners` gives in the place of that one: of a driver the owner itself. It can be used like the name."""
+        ...
+
     def put(self, table: str, owner: bytes, key: bytes, value: bytes) -> Ticket: ...
 
     def put_late(self, table: str, owner: bytes, key: bytes, make: Callable[[], bytes], size: int) -> Ticket:

@@ -69,8 +69,8 @@ _TEMPORARY: Final = frozenset(("remote-server-not-found", "remote-server-timeout
 class State:
     seconds: float
     """Between two notifications for one account."""
-    owners: set[str] = field(default_factory=set)
-    """Accounts that have registrations."""
+    owners: set[bytes] = field(default_factory=set)
+    """Accounts that have registrations, as the store calls them."""
     told: dict[str, bool] = field(default_factory=dict)
     """Accounts whose services were asked within `seconds`, and whether there is something new since."""
     pausing: dict[str, Entry] = field(default_factory=dict)
@@ -83,20 +83,25 @@ def make_state(settings: Mapping[str, Any]) -> State:
 
 
 async def on_open(context: Context) -> None:
-    context.state.owners.update(owner.decode() for owner in await context.ports["store"].owners(TABLE))
+    context.state.owners.update(await context.ports["store"].owners(TABLE))
+
+
+def _handle(context: Context, owner: JID) -> bytes:
+    name: bytes = context.ports["store"].handle(TABLE, owner.text.encode())
+    return name
 
 
 async def on_loading(context: Context) -> None:
     account = context.account
     assert account is not None
-    if account.jid.text in context.state.owners:
+    if _handle(context, account.jid) in context.state.owners:
         account.memory[_MEMORY] = dict(await context.ports["store"].scan(TABLE, account.owner))
 
 
 def on_erased(context: Context) -> None:
     assert context.account is not None
     owner, failures = context.account.jid.text, context.state.failures
-    context.state.owners.discard(owner)
+    context.state.owners.discard(_handle(context, context.account.jid))
     for which in [which for which in failures if which[0] == owner]:
         del failures[which]
 
@@ -121,7 +126,7 @@ async def on_enable(context: Context, iq: Iq) -> Iq:
         _drop(context, account.jid, spare)
     known[key] = value
     context.ports["store"].put(TABLE, account.owner, key, value)
-    context.state.owners.add(account.jid.text)
+    context.state.owners.add(_handle(context, account.jid))
     context.state.failures.pop((account.jid.text, key), None)
     memory = context.session.memory
     memory.setdefault(_MEMORY, set()).add(key)
@@ -157,7 +162,7 @@ def _drop(context: Context, owner: JID, key: bytes) -> None:
         known: dict[bytes, bytes] = account.memory.get(_MEMORY, {})
         known.pop(key, None)
         if not known:
-            context.state.owners.discard(owner.text)
+            context.state.owners.discard(_handle(context, owner))
         for session in account.sessions.values():
             session.memory.get(_MEMORY, set()).discard(key)
 
@@ -207,7 +212,9 @@ def on_message(context: Context, passage: Passage) -> None:
     if entry is None:
         return
     owner, sender = passage.to.bare, passage.message.from_
-    if owner.text not in state.owners or state.told.get(owner.text) or sender is None or sender.bare == owner:
+    if _handle(context, owner) not in state.owners or state.told.get(owner.text):
+        return
+    if sender is None or sender.bare == owner:
         return
     if _for_people(passage.message):
         # What the hook was given serves all messages, one after the other; this outlives it.
@@ -237,7 +244,7 @@ async def _tell_away(context: Context, owner: JID, sender: JID | None) -> None:
     elif rows:
         _tell(context, owner, rows, list(rows))
     else:
-        context.state.owners.discard(owner.text)
+        context.state.owners.discard(_handle(context, owner))
 
 
 def _consider(context: Context, account: Account, entry: Entry | None) -> None:
@@ -328,7 +335,7 @@ def _form_type(value: str) -> Element:
 
 def _answered(context: Context, owner: JID, key: bytes, reply: Iq | None) -> None:
     failures, which = context.state.failures, (owner.text, key)
-    if owner.text not in context.state.owners:
+    if _handle(context, owner) not in context.state.owners:
         return  # erased meanwhile
     if reply is not None and reply.type == "result":
         failures.pop(which, None)

@@ -175,6 +175,9 @@ class SealedStore:
             return Later.of(list(self.rooms.kept))
         return started(self._handles(SERVER.get(table) or table))
 
+    def handle(self, table: str, owner: bytes) -> bytes:
+        return owner if table == ROOM else HANDLE + self.seals.owner(SERVER.get(table) or table, owner)
+
     async def _handles(self, place: str) -> list[bytes]:
         return [HANDLE + owner for owner in await self._driver.owners(place)]
 
