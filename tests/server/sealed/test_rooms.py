@@ -4,30 +4,7 @@ from __future__ import annotations
 
 from sealed_world import ROOM, World, run
 
-from quietwire.seal import rows
-from quietwire.seal.wraps import SealError
-
 OTHER = b"attic@rooms.a.example"
-
-
-def say(world: World) -> None:
-    """As the archive does, past the facade."""
-    row = world.seals.seal("archive", ROOM, b"m1", rows.pack(0, b"", b"hello"))
-    world.storage.put("archive", world.seals.owner("archive", ROOM), b"m1", row)
-
-
-def heard(world: World) -> bytes:
-    """b'' for what does not open or is not there."""
-    try:
-        row = world.rows("archive", ROOM).get(b"m1", b"")
-        return rows.unpack(world.seals.open("archive", ROOM, b"m1", row))[2]
-    except SealError:
-        return b""
-
-
-def opened(world: World) -> World:
-    run(world.store.open())
-    return world
 
 
 def say(world: World) -> None:
