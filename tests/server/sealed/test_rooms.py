@@ -16,6 +16,11 @@ def heard(world: World) -> bool:
     return world.seals.open("archive", ROOM, b"m1", world.rows("archive", ROOM)[b"m1"]) == b"hello"
 
 
+def opened(world: World) -> World:
+    run(world.store.open())
+    return world
+
+
 def persistent() -> World:
     world = World()
     world.store.put("room", ROOM, b"config", b"\x01cats")
