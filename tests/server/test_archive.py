@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from itertools import count
 from typing import Any
 
@@ -12,11 +12,13 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import parse_jid
 from quietwire.core.later import drive
 from quietwire.server import archive as module
-from quietwire.server.archive import TABLE, Archive
+from quietwire.server.archive import Archive
 from quietwire.server.archive_index import Query
+from quietwire.server.archive_shelf import TABLE
 from quietwire.store.memory import MemoryStorage
 from quietwire.store.ports import StorageError
 from quietwire.testing.assembly import Slow
+from quietwire.testing.safe import PlainSafe
 
 ALICE, ROOM = b"alice@a.example", b"room@rooms.a.example"
 NOW = 1_790_000_000.0  # in September 2026
@@ -40,13 +42,18 @@ class World:
         numbers = count(1)
         self.storage = storage or MemoryStorage(lambda size: next(numbers).to_bytes(size, "big"))
         self.store = Slow(self.storage)
+        self.safe = PlainSafe()
+        self.faults: list[tuple[bytes, bytes]] = []
         seed = id(self).to_bytes(8, "big")
 
         def randomness(size: int) -> bytes:
-            return b"".join(seed + next(numbers).to_bytes(8, "big") for _ in range(size // 16))
+            return b"".join(seed + next(numbers).to_bytes(8, "big") for _ in range(-(-size // 16)))[:size]
 
-        self.archive = Archive("a.example", self.store, randomness, run)
+        self.archive = Archive("a.example", self.store, self.store, self.safe, randomness, run, self.report)
         run(self.archive.open())
+
+    def report(self, owner: bytes, found: Iterable[tuple[str, bytes, bytes]]) -> None:
+        self.faults += [(owner, key) for _, key, _ in found]
 
     def say(self, text: str, now: float = NOW, owner: bytes = ALICE, with_: str = "bob@b.example", **more: Any) -> str:
         id = self.archive.new_id()
@@ -147,10 +154,17 @@ def test_keys_tell_the_month_and_nothing_else() -> None:
     world = World()
     for number in range(50):
         world.say(str(number), NOW + number)
-    keys = [key for key, _ in world.rows()]
-    assert {key[:3] for key in keys} == {b"m" + (2026 * 12 + 8).to_bytes(2, "big")}
-    assert len({key[3:] for key in keys}) == 50
-    assert all(len(key) == 19 for key in keys)
+        world.say(str(number), NOW + number, owner=ROOM)
+        world.storage.commit()
+    month = (2026 * 12 + 8).to_bytes(2, "big")
+    for owner, letters in ((ALICE, b"aps"), (ROOM, b"APS")):
+        keys = [key for key, _ in world.rows(owner)]
+        assert {key[:3] for key in keys} == {letters[:1] + month}
+        assert len({key[3:] for key in keys}) == 50
+        run(world.archive.fold(owner))
+        keys = [key for key, _ in world.rows(owner) if key[:1] != b"C"]
+        assert {key[:3] for key in keys} == {letters[1:2] + month, letters[2:] + month}
+        assert all(len(key) == 19 for key in keys)
 
 
 def test_a_message_that_is_sent_again_after_a_crash_is_in_the_archive_once() -> None:
@@ -174,23 +188,30 @@ def test_expiry_takes_what_is_old_from_the_disk_and_the_index() -> None:
     world.say("old", NOW - 31 * DAY)
     world.say("young", NOW - 29 * DAY)
     world.say("in a room", NOW - 90 * DAY, owner=ROOM)
-    if world.texts() == ["ancient", "old", "young"]:
-        run(world.archive.sweep(NOW - 30 * DAY, lambda owner: owner == ALICE))
+    assert world.texts() == ["ancient", "old", "young"]
+    run(world.archive.sweep(NOW - 30 * DAY))
     assert world.texts() == ["young"]
-    assert len(world.rows()) == 1
+    assert [b"young" in value for key, value in world.rows() if key[:1] == b"s"] == [True]
+    assert not any(b"old" in value for _, value in world.rows())
     assert world.texts(owner=ROOM) == ["in a room"]
+    run(world.archive.sweep(NOW - 30 * DAY, rooms=True))
+    assert world.texts(owner=ROOM) == []
     world.archive.release(ALICE)
-    run(world.archive.sweep(NOW + 2 * DAY, lambda owner: owner == ALICE))
+    run(world.archive.expire(ALICE, NOW + 2 * DAY))
     assert world.texts() == []
+    assert world.rows() == []
+    assert world.faults == []
 
 
 def test_expiry_of_many_waits_for_the_disk_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PORTION", 10)
     world = World()
     for number in range(25):
-        world.say(str(number))
+        world.say(str(number), NOW - 40 * DAY)
+        world.storage.commit()
+    world.safe.locked.add(ALICE)
     ended: list[bool] = []
-    drive(world.archive.expire(ALICE, NOW + 1), lambda value, error: ended.append(error is None))
+    drive(world.archive.expire(ALICE, NOW), lambda value, error: ended.append(error is None))
     left = [len(world.rows())]
     while not ended:
         world.storage.commit()
@@ -261,9 +282,11 @@ def test_a_page_leaves_out_what_was_deleted_meanwhile() -> None:
     world = World()
     world.say("one")
     world.say("two")
-    assert world.texts() == ["one", "two"]
-    world.storage.delete(TABLE, ALICE, next(key for key, value in world.rows() if value.endswith(b">one</message>")))
-    assert world.texts() == ["two"]
+    world.storage.commit()
+    world.say("three")
+    assert world.texts() == ["one", "two", "three"]
+    world.storage.delete(TABLE, ALICE, next(key for key, value in world.rows() if b">one</message>" in value))
+    assert world.texts() == ["three"]
 
 
 def test_an_id_of_another_archive_is_not_found() -> None:

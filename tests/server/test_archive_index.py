@@ -6,7 +6,9 @@ import pytest
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import parse_jid
-from quietwire.server.archive_index import AGAIN_MS, Header, Index, Query, Selection
+from quietwire.seal import pages
+from quietwire.seal.pages import Header, Page, Row
+from quietwire.server.archive_index import AGAIN_MS, Index, Query, Selection
 
 
 def id_of(number: int) -> bytes:
@@ -21,14 +23,42 @@ def header(number: int, with_: str = "bob@b.example/x", **more: object) -> Heade
     return Header(**{"id": id_of(number), "order": number, "stamp": number * 1000, "with_": with_, "size": 100, **more})  # type: ignore[arg-type]
 
 
-TEN = Index(header(number, "bob@b.example/x" if number % 2 else "carol@c.example") for number in range(10))
+def tail(*headers: Header) -> Index:
+    index = Index()
+    index.take(Row(b"a"), 1, 1, 0, headers)
+    return index
 
 
-def page(query: Query, at_most: int = 100, size: int = 1 << 20) -> tuple[list[int], bool, int, int]:
-    found: Selection = TEN.select(query, at_most, size)
+def folded(*headers: Header, size: int = 3) -> Index:
+    """The same messages in pages of `size`."""
+    index = Index()
+    row = Row(b"s", b"tag")
+    for number, each in enumerate(headers):
+        if number % size == 0:
+            index.catalogue.pages.append(Page(1, b"p%d" % number))
+        index.catalogue.pages[-1].add(each, row, number)
+    index.changed()
+    return index
+
+
+def ids(index: Index) -> list[bytes]:
+    return [index.id(position) for position in range(len(index))]
+
+
+TEN = [header(number, "bob@b.example/x" if number % 2 else "carol@c.example") for number in range(10)]
+BOTH = folded(*TEN[:7])
+BOTH.take(Row(b"a"), 1, 1, 0, TEN[7:])
+INDEXES = [tail(*TEN), folded(*TEN), BOTH]
+
+
+def page(
+    query: Query, at_most: int = 100, size: int = 1 << 20, index: Index = INDEXES[0]
+) -> tuple[list[int], bool, int, int]:
+    found: Selection = index.select(query, at_most, size)
     return list(found.positions), found.complete, found.index, found.count
 
 
+@pytest.mark.parametrize("index", INDEXES)
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
@@ -64,8 +94,8 @@ def page(query: Query, at_most: int = 100, size: int = 1 << 20) -> tuple[list[in
         (Query(ids=()), ([], True, 0, 0)),
     ],
 )
-def test_pages(query: Query, expected: tuple[list[int], bool, int, int]) -> None:
-    assert page(query) == expected
+def test_pages(query: Query, expected: tuple[list[int], bool, int, int], index: Index) -> None:
+    assert page(query, index=index) == expected
 
 
 @pytest.mark.parametrize(
@@ -92,59 +122,72 @@ def test_limits_of_the_server_end_a_page() -> None:
 
 
 def test_order_is_that_of_arrival_not_of_the_clock() -> None:
-    index = Index([header(3, stamp=1), header(1, stamp=900), header(2, stamp=500)])
-    assert index.ids == [id_of(1), id_of(2), id_of(3)]
-    assert list(index.select(Query(start=500), 10, 1000).positions) == [0, 1]
+    for index in (tail(header(1, stamp=900), header(2, stamp=500), header(3, stamp=1)),
+                  folded(header(1, stamp=900), header(2, stamp=500), header(3, stamp=1), size=2)):  # fmt: skip
+        assert ids(index) == [id_of(1), id_of(2), id_of(3)]
+        assert list(index.select(Query(start=500), 10, 1000).positions) == [0, 1]
+
+
+def test_pages_are_in_the_order_of_what_is_in_them() -> None:
+    index = folded(*TEN)
+    catalogue = index.catalogue
+    catalogue.pages.reverse()
+    assert ids(Index(catalogue)) == ids(INDEXES[0])
 
 
 def test_a_repetition_is_the_first_one() -> None:
-    index = Index([header(1, token=5), header(2, token=6), header(3, token=5)])
-    assert len(index) == 2
-    assert index.position(name(3)) == index.position(name(1)) == 0
-    assert list(index.select(Query(after=name(3)), 10, 1000).positions) == [1]
-    index.add(header(4, token=6))
-    index.add(header(5, token=0))
-    index.add(header(6, token=0))
-    assert len(index) == 4
+    for index in (tail(header(1, token=5), header(2, token=6)), folded(header(1, token=5), header(2, token=6))):
+        index.take(Row(b"b"), 1, 1, 1, [header(3, token=5)])
+        assert len(index) == 2
+        assert index.position(name(3)) == index.position(name(1)) == 0
+        assert list(index.select(Query(after=name(3)), 10, 1000).positions) == [1]
+        index.take(Row(b"c"), 1, 1, 2, [header(4, token=6), header(5, token=0), header(6, token=0)])
+        assert len(index) == 4
 
 
 def test_without_an_origin_id_only_what_comes_soon_is_a_repetition() -> None:
     soon = header(2, token=5, weak=True, stamp=1000 + AGAIN_MS)
     late = header(3, token=5, weak=True, stamp=1001 + AGAIN_MS)
-    assert len(Index([header(1, token=5, weak=True), soon])) == 1
-    index = Index([header(1, token=5, weak=True), late])
+    assert len(tail(header(1, token=5, weak=True), soon)) == 1
+    index = tail(header(1, token=5, weak=True), late)
     assert len(index) == 2
-    index.add(header(4, token=5, weak=True, stamp=1002 + AGAIN_MS))
+    index.take(Row(b"b"), 1, 1, 1, [header(4, token=5, weak=True, stamp=1002 + AGAIN_MS)])
     assert len(index) == 2
     assert index.position(name(4)) == 1
 
 
-def test_what_is_dropped_is_gone_and_the_rest_stays_in_order() -> None:
-    index = Index([header(1, token=1), header(2, token=2), header(3, token=1), header(4, "d@d.example", token=4)])
-    assert index.total == 300
-    index.drop([id_of(1), id_of(77)])
-    assert [index.with_(position) for position in range(len(index))] == ["bob@b.example/x", "d@d.example"]
-    assert index.total == 200
-    assert index.position(name(4)) == 1
-    for gone in (1, 3):
-        with pytest.raises(StanzaError):
-            index.position(name(gone))
-    index.add(header(5, token=1))
-    assert len(index) == 3, "what is gone is nobody's repetition"
+def test_what_is_folded_leaves_the_tail() -> None:
+    index = Index()
+    for number in range(1, 5):
+        index.take(Row(b"a%d" % number), 1, 1, number, [header(2 * number), header(2 * number + 1)])
+    index.take(Row(b"a5"), 2, 1, 0, [header(10)])
+    index.forget(3)
+    index.changed()
+    assert ids(index) == [id_of(8), id_of(9), id_of(10)]
+    assert [index.place(position)[0].key for position in range(3)] == [b"a4", b"a4", b"a5"]
+    assert [row.key for row in index.batches] == [b"a4", b"a5"]
+    assert index.numbers == [(1, 1, 4), (1, 2, 0)]
+    index.forget(2)
+    index.changed()
+    assert len(index) == 0
+
+
+def test_a_full_page_of_the_tail_is_followed_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "PAGE_HEADERS", 4)
+    index = tail(*TEN)
+    assert [page.count for page in index.tail] == [4, 4, 2]
+    assert [index.header(position) for position in range(10)] == TEN
+    assert index.total == 1000
+    assert index.weight == 10
 
 
 def test_what_came_while_nobody_knew_the_wishes() -> None:
-    index = Index([header(1, provisional=True), header(2), header(3, "eve@e.example", provisional=True)])
-    unwanted = index.unwanted(lambda with_: with_ != "eve@e.example", 0)
-    assert unwanted == [id_of(3)]
-    assert index.unwanted(lambda with_: False, 1) == [id_of(3)]
-    index.drop(unwanted)
-    assert list(index.provisional) == [id_of(1)]
-
-
-def test_a_message_may_take_another_size() -> None:
-    index = Index([header(1), header(2)])
-    index.resize(name(2), 30)
-    assert index.total == 130
-    assert index.has(name(2))
-    assert not index.has(name(3))
+    three = (header(1, provisional=True), header(2), header(3, "eve@e.example", provisional=True))
+    for index in (tail(*three), folded(*three, size=2)):
+        assert index.unjudged
+        assert index.unwanted(lambda with_: with_ != "eve@e.example") == {id_of(3)}
+        index.catalogue.settled = 1
+        assert index.unwanted(lambda with_: False) == {id_of(3)}
+        index.catalogue.settled = 3
+        assert not index.unjudged
+        assert index.unwanted(lambda with_: False) == set()

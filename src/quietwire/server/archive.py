@@ -1,4 +1,5 @@
-"""The message archive (XEP-0313) of accounts and rooms: one row a message, the index in memory once somebody asks.
+"""The message archive (XEP-0313) of accounts and rooms, sealed. What is here can be asked of it; `archive_shelf.py` has
+how it lies in the store, `archive_fold.py` how that changes.
 
 Port "archive": one object for the whole server.
 
@@ -8,26 +9,28 @@ Port "archive": one object for the whole server.
     first, last = await archive.ends(owner)
     await archive.expire(owner, before)                    # seconds; AccountHook erased: archive.forget(owner)
 
-`owner` is a bare JID as bytes: the account's or the room's. A row of the table `archive` has a random key, which is the
-archive's id of the message behind the month it came in; everything else is inside its value, where a seal can cover it.
+`owner` is a bare JID as bytes: the account's or the room's. Whoever is away gets messages all the same, as batches that
+only their key opens; what else is asked of a locked archive raises StanzaError(recipient-unavailable).
 """
 
 from __future__ import annotations
 
 import datetime
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from struct import Struct
 from typing import Final
 
-from quietwire.core.errors import StanzaError
+from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Later, Ticket
-from quietwire.server.archive_index import Header, Index, Query
-from quietwire.store.ports import Store
+from quietwire.seal.pages import BATCH_HEAD, MESSAGE, PROVISIONAL, WEAK, Row
+from quietwire.server.archive_fold import Folder
+from quietwire.server.archive_index import Index, Query
+from quietwire.server.archive_shelf import ACCOUNT, ROOM, TABLE, Letters, Shelf, Shelves, Turn
+from quietwire.server.sealed.seals import Safe
+from quietwire.store.ports import Driver, Store
 
-TABLE: Final = "archive"
-VERSION: Final = 1
 FETCHED: Final = "fetched"
 """Key in a session's memory: the ids it got from its archive before it became available (XEP-0313 §6.1.1)."""
 PAGE_MESSAGES: Final = 250
@@ -35,23 +38,30 @@ PAGE_MESSAGES: Final = 250
 PAGE_BYTES: Final = 1 << 20
 """Bytes of one page at most: a session may owe the acknowledgement of four times as many (`sm.QUEUE_BYTES`)."""
 HEADERS_IN_MEMORY: Final = 200_000
-"""Of all indexes together; a header takes about 300 bytes. What has not been used for longest goes."""
-_HEADER = Struct(">BBQQIQH")
-"""Version, flags, order, stamp (ms), bytes of the message, token, bytes of the address; then address and message."""
-_HEAD: Final = 128
-"""Bytes of a value that the index reads: the header and an address of ordinary length."""
-_PROVISIONAL, _WEAK = 1, 2
-_MESSAGE: Final = b"m"
-"""First byte of a message's key; then the month (2 bytes, counted from the year 0) and 16 random bytes, the id."""
-_SETTLED: Final = b"s"
-"""Key of the row with the order up to which provisional messages have been judged."""
+"""Of all indexes together; a header takes about 60 bytes. What has not been used for longest goes."""
+FOLD_MESSAGES: Final = 1_000
+"""Messages that wait in batches before they are folded, while that can be done: a page of headers."""
+FOLD_BYTES: Final = 4 << 20
+AWAY: Final = 1.5
+"""How far beyond its limits an archive may grow while it is locked: which of its messages are the oldest can only be
+told when it is open again. Then new ones are no longer archived: who floods it must not push out what is in it."""
+FIRST_BATCH: Final = 1_024
+"""Bytes that a batch is taken to need, for what the store keeps in memory. The next of the same commit get four
+times as many, up to `LARGEST_BATCH`."""
+LARGEST_BATCH: Final = 1 << 16
+TRIES: Final = 4
+"""Messages may be folded while they are read: then they are somewhere else."""
 _GENERATION: Final = b"archive-generation"
 """Key in the table `preference` of the server itself: how often it was started. Gives `order` its upper bits."""
+_SWEPT: Final = b"archive-swept"
+"""The same: months up to which archives were swept unopened, of accounts and of rooms, 2 bytes each."""
 _GENERATION_BITS: Final = 40
 """Messages of one life of the process: a trillion."""
 _IDS = Struct("16s" * 512)
 _PORTION: Final = 1_000
 """Rows deleted before the next ones wait for the disk: a sweep must not fill the memory with deletions."""
+_DURABLE: Final = Ticket()
+_DURABLE.settle()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +86,30 @@ class Page:
 
 
 class Archive:
-    """`spawn` runs a coroutine that answers nobody. `open` must have ended before the first message."""
+    """`store`: where an account's own rows are; `driver`: where sealed rows lie. `spawn` runs a coroutine that answers
+    nobody. `report(owner, found)`: rows that were not what was written, each as (table, key, row). `open` must have
+    ended before the first message."""
 
     def __init__(
         self,
         domain: str,
         store: Store,
+        driver: Driver,
+        safe: Safe,
         randomness: Callable[[int], bytes],
         spawn: Callable[[Awaitable[None]], None],
+        report: Callable[[bytes, Iterable[tuple[str, bytes, bytes]]], None] = lambda owner, found: None,
     ) -> None:
         self._server = domain.encode()
+        self._suffix = b"@" + self._server
         self._store = store
+        self._driver = driver
+        self._safe = safe
         self._randomness = randomness
         self._spawn = spawn
+        self._tell = report
+        self._layout = Shelves(store, driver, safe, randomness, self._report)
+        self._folder = Folder(self._layout, self._report)
         self.default = "always"
         """What is archived for accounts that have said nothing: always, never or roster (XEP-0441 §2.1.1)."""
         self.stanzas = 50_000
@@ -99,17 +120,21 @@ class Archive:
         self._order = 0
         self.generation = 0
         """How often the server was started on this database: what orders by time can be ordered by this first."""
+        self._shelves: dict[bytes, Shelf] = {}
         self._indexes: OrderedDict[bytes, Index] = OrderedDict()
-        self._loading: dict[bytes, tuple[Later[Index], list[Header]]] = {}
-        self._grown: dict[bytes, list[int]] = {}
-        """Owner -> [messages, bytes] since its archive was last counted."""
-        self._month = (0, 0, b"")
+        """Of those who have asked, the latest last."""
+        self._before = {ACCOUNT.arrival: 0, ROOM.arrival: 0}
+        """Stamps: what is older is too old."""
+        self._month = (0, 0, 0)
 
     async def open(self) -> None:
         """Messages of this life come after those of every earlier one, though the clock may have been set back."""
         last = await self._store.get("preference", self._server, _GENERATION)
         generation = int.from_bytes(last or b"", "big") + 1
         self._store.put("preference", self._server, _GENERATION, generation.to_bytes(3, "big"))
+        swept = (await self._store.get("preference", self._server, _SWEPT) or b"").ljust(4, b"\0")
+        for letters, at in ((ACCOUNT, 0), (ROOM, 2)):
+            self._layout.swept[letters.arrival] = int.from_bytes(swept[at : at + 2], "big")
         self._order = generation << _GENERATION_BITS
         self.generation = generation
 
@@ -139,226 +164,308 @@ class Archive:
         `token` is the same for the same message sent again, and 0 where that cannot be told. Raises StanzaError
         (resource-constraint) when more waits for the disk than memory may hold.
         """
+        shelf = self._shelves.get(owner)
+        if shelf is None:
+            shelf = self._shelf(owner)
+        if shelf.full:
+            return _DURABLE
         self._order += 1
-        raw = bytes.fromhex(id)
         stamp = int(now * 1000)
+        low, high, month = self._month
+        if not low <= stamp < high:
+            low, high, month = self._month = month_of(stamp)
         name = with_.encode()
         size = len(message)
-        flags = (_PROVISIONAL if provisional else 0) | (_WEAK if weak else 0)
-        value = _HEADER.pack(VERSION, flags, self._order, stamp, size, token, len(name)) + name + message
-        ticket = self._store.put(TABLE, owner, self._key(stamp, raw), value)
-        index = self._indexes.get(owner)
-        if index is not None:
-            index.add(Header(self._order, raw, stamp, with_, size, token, weak, provisional))
-        elif owner in self._loading:
-            self._loading[owner][1].append(Header(self._order, raw, stamp, with_, size, token, weak, provisional))
-        grown = self._grown.get(owner)
-        if grown is None:
-            grown = self._grown[owner] = [0, 0]
-        grown[0] += 1
-        grown[1] += size
-        if grown[0] * 8 > self.stanzas or grown[1] * 8 > self.bytes:
-            self._grown[owner] = [0, 0]
-            self._spawn(self._trim(owner))
-        return ticket
+        need = MESSAGE.size + len(name) + size
+        batch = shelf.batch
+        if batch is None or batch.left < need or batch.month < month:
+            capacity = FIRST_BATCH if batch is None else min(4 * batch.capacity, LARGEST_BATCH)
+            batch = self._layout.open_batch(shelf, month, need + BATCH_HEAD.size, self.generation, capacity)
+            batch.left -= BATCH_HEAD.size
+        flags = (PROVISIONAL if provisional else 0) | (WEAK if weak else 0)
+        batch.left -= need
+        batch.count += 1
+        batch.parts += (
+            MESSAGE.pack(flags, self._order, stamp, size, token, len(name), bytes.fromhex(id)), name, message
+        )  # fmt: skip
+        if provisional:
+            shelf.judged = False
+        shelf.grown += 1
+        shelf.size += size
+        if shelf.grown >= FOLD_MESSAGES or shelf.size >= FOLD_BYTES or shelf.grown * 8 > self.stanzas or (
+            shelf.size * 8 > self.bytes
+        ):  # fmt: skip
+            self._grown(shelf)
+        return batch.ticket
 
-    def _key(self, stamp: int, id: bytes) -> bytes:
-        low, high, prefix = self._month
-        if not low <= stamp < high:
-            low, high, month = _month_of(stamp)
-            prefix = _MESSAGE + month.to_bytes(2, "big")
-            self._month = low, high, prefix
-        return prefix + id
+    def _shelf(self, owner: bytes) -> Shelf:
+        shelf = self._shelves.get(owner)
+        if shelf is None:
+            letters = ACCOUNT if owner.endswith(self._suffix) else ROOM
+            shelf = self._shelves[owner] = Shelf(owner, self._safe.owner(TABLE, owner), letters)
+            if letters is ROOM:
+                self._safe.seal(TABLE, owner, b"", b"")  # a room's secret is there before what lies under it
+        return shelf
+
+    def _grown(self, shelf: Shelf) -> None:
+        shelf.grown = shelf.size = 0
+        if not shelf.folding:
+            shelf.folding = True
+            self._spawn(self._fold(shelf) if self._safe.is_open(shelf.owner) else self._weigh(shelf))
+
+    async def _weigh(self, shelf: Shelf) -> None:
+        """Whether a locked archive may take more, without opening it."""
+        try:
+            count, size = await self._driver.measure(TABLE, shelf.hashed)
+            shelf.full = size > AWAY * self.bytes or count > AWAY * self.stanzas
+        except QuietwireError:
+            pass  # the next time
+        finally:
+            shelf.folding = False
+
+    # -- folding ----------------------------------------------------------------------------------------------------
+
+    async def fold(self, owner: bytes) -> None:
+        """What has come goes into pages, in portions; what is too old or too much goes. Raises StorageError, Sealed,
+        StanzaError."""
+        shelf = self._shelf(owner)
+        if shelf.clean and not shelf.full:
+            return
+        while True:
+            async with Turn(shelf):
+                if not await self._folder.fold(shelf, self._before[shelf.letters.arrival]):
+                    await self._bound(shelf)
+                    break
+        index = shelf.index
+        shelf.clean = index is not None and not index.batches and not index.fresh and shelf.batch is None
+        shelf.full = False
+        if owner not in self._indexes:
+            shelf.index = None
+
+    async def _fold(self, shelf: Shelf) -> None:
+        try:
+            await self.fold(shelf.owner)
+        except QuietwireError:
+            pass  # locked, or the disk refuses: what has come stays as it is, and can be read
+        finally:
+            shelf.folding = False
+
+    async def _bound(self, shelf: Shelf) -> None:
+        """Deletes the oldest messages of an archive that has grown too large; a tenth more, so that it lasts. In a
+        `Turn`."""
+        index = shelf.index
+        if index is None:
+            return
+        before = self._before[shelf.letters.arrival]
+        if any(page.oldest < before for page in index.catalogue.pages):
+            await self._folder.drop_before(shelf, 0, before)
+        count, size = len(index), index.total
+        if count <= self.stanzas and size <= self.bytes:
+            return
+        index = await self._layout.load(shelf, complete=True)
+        doomed = 0
+        for page in index.catalogue.pages:
+            for each in page.sizes:
+                if count <= self.stanzas * 0.9 and size <= self.bytes * 0.9:
+                    break
+                count, size, doomed = count - 1, size - each, doomed + 1
+        await self._folder.drop_before(shelf, doomed, 0)
+
+    async def lock(self, owner: bytes) -> None:
+        """The owner's keys are about to be wiped."""
+        try:
+            await self.fold(owner)
+        except QuietwireError:
+            pass  # what has come stays as it is, sealed to its owner
+        self.release(owner)
+
+    async def adopt(self, owner: bytes) -> None:
+        """What the table `old_archive` has of the owner, from before the sealed store. The account is unlocked, or the
+        room's secret in the store. May be called again, also after a crash. Raises StorageError, Sealed."""
+        shelf = self._shelf(owner)
+        async with Turn(shelf):
+            await self._folder.adopt(shelf)
+            if owner not in self._indexes:
+                shelf.index = None
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     async def query(self, owner: bytes, query: Query) -> Page:
         """One page. Raises StanzaError(item-not-found) for an unknown id, StorageError."""
-        headers = await self.index(owner)
-        selection = headers.select(query, PAGE_MESSAGES, PAGE_BYTES)
-        wanted = [(headers.ids[position], headers.stamps[position]) for position in selection.positions]
-        rows = await self._store.get_many(TABLE, owner, [self._key(stamp, id) for id, stamp in wanted])
-        items = []
-        for id, stamp in wanted:
-            value = rows.get(self._key(stamp, id))
-            if value is not None:  # it may have been deleted meanwhile
-                items.append(Item(id.hex(), stamp, _message(value)))
-        index = None if query.before is not None else selection.index
-        return Page(items, selection.complete, index, selection.count)
+        read: dict[bytes, bytes] = {}
+        for tries in range(TRIES):
+            index = await self.index(owner)
+            selection = index.select(query, PAGE_MESSAGES, PAGE_BYTES)
+            wanted: list[tuple[bytes, int, Row, int]] = []
+            for position in selection.positions:
+                page, at = index.at(position)
+                wanted.append((index.id(position), page.stamps[at], *page.place(at)))
+            rows = {row for id, _, row, _ in wanted if id not in read}
+            last = tries == TRIES - 1
+            found = await self._layout.bodies(self._shelf(owner), rows, fresh=not last)
+            read |= {id: found[row][place] for id, _, row, place in wanted if row in found}
+            if last or all(id in read for id, *_ in wanted):
+                break
+        items = [Item(id.hex(), stamp, read[id]) for id, stamp, *_ in wanted if id in read]
+        return Page(items, selection.complete, None if query.before is not None else selection.index, selection.count)
 
     async def ends(self, owner: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
         """(id, stamp) of the oldest and of the newest message; None for an empty archive."""
         index = await self.index(owner)
-        if not index.ids:
+        if not len(index):
             return None
-        return (index.ids[0].hex(), index.stamps[0]), (index.ids[-1].hex(), index.stamps[-1])
+        first, last = index.header(0), index.header(len(index) - 1)
+        return (first.id.hex(), first.stamp), (last.id.hex(), last.stamp)
 
     async def index(self, owner: bytes) -> Index:
         """The archive's headers; from the first question on in memory, until `release`."""
-        index = self._indexes.get(owner)
-        if index is not None:
+        index, shelf = self._indexes.get(owner), self._shelf(owner)
+        if index is not None and index is shelf.index and not index.fresh:
             self._indexes.move_to_end(owner)
             return index
-        pending = self._loading.get(owner)
-        if pending is not None:
-            return await pending[0]
-        later, fresh = pending = Later[Index](), list[Header]()
-        self._loading[owner] = pending
-        try:
-            headers = await self._headers(owner)
-        except BaseException as error:
-            if self._loading.get(owner) is pending:
-                del self._loading[owner]
-            later.fail(error)
-            raise
-        known = {header.id for header in headers}
-        index = Index([*headers, *(header for header in fresh if header.id not in known)])
-        if self._loading.get(owner) is pending:  # else it was erased meanwhile
-            del self._loading[owner]
-            self._indexes[owner] = index
-            self._shrink()
-        later.resolve(index)
+        async with Turn(shelf):
+            index = await self._layout.load(shelf, complete=True)
+            before = self._before[shelf.letters.arrival]
+            if any(page.count and page.oldest < before for page in index.pages):
+                while await self._folder.fold(shelf, before):
+                    pass
+                await self._folder.drop_before(shelf, 0, before)
+            if not shelf.gone:
+                self._indexes[owner] = index
+                self._indexes.move_to_end(owner)
+                self._shrink()
+            if len(index.batches) >= FOLD_MESSAGES // 4 and not shelf.folding:
+                shelf.folding = True
+                self._spawn(self._fold(shelf))
         return index
-
-    async def _headers(self, owner: bytes) -> list[Header]:
-        rows = await self._store.scan(TABLE, owner, _MESSAGE, _after(_MESSAGE), _HEAD)
-        headers, long = [], []
-        for key, value in rows:
-            if len(value) < _HEADER.size or value[0] != VERSION:
-                continue  # damaged: the others can be read
-            header = _header(key, value)
-            if header is None:
-                long.append(key)
-            else:
-                headers.append(header)
-        if long:
-            for key, value in (await self._store.get_many(TABLE, owner, long)).items():
-                header = _header(key, value)
-                if header is not None:
-                    headers.append(header)
-        return headers
 
     def release(self, owner: bytes) -> None:
         """Nobody is likely to ask soon: the account's last session has ended."""
         self._indexes.pop(owner, None)
+        shelf = self._shelves.get(owner)
+        if shelf is not None and shelf.working is None:
+            shelf.index = None
 
     def _shrink(self) -> None:
-        total = sum(map(len, self._indexes.values()))
+        total = sum(index.weight for index in self._indexes.values())
         while total > HEADERS_IN_MEMORY and len(self._indexes) > 1:
-            _, gone = self._indexes.popitem(last=False)
-            total -= len(gone)
+            owner, gone = next(iter(self._indexes.items()))
+            total -= gone.weight
+            self.release(owner)
 
     async def rewrite(self, owner: bytes, id: str, make: Callable[[bytes], bytes]) -> None:
         """Puts what `make` makes of a message in its place, for one that was taken back (XEP-0424 §5). Raises
         StanzaError(item-not-found)."""
-        index = await self.index(owner)
-        position = index.position(id)
-        key = self._key(index.stamps[position], index.ids[position])
-        value = await self._store.get(TABLE, owner, key)
-        if value is None or not index.has(id):
-            raise StanzaError("item-not-found")
-        message = make(_message(value))
-        version, flags, order, stamp, _, _, length = _HEADER.unpack_from(value)
-        head = _HEADER.pack(version, flags, order, stamp, len(message), 0, length)
-        index.resize(id, len(message))
-        self._store.put(TABLE, owner, key, head + value[_HEADER.size : _HEADER.size + length] + message)
+        (await self.index(owner)).position(id)
+        await self.fold(owner)
+        shelf = self._shelf(owner)
+        async with Turn(shelf):
+            await self._folder.replace(shelf, id, make)
 
     # -- deleting ---------------------------------------------------------------------------------------------------
 
     def forget(self, owner: bytes) -> None:
         """The owner was erased from the store."""
         self._indexes.pop(owner, None)
-        self._loading.pop(owner, None)
-        self._grown.pop(owner, None)
+        shelf = self._shelves.pop(owner, None)
+        if shelf is not None:
+            shelf.gone, shelf.index, shelf.batch = True, None, None
 
     async def expire(self, owner: bytes, before: float) -> None:
-        """Deletes what is older than `before`, seconds since the epoch."""
+        """Deletes what is older than `before`, seconds since the epoch; of a locked archive the months that are over by
+        then."""
+        shelf = self._shelf(owner)
         limit = int(before * 1000)
-        month = _month_of(limit)[2]
-        stop = _MESSAGE + (month + 1).to_bytes(2, "big")
-        rows = await self._store.scan(TABLE, owner, _MESSAGE, stop, _HEADER.size)
-        old = [key for key, value in rows if len(value) < _HEADER.size or _HEADER.unpack(value)[3] < limit]
-        await self._delete(owner, old)
+        await self._sweep(shelf.hashed, shelf.letters, limit, shelf)
+        if not self._safe.is_open(owner):
+            return
+        async with Turn(shelf):
+            while await self._folder.fold(shelf, limit):
+                pass
+            await self._folder.drop_before(shelf, 0, limit)
+            if owner not in self._indexes:
+                shelf.index = None
 
-    async def sweep(self, before: float, mine: Callable[[bytes], bool]) -> None:
-        """Expires every archive whose owner is `mine`."""
-        for owner in await self._store.owners(TABLE):
-            if mine(owner):
+    async def sweep(self, before: float, rooms: bool = False) -> None:
+        """Expires every account's archive, or every room's. Those that are locked lose whole months, when the last day
+        of one is too old; of the others it depends on whether they are in memory: the rest when they are folded."""
+        letters = ROOM if rooms else ACCOUNT
+        limit = int(before * 1000)
+        self._before[letters.arrival] = limit
+        asked = [owner for owner in self._indexes if self._shelf(owner).letters is letters]
+        known = {shelf.hashed: shelf for shelf in self._shelves.values() if shelf.letters is letters}
+        for hashed in await self._driver.owners(TABLE):
+            await self._sweep(hashed, letters, limit, known.get(hashed))
+        for owner in asked:
+            if owner in self._shelves and self._safe.is_open(owner):
                 await self.expire(owner, before)
+
+    async def _sweep(self, hashed: bytes, letters: Letters, limit: int, shelf: Shelf | None) -> None:
+        """Deletes the months before that of the stamp `limit`, unopened."""
+        month = month_of(limit)[2]
+        doomed = []
+        for letter in letters.all:
+            doomed += [
+                k for k, _ in await self._driver.scan(TABLE, hashed, letter, letter + month.to_bytes(2, "big"), 0)
+            ]
+        if not doomed:
+            return
+        swept = self._layout.swept
+        if swept[letters.arrival] < month - 1:
+            swept[letters.arrival] = month - 1
+            value = b"".join(swept[each.arrival].to_bytes(2, "big") for each in (ACCOUNT, ROOM))
+            self._store.put("preference", self._server, _SWEPT, value)
+        if shelf is None:
+            await self._delete(hashed, doomed)
+            return
+        async with Turn(shelf):
+            self._indexes.pop(shelf.owner, None)
+            shelf.index = None
+            await self._delete(hashed, doomed)
+
+    async def _delete(self, hashed: bytes, keys: list[bytes]) -> None:
+        for start in range(0, len(keys), _PORTION):
+            some = keys[start : start + _PORTION]
+            for key in some:
+                ticket = self._driver.delete(TABLE, hashed, key)
+            if len(some) == _PORTION:
+                await _settled(ticket)
 
     async def settle(self, owner: bytes, wanted: Callable[[str], bool]) -> None:
         """The owner's wishes are known: deletes what came while they were not and is not `wanted` (given `with_`)."""
-        index = await self.index(owner)
-        if not index.provisional:
+        shelf = self._shelf(owner)
+        if shelf.judged:
             return
-        row = await self._store.get(TABLE, owner, _SETTLED)
-        since = int.from_bytes(row or b"", "big")
-        newest = max(index.provisional.values(), default=0)
-        if newest <= since:
-            index.provisional.clear()
-            return
-        unwanted = index.unwanted(wanted, since)
-        keys = [self._key(index.stamps[index.position(id.hex())], id) for id in unwanted]
-        index.drop(unwanted)
-        index.provisional.clear()
-        self._store.put(TABLE, owner, _SETTLED, newest.to_bytes(8, "big"))
-        await self._delete(owner, keys)
+        async with Turn(shelf):
+            index = await self._layout.load(shelf, complete=False)
+            catalogue = index.catalogue
+            if index.unjudged:
+                since = [page for page in catalogue.pages if page.judge > catalogue.settled and not page.loaded]
+                await self._layout.load_pages(shelf, index, since)
+                shelf.doomed = index.unwanted(wanted)
+                catalogue.settled = max(page.judge for page in index.pages)
+                try:
+                    if shelf.doomed:
+                        while await self._folder.fold(shelf):
+                            pass
+                        await self._folder.cut(shelf, shelf.doomed)
+                    self._layout.write(shelf, index, (), (), ())
+                finally:
+                    shelf.doomed = set()
+            shelf.judged = True
+            if owner not in self._indexes:
+                shelf.index = None
 
-    async def _trim(self, owner: bytes) -> None:
-        """Deletes the oldest messages of an archive that has grown too large; a tenth more, so that it lasts."""
-        index = await self.index(owner)
-        count, size = len(index), index.total
-        if count <= self.stanzas and size <= self.bytes:
-            return
-        doomed = []
-        for position, id in enumerate(index.ids):
-            if count <= self.stanzas * 0.9 and size <= self.bytes * 0.9:
-                break
-            count -= 1
-            size -= index.sizes[position]
-            doomed.append(self._key(index.stamps[position], id))
-        await self._delete(owner, doomed)
-
-    async def _delete(self, owner: bytes, keys: list[bytes]) -> None:
-        for start in range(0, len(keys), _PORTION):
-            some = keys[start : start + _PORTION]
-            index = self._indexes.get(owner)
-            if index is not None:
-                index.drop(key[len(_MESSAGE) + 2 :] for key in some)
-            ticket = None
-            for key in some:
-                ticket = self._store.delete(TABLE, owner, key)
-            if ticket is not None and len(some) == _PORTION:
-                await _settled(ticket)
+    def _report(self, owner: bytes, faults: list[tuple[bytes, bytes]]) -> None:
+        self._tell(owner, [(TABLE, key, row) for key, row in faults])
 
 
-def _message(value: bytes) -> bytes:
-    return value[_HEADER.size + _HEADER.unpack_from(value)[6] :]
-
-
-def _header(key: bytes, value: bytes) -> Header | None:
-    """None if the address is longer than what was read."""
-    _, flags, order, stamp, size, token, length = _HEADER.unpack_from(value)
-    end = _HEADER.size + length
-    if end > len(value):
-        return None
-    return Header(
-        order, key[len(_MESSAGE) + 2 :], stamp, value[_HEADER.size : end].decode(), size, token,
-        bool(flags & _WEAK), bool(flags & _PROVISIONAL),
-    )  # fmt: skip
-
-
-def _month_of(stamp: int) -> tuple[int, int, int]:
-    """(first millisecond, first one after it, number) of the month that the stamp is in."""
+def month_of(stamp: int) -> tuple[int, int, int]:
+    """(first millisecond, first one after it, number) of the month that the stamp is in: year x 12 + month - 1."""
     day = datetime.datetime.fromtimestamp(stamp / 1000, datetime.UTC)
     first = datetime.datetime(day.year, day.month, 1, tzinfo=datetime.UTC)
     after = datetime.datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=datetime.UTC)
     return int(first.timestamp()) * 1000, int(after.timestamp()) * 1000, day.year * 12 + day.month - 1
-
-
-def _after(prefix: bytes) -> bytes:
-    """The first key after all that begin with `prefix`, whose last byte is not 255."""
-    return prefix[:-1] + bytes((prefix[-1] + 1,))
 
 
 def _settled(ticket: Ticket) -> Later[None]:

@@ -142,8 +142,7 @@ async def settle(archive: Archive, account: Account) -> None:
         other = parse_jid(with_)
         return prefs.wants(other, account) and not account.shuts(other)
 
-    if (await archive.index(account.owner)).provisional:
-        await archive.settle(account.owner, wanted)
+    await archive.settle(account.owner, wanted)
 
 
 def read_prefs(element: Element) -> Prefs:

@@ -35,6 +35,7 @@ from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
 from quietwire.server.sealed.arriving import Arrivals
 from quietwire.server.sealed.keeper import Keeper
+from quietwire.server.sealed.findings import finding
 from quietwire.server.sealed.keyring import Keyring
 from quietwire.server.sealed.seals import HANDLE, Seals
 from quietwire.server.sealed.spool import SealedSpool
@@ -157,7 +158,16 @@ class Server:
             lambda name: ports.keys.key("invitation", b"name", name),
         )
         self.uploads = Uploads(ports.files)
-        self.archive = Archive(settings.domain.domain, self.store, ports.randomness, self.router.spawn)
+        self.archive = Archive(
+            settings.domain.domain,
+            self.store,
+            ports.storage.store,
+            self.seals,
+            ports.randomness,
+            self.router.spawn,
+            lambda owner, found: self.store.findings.report(owner, (finding(*each) for each in found)),
+        )
+        self.keyring.locking.append(lambda unlocked: self.archive.lock(unlocked.owner))
         self.router.install(
             modules,
             {

@@ -162,6 +162,10 @@ class MemoryStorage:
         scans = [self.scan(table, owner, head=head) for table, owner, head in wanted]
         return self._answer(lambda: [scan.result() for scan in scans])
 
+    def measure(self, table: str, owner: bytes) -> Later[tuple[int, int]]:
+        rows = self._rows(table, owner)
+        return self._answer(lambda: (len(rows), sum(map(len, rows.values()))))
+
     def owners(self, table: str) -> Later[list[bytes]]:
         rows = self._now.rows[table]
         return self._answer(lambda: list(rows))

@@ -70,7 +70,7 @@ class Store(Protocol):
         self, table: str, owner: bytes, first: bytes = b"", stop: bytes | None = None, head: int | None = None
     ) -> Later[list[tuple[bytes, bytes]]]:
         """Every (key, value) of the owner with first <= key < stop, in no order that means anything; of the values
-        the first `head` bytes only, where that is given."""
+        the first `head` bytes only, where that is given; 0 reads none of them."""
         ...
 
     def scan_many(self, wanted: Sequence[tuple[str, bytes, int | None]]) -> Later[list[list[tuple[bytes, bytes]]]]:
@@ -101,6 +101,14 @@ class Store(Protocol):
 
     def erase(self, owner: bytes) -> Ticket:
         """Deletes all rows of the owner in all tables and in the spool."""
+        ...
+
+
+class Driver(Store, Protocol):
+    """A store that keeps the bytes itself."""
+
+    def measure(self, table: str, owner: bytes) -> Later[tuple[int, int]]:
+        """(rows, bytes of their values) of the owner, without reading them."""
         ...
 
 
@@ -172,7 +180,7 @@ class Storage(Protocol):
     is not written."""
 
     @property
-    def store(self) -> Store: ...
+    def store(self) -> Driver: ...
 
     @property
     def spool(self) -> Spool: ...

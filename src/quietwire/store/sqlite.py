@@ -18,7 +18,15 @@ from quietwire.store.committer import (
 )
 from quietwire.store.group import OVERHEAD, Late
 from quietwire.store.ports import LONGEST_NAME, Entry, StorageError
-from quietwire.store.writer import KNOWN, query_get, query_get_many, query_owners, query_scan, query_scan_many
+from quietwire.store.writer import (
+    KNOWN,
+    query_get,
+    query_get_many,
+    query_measure,
+    query_owners,
+    query_scan,
+    query_scan_many,
+)
 
 __all__ = ["CHECKPOINT_SECONDS", "GROUP_SECONDS", "GROUP_WEIGHT", "RETRY_SECONDS", "SqliteStorage"]
 
@@ -158,6 +166,9 @@ class SqliteStorage(Committer):
             return answers
 
         return self._ask(query_scan_many(question), [one[:2] for one in question], placed)
+
+    def measure(self, table: str, owner: bytes) -> Later[tuple[int, int]]:
+        return self._ask(query_measure(_known(table), owner), ((table, owner),))
 
     def owners(self, table: str) -> Later[list[bytes]]:
         return self._ask(query_owners(_known(table)), ((table, None),))

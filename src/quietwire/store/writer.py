@@ -240,6 +240,17 @@ def query_get_many(table: str, owner: bytes, keys: Collection[bytes]) -> Query:
     return query
 
 
+def query_measure(table: str, owner: bytes) -> Query:
+    """(rows, bytes). Lengths stand in the rows' headers: no long value is read."""
+    sql = f"SELECT count(*), coalesce(sum(length(value)), 0) FROM {table} WHERE owner=?"  # noqa: S608
+
+    def query(db: sqlite3.Connection) -> tuple[int, int]:
+        count, size = db.execute(sql, (owner,)).fetchone()
+        return count, size
+
+    return query
+
+
 def query_owners(table: str) -> Query:
     # From owner to owner, past each one's rows: DISTINCT would read the whole table, every archive in it.
     sql = f"""
@@ -265,7 +276,7 @@ def _pairs_of(head: int | None) -> str:
     """The columns of all rows as four values: the lengths of keys and of values, as formats of `struct`, and all keys
     and all values, joined. That group_concat takes and gives any bytes is tried when a database is opened
     (`database.open_database`); hexadecimal text would take twice the time."""
-    value = "value" if head is None else f"substr(value,1,{head:d})"
+    value = "value" if head is None else f"substr(value,1,{head:d})" if head else "x''"  # substr reads it whole
     return f"{_lengths('key')}, {_lengths(value)}, {_joined('key')}, {_joined(value)}"
 
 

@@ -175,6 +175,8 @@ class Assembly:
         self.archive = Archive(
             domain,
             self.store,
+            self.store,
+            PlainSafe(),
             lambda size: hashlib.shake_256(next(numbers).to_bytes(8, "big")).digest(size),
             self.router.spawn,
         )

@@ -162,6 +162,17 @@ class StoreContract:
         store.delete("sealed", BOB, b"1")
         assert self.owners(storage, "sealed") == [ALICE]
 
+    def test_an_owners_rows_are_counted_and_measured(self) -> None:
+        storage = self.open()
+        for key, size in ((b"a", 0), (b"b", 70_000), (b"c", 5)):
+            storage.store.put("archive", ALICE, key, bytes(size))
+        storage.store.put("archive", BOB, b"a", b"bob's")
+        assert self.value(storage.store.measure("archive", ALICE)) == (3, 70_005)
+        storage.store.delete("archive", ALICE, b"b")
+        self.durable(storage)
+        assert self.value(storage.store.measure("archive", ALICE)) == (2, 5)
+        assert self.value(storage.store.measure("archive", b"nobody")) == (0, 0)
+
     def test_scan_gives_a_range_of_keys_and_the_heads_of_values(self) -> None:
         storage = self.open()
         rows = {b"": b"", b"a": b"1", b"a\0": b"22", b"b": b"333", b"b\xff": b"4444", b"c": b"5" * 9_000}

@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from quietwire.core.later import Later
+from quietwire.core.later import Later, drive
+from quietwire.seal.pages import read_batch
 from quietwire.server.modules import xep0160_offline, xep0313_archive, xep0359_stanza_ids, xep0441_preferences
 from quietwire.store.ports import StorageError
 from quietwire.testing.assembly import Assembly, Client
@@ -29,7 +30,13 @@ class World:
         return client
 
     def archived(self, name: str) -> int:
-        return len(self.house.storage.scan("archive", f"{name}@a.example".encode(), b"m", b"n").result())
+        counts: list[int] = []
+
+        async def count() -> None:
+            counts.append(len(await self.house.archive.index(f"{name}@a.example".encode())))
+
+        drive(count(), lambda value, error: None)
+        return counts[0]
 
 
 def chat(to: str, text: str = "hi", more: str = "", kind: str = "chat") -> str:
@@ -95,7 +102,10 @@ def test_nobody_archives_what_is_refused() -> None:
     alice = play.client("alice/phone", "<presence/>")
     for _ in range(2):
         alice >> chat("bob@a.example")
-    assert len(play.storage.scan("archive", b"bob@a.example").result()) == 1
+    play.client("bob/phone")
+    bob, seals = b"bob@a.example", play.server.seals
+    rows = play.storage.scan("archive", seals.owner("archive", bob)).result()
+    assert [len(read_batch(seals.open("archive", bob, key, row))[2]) for key, row in rows] == [1]
 
 
 def test_zero_days_are_no_archive() -> None:

@@ -69,9 +69,8 @@ def on_minute(context: Context) -> None:
 def on_sweep(context: Context) -> None:
     """What is older than the setting goes."""
     rooms: Rooms = context.state
-    suffix = f"@{rooms.domain.domain}".encode()
     before = context.now - rooms.limits.days * 86_400
-    context.services.spawn(rooms.archive.sweep(before, lambda owner: owner.endswith(suffix)))
+    context.services.spawn(rooms.archive.sweep(before, rooms=True))
 
 
 def on_reload(context: Context, settings: Mapping[str, Any]) -> None:

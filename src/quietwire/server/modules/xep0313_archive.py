@@ -196,9 +196,8 @@ async def at_binding(context: Context) -> Element | None:
 
 def sweep(context: Context) -> None:
     """What is older than the setting goes, of every account of this domain."""
-    domain = b"@" + context.domain.text.encode()
     before = context.now - context.state.days * 86_400
-    context.services.spawn(context.ports["archive"].sweep(before, lambda owner: owner.endswith(domain)))
+    context.services.spawn(context.ports["archive"].sweep(before))
 
 
 def on_ended(context: Context) -> None:
@@ -238,7 +237,7 @@ MODULE = Module(
             what="messages the owner sent and got, with the other side's address and the time, but for chat states and "
             "what their senders ask not to be stored",
             table="archive",
-            sealed=False,
+            sealed=True,
             until="30 days old, or as configured",
         ),
     ),

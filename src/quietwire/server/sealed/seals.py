@@ -125,8 +125,11 @@ class Seals:
     # -- sealing ----------------------------------------------------------------------------------------------------
 
     def is_open(self, owner: bytes) -> bool:
-        """Whether `open` and `seal_own` can do their work: always for rooms and the server."""
-        return not self.is_account(owner) or self.keyring.get(owner) is not None
+        """Whether what is the owner's can be read and written: always for rooms and the server."""
+        if not self.is_account(owner):
+            return True
+        unlocked = self.keyring.get(owner)
+        return unlocked is not None and unlocked.ready
 
     def unlocked(self, owner: bytes) -> Unlocked:
         """Raises Sealed."""

@@ -102,8 +102,6 @@ class SealedStore:
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def get(self, table: str, owner: bytes, key: bytes) -> Later[bytes | None]:
-        if table == "archive":
-            return started(self._archived(owner, key))
         place = self._shared(table, owner)
         if place is None:
             unlocked = self._unlocked(owner)
@@ -120,14 +118,7 @@ class SealedStore:
     def get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> Later[dict[bytes, bytes]]:
         return started(self._get_many(table, owner, keys))
 
-    async def _archived(self, owner: bytes, key: bytes) -> bytes | None:
-        row = await self._driver.get("archive", self.seals.owner("archive", owner), key)
-        return rows.unpack(self.seals.open("archive", owner, key, row))[2] if row is not None else None
-
     async def _get_many(self, table: str, owner: bytes, keys: Collection[bytes]) -> dict[bytes, bytes]:
-        if table == "archive":
-            found = {key: await self.get(table, owner, key) for key in keys}
-            return {key: value for key, value in found.items() if value is not None}
         place = self._shared(table, owner)
         if place is None:
             unlocked = self._unlocked(owner)
@@ -145,15 +136,8 @@ class SealedStore:
     async def _scan(
         self, table: str, owner: bytes, first: bytes, stop: bytes | None, head: int | None
     ) -> list[tuple[bytes, bytes]]:
-        place = self._shared(table, owner) if table != "archive" else table
-        if table == "archive":
-            sealed = await self._driver.scan(table, self.seals.owner(table, owner), first, stop)
-            found = (
-                [(key, rows.unpack(self.seals.open(table, owner, key, row))[2]) for key, row in sealed]
-                if self.seals.is_open(owner)
-                else []
-            )
-        elif place is None:
+        place = self._shared(table, owner)
+        if place is None:
             unlocked = self._unlocked(owner)
             found = await self.own.scan(unlocked, table) if unlocked is not None else []
         else:
@@ -187,9 +171,6 @@ class SealedStore:
         """Raises Sealed, besides what `ports.Store` says."""
         if len(owner) > LONGEST_NAME or len(key) > LONGEST_NAME:
             raise ValueError("owners and keys have at most 4,096 bytes")
-        if table == "archive":
-            sealed = self.seals.seal(table, owner, key, rows.pack(0, b"", value))
-            return self._driver.put(table, self.seals.owner(table, owner), key, sealed)
         place = self._shared(table, owner)
         if place is None:
             return self.own.put(self._must(owner), table, key, value)
@@ -206,8 +187,6 @@ class SealedStore:
         return self.put(table, owner, key, make())
 
     def delete(self, table: str, owner: bytes, key: bytes) -> Ticket:
-        if table == "archive":
-            return self._driver.delete(table, self.seals.owner(table, owner), key)
         place = self._shared(table, owner)
         if place is None:
             return self.own.delete(self._must(owner), table, key) or _NOTHING
