@@ -44,6 +44,7 @@ def test_counts_and_nobodys_name(path: Path) -> None:
     counts = json.loads(said)
     assert (counts["accounts"], counts["unlocked"]) == (1, 0)
     assert counts["sessions"] == counts["rooms"] == counts["client_streams"] == 0
+    assert counts["accounts_in_clear"] == 0
     assert counts["storage_accepting"] is True
     assert counts["storage_fault"] == ""
     assert counts["memory_bytes"] > 10 << 20
@@ -64,7 +65,8 @@ def test_for_people(path: Path) -> None:
 
 def test_what_must_be_looked_at_is_loud() -> None:
     counts = {
-        "uptime_seconds": 100_000, "accounts": 1, "unlocked": 1, "sessions": 1, "sessions_resumable": 0,
+        "uptime_seconds": 100_000, "accounts": 3, "unlocked": 1, "accounts_in_clear": 2, "sessions": 1,
+        "sessions_resumable": 0,
         "client_streams": 1, "server_streams_in": 0, "server_streams_out": 0, "connections": 5,
         "connections_before_login": 4,
         "connections_paused": True, "rooms": 0, "jobs_computing": 0, "storage_accepting": False,
@@ -74,6 +76,7 @@ def test_what_must_be_looked_at_is_loud() -> None:
     shown = dict(rows(counts))
     assert shown["storage"] == "REFUSING, the disk refuses: disk full, 7 bytes wait"
     assert shown["certificate"] == "EXPIRED"
+    assert shown["accounts"] == "3, 1 of them unlocked, 2 not sealed before they log in"
     assert shown["connections"] == "5, 4 before login, further ones wait"
     assert shown["up for"] == "1 d 3 h"
     assert dict(rows({**counts, "certificate_seconds_left": None}))["certificate"] == "unreadable"

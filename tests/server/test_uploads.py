@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from sealed_world import World
+
 from quietwire.core.jid import parse_jid
 from quietwire.core.later import Ticket, drive
 from quietwire.server.uploads import DAY, TABLE, Row, Slot, Uploads, sweep
@@ -79,3 +81,18 @@ def test_without_a_disk_there_is_nothing_to_sweep() -> None:
     store.put(TABLE, b"alice@a.example", b"old", Row(1, 2, 5).to_bytes())
     drive(sweep(Uploads(None), store, 10 * DAY), lambda value, error: None)
     assert store.scan(TABLE, b"alice@a.example").result()
+
+
+def test_the_sweep_needs_nobodys_name_and_the_store_tells_none() -> None:
+    """As the sealed store has it: what stands for an owner in place of the owner."""
+    world = World()
+    store, alice, bob = world.store, b"alice@a.example", b"bob@a.example"
+    for owner, name, day in ((alice, b"kept", 10), (alice, b"gone", 9), (bob, b"his", 11)):
+        store.put(TABLE, owner, name, Row(1, day, 5).to_bytes())
+    files = FakeFiles(b"kept", b"gone", b"his", b"orphan")
+    drive(sweep(Uploads(files), store, 10 * DAY + 5.0), lambda value, error: None)
+    assert files.whole == {b"kept", b"his"}
+    assert [key for key, _ in store.scan(TABLE, b"alice@a.example").result()] == [b"kept"]
+    disk = repr(world.storage._now.rows).encode()
+    for word in (b"alice", b"bob", b"'kept'", b"'his'"):
+        assert word not in disk

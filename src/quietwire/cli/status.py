@@ -36,6 +36,7 @@ def status(composition: Composition) -> dict[str, Any]:
         "uptime_seconds": round(time.monotonic() - composition.started),
         "accounts": len(server.accounts.names),
         "unlocked": len(server.keyring),
+        "accounts_in_clear": len(server.migration.left),
         "sessions": server.sessions,
         "sessions_resumable": server.parked,
         "client_streams": server.streams,
@@ -78,7 +79,11 @@ def rows(told: dict[str, Any]) -> list[tuple[str, str]]:
         storage += f", the disk refuses: {told['storage_fault']}"
     return [
         ("up for", _span(told["uptime_seconds"])),
-        ("accounts", f"{told['accounts']}, {told['unlocked']} of them unlocked"),
+        (
+            "accounts",
+            f"{told['accounts']}, {told['unlocked']} of them unlocked"
+            + (f", {told['accounts_in_clear']} not sealed before they log in" if told["accounts_in_clear"] else ""),
+        ),
         ("sessions", f"{told['sessions']}, {told['sessions_resumable']} of them wait for their client"),
         ("client streams", f"{told['client_streams']}"),
         ("server streams", f"{told['server_streams_in']} in, {told['server_streams_out']} out"),

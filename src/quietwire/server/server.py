@@ -34,9 +34,10 @@ from quietwire.server.publishing import Publisher
 from quietwire.server.resting import NOTICED, notice, rest, wake
 from quietwire.server.router import Router
 from quietwire.server.sealed.arriving import Arrivals
-from quietwire.server.sealed.keeper import Keeper
 from quietwire.server.sealed.findings import finding
+from quietwire.server.sealed.keeper import Keeper
 from quietwire.server.sealed.keyring import Keyring
+from quietwire.server.sealed.migration import Migration
 from quietwire.server.sealed.seals import HANDLE, Seals
 from quietwire.server.sealed.spool import SealedSpool
 from quietwire.server.sealed.store import SealedStore
@@ -168,6 +169,7 @@ class Server:
             lambda owner, found: self.store.findings.report(owner, (finding(*each) for each in found)),
         )
         self.keyring.locking.append(lambda unlocked: self.archive.lock(unlocked.owner))
+        self.migration = Migration(self.store, self.spool, self.archive.adopt, ports.note)
         self.router.install(
             modules,
             {
@@ -210,6 +212,7 @@ class Server:
     async def open(self) -> None:
         """Reads what must be known before the first stream."""
         await self.store.open()
+        await self.migration.start()
         await self.accounts.open()
         await self.invitations.open()
         await self.archive.open()

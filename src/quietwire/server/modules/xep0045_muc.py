@@ -67,10 +67,15 @@ def on_minute(context: Context) -> None:
 
 
 def on_sweep(context: Context) -> None:
-    """What is older than the setting goes."""
+    """What is older than the setting goes, to the day: rooms are never locked."""
     rooms: Rooms = context.state
-    before = context.now - rooms.limits.days * 86_400
-    context.services.spawn(rooms.archive.sweep(before, rooms=True))
+    context.services.spawn(_expire(rooms, context.now - rooms.limits.days * 86_400))
+
+
+async def _expire(rooms: Rooms, before: float) -> None:
+    for room in list(rooms.rooms.values()):
+        if room.archived:
+            await rooms.archive.expire(persistence.owner(room), before)
 
 
 def on_reload(context: Context, settings: Mapping[str, Any]) -> None:
@@ -115,15 +120,16 @@ MODULE = Module(
     ),
     keeps=(
         Keeps(
-            what="of each persistent room: configuration, subject, picture, and everybody's address and affiliation, "
-            "with the nickname that is reserved or the reason for a ban",
+            what="of each persistent room, under a secret that the server's key opens: name, configuration, subject, "
+            "picture, and everybody's address and affiliation, with the nickname that is reserved or the reason for a "
+            "ban; addresses once more sealed, found by hash",
             table="room",
             sealed=False,
             until="the room is destroyed, ceases to be persistent, or the account is erased",
         ),
         Keeps(
-            what="messages said in rooms that keep an archive, with nickname, occupant id and time, and the sender's "
-            "address where the room is not anonymous",
+            what="messages said in rooms that keep an archive, under the room's secret, with nickname, occupant id and "
+            "time, and the sender's address where the room is not anonymous",
             table="archive",
             sealed=False,
             until="30 days old, or as configured; the room is destroyed",

@@ -209,8 +209,8 @@ MODULE = Module(
         Setting("days", 30, "Days until a file is deleted."),
     ),
     keeps=(
-        Keeps("day, size class and day of expiry of each file, and the name under which it is encrypted on the disk",
-              TABLE, False, "the file expires"),
+        Keeps("under the server's key and a hash of its owner: day, size class and day of expiry of each file, and the "
+              "name under which it is encrypted on the disk", TABLE, False, "the file expires"),
     ),
     emits="one reply per request, to the server's own users; files, to whoever has their address",
     needs=("store", "randomness", "uploads", "web"),

@@ -6,7 +6,7 @@ may read, `room` what a room keeps. What comes for somebody who may be away goes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import Final
 
 from quietwire.core.later import Later, Ticket, started
@@ -53,6 +53,10 @@ _NOTHING: Final = Ticket()
 _NOTHING.settle()
 
 
+async def _nothing(unlocked: Unlocked) -> None:
+    """Of a database that was always sealed nothing is to be adopted."""
+
+
 class SealedStore:
     """Implements `ports.Store`. Reads of what is a locked account's find nothing, writes raise `Sealed`."""
 
@@ -63,6 +67,12 @@ class SealedStore:
         self.findings = Findings(note, seals.account)
         self.own = OwnRows(storage.store, seals, self.findings)
         self.rooms = RoomSecrets(storage.store, seals, self.erase, self._damaged)
+        self.in_clear: set[bytes] = set()
+        """Accounts of which something is left from before the sealed store, under its name."""
+        self.adopt_rows: Callable[[Unlocked], Awaitable[None]] = _nothing
+        """Awaited before an account's rows are read or written, and"""
+        self.adopt_rest: Callable[[Unlocked], Awaitable[None]] = _nothing
+        """once they can be: see `migration.py`."""
 
     async def open(self) -> None:
         """Reads the rooms' secrets. Call it once, before the first stream."""
@@ -97,7 +107,13 @@ class SealedStore:
             self.seals.learn(handle, public)
             if stored[:KEY_BYTES] != public[:KEY_BYTES] and (stored or known):
                 self.findings.report(owner, (finding("account", ARRIVALS, stored),))
+        await self.adopt_rows(unlocked)
         unlocked.ready = True
+        try:
+            await self.adopt_rest(unlocked)
+        except BaseException:
+            unlocked.ready = False
+            raise
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -200,6 +216,7 @@ class SealedStore:
         ticket = _NOTHING
         for table in PLACES:
             ticket = self._driver.erase(self.seals.owner(table, owner))
+        self._erase_old(owner)
         unlocked = self.seals.keyring.get(owner)
         if unlocked is not None:
             self.seals.keyring.wipe(unlocked)
@@ -217,10 +234,17 @@ class SealedStore:
         ticket = _NOTHING
         for table in OWN:
             ticket = self._driver.erase(self.seals.owner(table, owner))
+        self._erase_old(owner)
         self.seals.forget(owner)
         self.findings.forget(owner)
         self.seals.learn(self.seals.handle_of(owner), public)
         return ticket
+
+    def _erase_old(self, owner: bytes) -> None:
+        """What is there under its name, if it comes from before the sealed store."""
+        if owner in self.in_clear:
+            self.in_clear.discard(owner)
+            self._driver.erase(owner)
 
     # -- how ----------------------------------------------------------------------------------------------------------
 
