@@ -91,6 +91,7 @@ class Shelf:
         self.house = House()
         self.house.add("alice@a.example", Contact(BOB, subscription="from"))
         self.publisher = Publisher(self.house.store, self.house)
+        self.house.log_in("alice@a.example/x")
         self.book = self.run(self.publisher.book(ALICE))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -166,6 +167,7 @@ def test_a_picture_that_is_too_large_is_refused() -> None:
 def test_a_picture_for_some_contacts_only_is_not_in_presence() -> None:
     house = Assembly(())
     house.add("alice@a.example")
+    house.log_in("alice@a.example/x")
     publisher = Publisher(house.store, house.router)
 
     async def work() -> None:
@@ -180,16 +182,20 @@ def test_a_picture_for_some_contacts_only_is_not_in_presence() -> None:
     assert house.storage.store.get("vcard", b"alice@a.example", b"avatar").result() is None
 
 
-def test_a_picture_that_changes_while_its_owner_is_away_is_remembered() -> None:
-    house = Assembly(())
-    house.add("alice@a.example")
-    publisher = Publisher(house.store, house.router)
+def test_what_strangers_may_not_see_is_not_read_for_them() -> None:
+    shelf = Shelf()
+    shelf.metadata(f"<info id='{NAME}'/>")
+    shelf.data()
+    reads: list[str] = []
+    get = shelf.house.store.get
 
-    async def work() -> None:
-        await avatars.publish(publisher, ALICE, b"png", "image/png")
-        await avatars.refresh(publisher, ALICE)
+    def counted(table: str, owner: bytes, key: bytes) -> Any:
+        reads.append(table)
+        return get(table, owner, key)
 
-    house.router.spawn(work())
-    row = house.storage.store.get("vcard", b"alice@a.example", b"avatar").result()
-    assert row is not None
-    assert Avatar.decode(row) == Avatar(NAME)
+    shelf.house.store.get = counted  # type: ignore[method-assign]
+    for owner in (ALICE, parse_jid("nobody@a.example")):
+        assert shelf.run(avatars.photo(shelf.publisher, owner, EVE)) is None
+    assert reads == []
+    assert shelf.run(avatars.photo(shelf.publisher, ALICE, BOB)) is not None
+    assert reads == ["item", "item"]

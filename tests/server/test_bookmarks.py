@@ -25,6 +25,7 @@ class Shelf:
     def __init__(self) -> None:
         self.house = Assembly(())
         self.house.add("alice@a.example")
+        self.house.log_in("alice@a.example/x")
         self.publisher = Publisher(self.house.store, self.house.router)
         books: list[Any] = []
 

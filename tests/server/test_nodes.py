@@ -12,7 +12,7 @@ from quietwire.core.jid import parse_jid
 from quietwire.core.later import drive
 from quietwire.server import nodes
 from quietwire.server.node_config import NodeConfig
-from quietwire.server.nodes import MAX_ITEM_ID, MAX_NODE, MAX_PAYLOAD, Book, Library, Node, item_key, read_book
+from quietwire.server.nodes import MAX_ITEM_ID, MAX_NODE, MAX_PAYLOAD, Book, Library, Node, item_key
 from quietwire.store.memory import MemoryStorage
 from quietwire.store.ports import LONGEST_NAME
 from quietwire.testing.assembly import Slow
@@ -71,7 +71,7 @@ def test_what_is_published_is_read_by_a_new_book() -> None:
     node = Node("n", NodeConfig(max_items=2))
     for name in ("1", "2", "3"):
         book.publish(book.nodes.get("n", node), name, name.encode())
-    again = run(read_book(store, ALICE))
+    again = run(Library().book(store, ALICE))
     assert again.nodes == book.nodes
     assert list(again.nodes["n"].items) == ["2", "3"]
     assert run(again.payload(again.nodes["n"], "3")) == b"3"
@@ -161,7 +161,7 @@ def test_one_book_an_account_however_many_read_it() -> None:
     assert first is second
     assert run(library.book(slow, ALICE)) is first
     assert library.held(ALICE) is first
-    library.forget(ALICE)
+    library.forget(slow, ALICE)
     assert library.held(ALICE) is None
 
 
@@ -183,3 +183,107 @@ def test_a_row_that_is_not_ours_fails_all_who_wait_and_may_be_tried_again() -> N
     assert [type(error) for error in errors] == [ValueError, ValueError]
     slow.delete("node", OWNER, b"n")
     assert run(library.book(slow, ALICE)).nodes == {}
+
+
+OPEN = NodeConfig(access_model="open", max_items=2)
+TABLES = ("node", "item", "open_node", "open_item")
+
+
+def rows(store: MemoryStorage) -> list[int]:
+    return [len(store.scan(table, OWNER).result()) for table in TABLES]
+
+
+def test_of_an_open_node_strangers_may_read_all_but_the_people() -> None:
+    store, library = storage(), Library()
+    people = {"affiliations": {ALICE: "outcast"}, "subscribers": frozenset((ALICE,))}
+    book = run(library.book(store, ALICE))
+    book.publish(Node("o", OPEN, **people), "1", b"x")  # type: ignore[arg-type]
+    book.publish(Node("p", NodeConfig(access_model="presence"), **people), "1", b"y")  # type: ignore[arg-type]
+    assert rows(store) == [2, 1, 1, 1]
+    shown = run(library.shown(store, ALICE))
+    assert shown.nodes == {"o": Node("o", OPEN, {"1": 1})}
+    assert run(shown.payload(shown.nodes["o"], "1")) == b"x"
+    assert run(Library().book(store, ALICE)).nodes == book.nodes
+    book.publish(book.nodes["o"], "2", b"z")
+    book.publish(book.nodes["o"], "3", b"z")
+    book.retract(book.nodes["o"], ["2"])
+    assert rows(store) == [2, 1, 1, 1]
+    book.delete(book.nodes["o"])
+    assert rows(store) == [1, 1, 0, 0]
+
+
+def test_what_is_open_cannot_be_changed_by_who_is_not_there() -> None:
+    store, library = storage(), Library()
+    book = run(library.book(store, ALICE))
+    book.publish(Node("o", OPEN), "1", b"x")
+    shown = run(library.shown(store, ALICE))
+    for act in (
+        lambda: shown.put(shown.nodes["o"]),
+        lambda: shown.publish(shown.nodes["o"], "2", b"y"),
+        lambda: shown.retract(shown.nodes["o"], ["1"]),
+        lambda: shown.delete(shown.nodes["o"]),
+    ):
+        assert refusal(act) == "recipient-unavailable"
+    assert (rows(store), list(shown.nodes["o"].items)) == ([1, 0, 1, 1], ["1"])
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_node_that_opens_or_closes_takes_its_items_with_it(before: bool) -> None:
+    store, library = storage(), Library()
+    book = run(library.book(store, ALICE))
+    models = ("open", "whitelist") if before else ("whitelist", "open")
+    book.put(Node("n", NodeConfig(access_model=models[0], max_items=3)))
+    for name in ("1", "2", "3"):
+        book.publish(book.nodes["n"], name, name.encode())
+    assert library.shows(store, ALICE) is before
+    run(book.configure(book.nodes["n"], {"access_model": (models[1],), "max_items": ("2",)}))
+    node = book.nodes["n"]
+    assert (node.config.access_model, list(node.items)) == (models[1], ["2", "3"])
+    assert rows(store) == ([1, 2, 0, 0] if before else [1, 0, 1, 2])
+    assert run(book.payload(node, "2")) == b"2"
+    assert library.shows(store, ALICE) is not before
+
+
+def test_a_configuration_waits_for_what_is_published_meanwhile() -> None:
+    slow, library = Slow(storage()), Library()
+    book = run(library.book(slow, ALICE))
+    book.publish(Node("n", NodeConfig(max_items=2)), "1", b"x")
+    ended: list[BaseException | None] = []
+    for delete in (False, True):
+        slow.held = True
+        work = book.configure(book.nodes["n"], {"access_model": ("whitelist" if delete else "open",)})
+        drive(work, lambda _, error: ended.append(error))
+        if delete:
+            book.delete(book.nodes["n"])
+        else:
+            book.publish(book.nodes["n"], "2", b"y")
+        slow.release()
+        if not delete:
+            assert (ended, rows(slow._store)) == ([None], [1, 0, 1, 2])
+    assert isinstance(ended[1], StanzaError)
+    assert rows(slow._store) == [0, 0, 0, 0]
+
+
+def test_who_has_no_open_node_costs_no_read_and_is_known_after_a_start() -> None:
+    store, library = storage(), Library()
+    book = run(library.book(store, ALICE))
+    book.publish(Node("p"), "1", b"x")
+    reads: list[str] = []
+    scan = store.scan
+
+    def counted(table: str, owner: bytes, *rest: Any, **more: Any) -> Any:
+        reads.append(table)
+        return scan(table, owner, *rest, **more)
+
+    store.scan = counted  # type: ignore[method-assign]
+    for name in (ALICE, parse_jid("nobody@a.example")):
+        assert run(library.shown(store, name)).nodes == {}
+    assert reads == []
+    book.publish(Node("o", OPEN), "1", b"x")
+    again = Library()
+    assert not again.shows(store, ALICE)
+    run(again.open(store))
+    assert list(run(again.shown(store, ALICE)).nodes) == ["o"]
+    assert reads == ["open_node"]
+    again.forget(store, ALICE)
+    assert not again.shows(store, ALICE)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import pytest
+
 from quietwire.core import ns
 from quietwire.core.jid import parse_jid
 from quietwire.core.stanza import from_tree
 from quietwire.core.xml import Element, build, parse, serialise
+from quietwire.server import pep_presence
 from quietwire.server.caps import C, verification
 from quietwire.server.disco import info
-from quietwire.server.module import Module, PresenceHook
+from quietwire.server.module import Module, Opening, PresenceHook
+from quietwire.server.modules.xep0163_pep import on_open
 from quietwire.server.node_config import NodeConfig
 from quietwire.server.nodes import Book, Node
 from quietwire.server.pep import audience_of
@@ -18,7 +22,7 @@ MODULE = Module(
     "pep",
     None,
     (),
-    (PresenceHook("out", on_out), PresenceHook("in", on_in)),
+    (PresenceHook("out", on_out), PresenceHook("in", on_in), Opening(on_open)),
     (),
     "",
     needs=("store", "pep"),
@@ -46,6 +50,7 @@ class World:
         """Puts one item into the store of an account that is away."""
         node = Node(name, config or NodeConfig())
         Book(self.house.storage.store, owner.encode()).publish(node, "i", f"<p xmlns='urn:{name}'/>".encode())
+        self.house.router.spawn(self.house.router.open())
 
     def come(self, full: str, *nodes: str) -> Client:
         client = self.house.log_in(full, f"<presence>{caps(*nodes)}</presence>")
@@ -149,16 +154,74 @@ def test_nodes_that_send_nothing_at_presence() -> None:
     assert news(world.come("alice@a.example/x", "a", "b", "c").take()) == []
 
 
-def test_items_of_local_contacts_come_even_while_they_are_away() -> None:
+def test_of_local_contacts_that_are_away_what_is_open_comes() -> None:
     world = World(("carol@a.example", "to"), ("dave@a.example", "from"), ("gone@a.example", "to"))
     alice = parse_jid("alice@a.example")
     world.house.add("carol@a.example", Contact(alice, subscription="from"))
     world.house.add("dave@a.example", Contact(alice, subscription="to"))
-    world.publish("carol@a.example", "a")
+    world.publish("carol@a.example", "a", NodeConfig("open"))
+    world.publish("carol@a.example", "seen")
     world.publish("carol@a.example", "secret", NodeConfig("whitelist"))
     world.publish("dave@a.example", "a", NodeConfig("open"))
-    assert news(world.come("alice@a.example/x", "a", "secret").take()) == ["carol@a.example a"]
+    told = news(world.come("alice@a.example/x", "a", "seen", "secret").take())
+    assert sorted(told) == ["carol@a.example a", "dave@a.example a"]  # he gets her presence
     assert set(world.house.accounts.loaded) == {alice}
+
+
+def asked_for(world: World, *wants: str) -> list[str]:
+    """Answers a question to bob, and gives what he got then."""
+    sent = world.house.take_remote()
+    for text in sent:
+        if "disco#info" in text:
+            iq = parse(text.encode(), ns.CLIENT)
+            body = serialise(answer(*wants), ns.CLIENT).decode()
+            world.house.receive(f"<iq type='result' to='{iq.get('from')}' id='{iq.get('id')}'>{body}</iq>", BOB)
+    return news(sent + world.house.take_remote())
+
+
+def test_an_account_that_is_away_serves_what_is_open_to_whoever_sends_presence() -> None:
+    world = World(("bob@b.example", "both"))
+    world.publish("alice@a.example", "a", NodeConfig("open"))
+    world.publish("alice@a.example", "seen")
+    hello = f"<presence to='alice@a.example'>{caps('a', 'seen')}</presence>"
+    world.house.receive(hello, BOB)
+    assert asked_for(world, "a", "seen") == ["alice@a.example a"]
+    world.house.receive(hello, BOB)
+    assert world.house.take_remote() == []  # once
+    world.house.receive("<presence to='alice@a.example' type='unavailable'/>", BOB)
+    world.house.receive(hello, BOB)
+    assert news(world.house.take_remote()) == ["alice@a.example a"]
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_an_account_without_open_nodes_that_is_away_is_as_silent_as_none(name: str) -> None:
+    world = World(("bob@b.example", "both"))
+    world.publish("alice@a.example", "seen")
+    world.house.receive(f"<presence to='{name}@a.example'>{caps('a')}</presence>", BOB)
+    assert world.house.take_remote() == []
+
+
+def test_a_local_stranger_is_served_and_a_contact_not_twice() -> None:
+    world = World(("carol@a.example", "to"))
+    world.house.add("carol@a.example")
+    world.publish("carol@a.example", "a", NodeConfig("open"))
+    alice = world.come("alice@a.example/x", "a")
+    assert news(alice.take()) == ["carol@a.example a"]
+    world.house.add("dave@a.example")
+    dave = world.house.log_in("dave@a.example/x")
+    for client, told in ((alice, []), (dave, ["carol@a.example a"])):
+        client.write(f"<presence to='carol@a.example'>{caps('a')}</presence>")
+        assert news(client.take()) == told
+
+
+def test_visitors_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pep_presence, "MAX_VISITORS", 1)
+    world = World()
+    world.publish("alice@a.example", "a", NodeConfig("open"))
+    hello = f"<presence to='alice@a.example'>{caps('a')}</presence>"
+    for sender in (BOB, "eve@b.example/x", BOB):
+        world.house.receive(hello, sender)
+        assert asked_for(world, "a") == ["alice@a.example a"], sender
 
 
 def test_a_new_subscription_brings_the_items_once() -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from quietwire.core.errors import StanzaError
 from quietwire.core.jid import parse_jid
 from quietwire.core.stanza import Iq, Message
 from quietwire.server.module import Context, IqGet, MessageHook, Module, PresenceHook, SessionHook, Stage
@@ -13,6 +14,8 @@ SEEN: list[str] = []
 
 
 async def on_get(context: Context, iq: Iq) -> Iq:
+    if context.account is not None and context.account.away:
+        raise StanzaError("item-not-found")
     value = await context.ports["store"].get("node", b"o", b"k")
     if value is None:
         raise ZeroDivisionError
@@ -24,7 +27,7 @@ MODULE = Module(
     None,
     (),
     (
-        IqGet("{x}q", on_get, absent="item-not-found"),
+        IqGet("{x}q", on_get),
         PresenceHook("out", lambda context, presence: SEEN.append(f"out {presence.type}")),
         PresenceHook("in", lambda context, presence: SEEN.append(f"in {presence.from_}")),
         SessionHook("bound", lambda context: SEEN.append("bound")),
@@ -70,13 +73,15 @@ def test_a_read_ends_when_the_test_says_so() -> None:
     assert alice.take() == ["<iq to='alice@a.example/x' type='result' id='1'/>"]
 
 
-def test_a_fault_is_raised_and_an_absent_account_answers_as_the_module_says() -> None:
+def test_a_fault_is_raised_and_who_is_away_and_who_is_none_are_the_same_to_a_module() -> None:
     made = house()
+    made.add("carol@a.example")
     with pytest.raises(ZeroDivisionError):
         made.log_in("alice@a.example/x").write("<iq type='get' id='1'><q xmlns='x'/></iq>")
-    made.receive("<iq type='get' id='2' to='nobody@a.example'><q xmlns='x'/></iq>", "eve@e.example/z")
-    [answer] = made.take_remote()
-    assert "item-not-found" in answer
+    for name in ("nobody", "carol"):
+        made.receive(f"<iq type='get' id='2' to='{name}@a.example'><q xmlns='x'/></iq>", "eve@e.example/z")
+        [answer] = made.take_remote()
+        assert "item-not-found" in answer
 
 
 def test_what_another_server_sends_reaches_the_clients_and_time_passes() -> None:

@@ -102,7 +102,8 @@ class Context:
 
     domain: JID
     account: Account | None
-    """For an iq: the local account addressed (the sender's own where there is no `to`), None for the server itself.
+    """For an iq: the local account addressed (the sender's own where there is no `to`), None for the server itself; see
+    `IqGet` for whom nobody knows.
     For hooks: the account concerned."""
     session: Session | None
     """The local session that sent the stanza; None when it came from another server or from the server itself."""
@@ -129,13 +130,14 @@ IqHandler = Callable[[Context, Iq], Awaitable[Iq | None]]
 class IqGet:
     """Answers requests of type get whose payload is `tag` (Clark), addressed to the server, to the sender's own bare
     JID, or to another account's bare JID; the handler looks at `iq.to` and says service-unavailable where it does not
-    apply. Return None to leave it unanswered only if you answer later yourself."""
+    apply. Return None to leave it unanswered only if you answer later yourself.
+
+    An account that is away, one that does not exist and one that has blocked the asker are all the same to the handler:
+    `Account.absent`. What it does for such a one it must do for an account in memory too, before it looks whether the
+    asker may know more: no read of the store more or less."""
 
     tag: str
     handler: IqHandler
-    absent: str | Callable[[Iq], Iq] = "service-unavailable"
-    """The error for an account that does not exist, or what makes the answer: what the handler tells a stranger about
-    one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +146,6 @@ class IqSet:
 
     tag: str
     handler: IqHandler
-    absent: str = "service-unavailable"
 
 
 ANEW: Final = "anew"
@@ -179,7 +180,8 @@ class MessageHook:
 @dataclass(frozen=True, slots=True)
 class PresenceHook:
     """`out`: a local session has broadcast available or unavailable presence (context.session is it).
-    `in`: presence of somebody else reached context.account (after the roster let it through)."""
+    `in`: presence of somebody else reached context.account (its blocks let it through). If `account.away` nobody is
+    there to be told, and there may be no such account."""
 
     direction: Literal["in", "out"]
     hook: Callable[[Context, Presence], None]
@@ -402,7 +404,7 @@ class Keeps:
     what: str
     table: str
     sealed: bool
-    """Whether it is unreadable while its owner is away. Nothing is, before the sealed store lands."""
+    """Whether it is unreadable while its owner is away."""
     until: str
 
 

@@ -1,15 +1,19 @@
 """The nodes of personal eventing: an account's `Book` of them in memory, its rows in the store.
 
 Table ``node``: key the node's name, value its configuration, who subscribed, and the names of its items in order.
-Table ``item``: key node and item name, value the payload. A change writes the item first and then the node, in one turn
-and so in one commit; memory changes when both were accepted.
+Table ``item``: key node and item name, value the payload. Both are the owner's and sealed. Of a node that is open to
+everybody there is a copy without people in ``open_node``, and its items are in ``open_item`` instead: these can be read
+while the owner is away. A change writes the item first and then the node, in one turn and so in one commit; memory
+changes when all were accepted.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
@@ -17,6 +21,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import Later
 from quietwire.server.node_config import NodeConfig, pubsub_error
+from quietwire.server.sealed.seals import Sealed
 from quietwire.store.ports import Store
 
 MAX_NODE: Final = 1_023
@@ -47,6 +52,8 @@ MAX_AFFILIATIONS: Final = 1_000
 VERSION: Final = 1
 """First byte of a row's value."""
 
+OPEN_NODE: Final = "open_node"
+
 
 @dataclass(frozen=True, slots=True)
 class Node:
@@ -63,6 +70,11 @@ class Node:
     def last(self) -> str | None:
         """The name of the newest item."""
         return next(reversed(self.items), None)
+
+    @property
+    def open(self) -> bool:
+        """Everybody may read it, but outcasts while the owner is there."""
+        return self.config.access_model == "open"
 
     @property
     def cost(self) -> int:
@@ -106,20 +118,47 @@ def item_key(node: str, item: str) -> bytes:
 
 
 class Book:
-    """All nodes of one account. Every change is one turn; the same object serves all who use it at a time."""
+    """All nodes of one account, or those that are open: then it cannot be changed. Every change is one turn; the same
+    object serves all who use it at a time. `changed(book)` is called after each."""
 
-    def __init__(self, store: Store, owner: bytes, nodes: Iterable[Node] = ()) -> None:
+    def __init__(
+        self,
+        store: Store,
+        owner: bytes,
+        nodes: Iterable[Node] = (),
+        changed: Callable[[Book], None] | None = lambda book: None,
+    ) -> None:
+        """`changed`: None for a book of open nodes only."""
         self._store = store
         self._owner = owner
+        self._changed = changed
         self.nodes: dict[str, Node] = {node.name: node for node in nodes}
 
     @property
     def cost(self) -> int:
         return sum(node.cost for node in self.nodes.values())
 
-    def put(self, node: Node) -> None:
-        """A new node or a changed one, whose items are no others than before, and at most `max_items`. Raises
-        StanzaError: not-acceptable (name too long), conflict (too many nodes)."""
+    async def configure(self, node: Node, values: Mapping[str, tuple[str, ...]]) -> None:
+        """Changes the configuration (`node_config.read_form`). Raises StanzaError: item-not-found if it is deleted
+        meanwhile, and as `NodeConfig.apply`."""
+        while True:
+            changed = replace(node, config=node.config.apply(values))
+            rows: dict[bytes, bytes] = {}
+            if changed.open != node.open:
+                keys = [item_key(node.name, item) for item in node.items]
+                rows = await self._store.get_many(_item_table(node), self._owner, keys)
+            now = self.nodes.get(node.name)
+            if now is node:
+                self.put(changed, rows)
+                return
+            if now is None:
+                raise StanzaError("item-not-found")
+            node = now
+
+    def put(self, node: Node, moved: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
+        """A new node or a changed one, whose items are no others than before, and at most `max_items`. `moved`: rows of
+        the items where it opens or closes to everybody. Raises StanzaError: not-acceptable (name too long), conflict
+        (too many nodes), recipient-unavailable (a book that cannot be changed)."""
         former = self.nodes.get(node.name)
         if former is None:
             if not 0 < len(node.name.encode()) <= MAX_NODE:
@@ -129,7 +168,7 @@ class Book:
         limit = node.config.max_items if node.config.persist_items else 0
         kept = dict(list(node.items.items())[-limit:]) if limit else {}
         dropped = node.items.keys() - kept.keys()
-        self._write(replace(node, items=kept), dropped)
+        self._write(replace(node, items=kept), dropped, moved)
 
     def publish(self, node: Node, item: str, payload: bytes) -> None:
         """Adds an item, or replaces the one of that name, as the newest; the oldest give way. A node that does not keep
@@ -149,7 +188,8 @@ class Book:
             raise StanzaError("resource-constraint", f"at most {MAX_BYTES} bytes an account")
         if former is None:
             self.put(replace(node, items={}))  # its limits
-        self._store.put("item", self._owner, item_key(node.name, item), bytes((VERSION,)) + payload)
+        self._check_owned()
+        self._store.put(_item_table(node), self._owner, item_key(node.name, item), bytes((VERSION,)) + payload)
         self._write(changed, node.items.keys() - changed.items.keys())
 
     def retract(self, node: Node, items: Iterable[str]) -> None:
@@ -157,47 +197,81 @@ class Book:
         self._write(replace(node, items={i: size for i, size in node.items.items() if i not in dropped}), dropped)
 
     def delete(self, node: Node) -> None:
+        changed = self._check_owned()
         for item in node.items:
-            self._store.delete("item", self._owner, item_key(node.name, item))
+            self._store.delete(_item_table(node), self._owner, item_key(node.name, item))
         self._store.delete("node", self._owner, node.name.encode())
+        if node.open:
+            self._store.delete(OPEN_NODE, self._owner, node.name.encode())
         del self.nodes[node.name]
+        changed(self)
 
-    def _write(self, node: Node, dropped: Iterable[str]) -> None:
+    def _write(self, node: Node, dropped: Iterable[str], moved: Mapping[bytes, bytes] = MappingProxyType({})) -> None:
+        changed = self._check_owned()
+        former = self.nodes.get(node.name, node)
         self._store.put("node", self._owner, *node.encode())
+        if node.open:
+            self._store.put(OPEN_NODE, self._owner, *replace(node, affiliations={}, subscribers=frozenset()).encode())
+        elif former.open:
+            self._store.delete(OPEN_NODE, self._owner, node.name.encode())
         for item in dropped:
-            self._store.delete("item", self._owner, item_key(node.name, item))
+            self._store.delete(_item_table(former), self._owner, item_key(node.name, item))
+        kept = {item_key(node.name, item) for item in node.items} if moved else ()
+        for key in moved.keys() & kept:
+            self._store.delete(_item_table(former), self._owner, key)
+            self._store.put(_item_table(node), self._owner, key, moved[key])
         self.nodes[node.name] = node
+        changed(self)
+
+    def _check_owned(self) -> Callable[[Book], None]:
+        if self._changed is None:
+            raise Sealed
+        return self._changed
 
     async def payload(self, node: Node, item: str) -> bytes | None:
         """The item's payload, an element with its namespace; None if it has gone meanwhile."""
-        value = await self._store.get("item", self._owner, item_key(node.name, item))
+        value = await self._store.get(_item_table(node), self._owner, item_key(node.name, item))
         if value is None:
             return None
         _check(value)
         return value[1:]
 
 
-async def read_book(store: Store, owner: JID) -> Book:
-    """The account's nodes as the store has them now, to be looked at, not changed. Raises StorageError."""
-    key = owner.text.encode()
-    rows = await store.scan("node", key)
-    return Book(store, key, (Node.decode(*row) for row in rows))
+def _item_table(node: Node) -> str:
+    return "open_item" if node.open else "item"
 
 
 class Library:
     """Books by account. One book an account at a time, however many use it; nobody keeps one here: an account in memory
-    holds its own, an account that is away has one as long as somebody reads it."""
+    holds its own. Of one that is not there `shown` gives what everybody may see."""
 
     def __init__(self) -> None:
         self._books: WeakValueDictionary[JID, Book] = WeakValueDictionary()
         self._loading: dict[JID, Later[Book]] = {}
+        self._open: set[bytes] = set()
+        """Handles of those with an open node. Of all others strangers learn nothing, and nothing is read for it: no
+        more than for a name that does not exist."""
+
+    async def open(self, store: Store) -> None:
+        """Before the first stream. Raises StorageError."""
+        self._open.update(await store.owners(OPEN_NODE))
 
     def held(self, owner: JID) -> Book | None:
         """The account's book if it is in memory."""
         return self._books.get(owner)
 
+    def shows(self, store: Store, owner: JID) -> bool:
+        """Whether there is such an account with an open node."""
+        return store.handle(OPEN_NODE, owner.text.encode()) in self._open
+
+    async def shown(self, store: Store, owner: JID) -> Book:
+        """The open nodes of an account, or of none. Raises StorageError."""
+        key = owner.text.encode()
+        rows = await store.scan(OPEN_NODE, key) if self.shows(store, owner) else ()
+        return Book(store, key, (Node.decode(*row) for row in rows), None)
+
     async def book(self, store: Store, owner: JID) -> Book:
-        """The account's book. Raises StorageError."""
+        """The whole book of an account whose owner is there. Raises StorageError."""
         book = self._books.get(owner)
         if book is not None:
             return book
@@ -205,7 +279,9 @@ class Library:
         if loading is None:
             loading = self._loading[owner] = Later()
             try:
-                book = await read_book(store, owner)
+                key = owner.text.encode()
+                rows = await store.scan("node", key)
+                book = Book(store, key, (Node.decode(*row) for row in rows), partial(self._changed, store, key))
             except BaseException as error:
                 del self._loading[owner]
                 loading.fail(error)
@@ -216,6 +292,14 @@ class Library:
             return book
         return await loading
 
-    def forget(self, owner: JID) -> None:
+    def forget(self, store: Store, owner: JID) -> None:
         """The account is erased: who still has its book keeps a dead one."""
         self._books.pop(owner, None)
+        self._open.discard(store.handle(OPEN_NODE, owner.text.encode()))
+
+    def _changed(self, store: Store, owner: bytes, book: Book) -> None:
+        handle = store.handle(OPEN_NODE, owner)
+        if any(node.open for node in book.nodes.values()):
+            self._open.add(handle)
+        else:
+            self._open.discard(handle)

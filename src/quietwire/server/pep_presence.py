@@ -1,13 +1,16 @@
 """Personal eventing and presence: learns what available clients want, and sends them what they missed.
 
-A client that became available gets the last item of each node it wants (XEP-0163 §4.3.4). A local client is served when
-it comes, from all local accounts that it sees, whether those are there or away. A client elsewhere is served by each
-account that its presence reaches, which it does only while that account is in memory.
+A client that became available gets the last item of each node it wants (XEP-0163 §4.3.4). A local client is served
+when it comes, from all local accounts that it sees, whether those are there or away. A client elsewhere, and a local
+one that is none of the contacts, is served by each account that its presence reaches. From accounts that are away all
+get what is open to everybody.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
+from typing import Final
 
 from quietwire.core.jid import JID
 from quietwire.core.stanza import Presence
@@ -17,25 +20,28 @@ from quietwire.server.module import Context
 from quietwire.server.nodes import Book, Node
 from quietwire.server.pep import MEMORY, Interest, audience_of, interest_of, item_event, may_read, tell
 
+MAX_VISITORS: Final = 2_000
+"""Clients that were served by accounts that are away: one that is forgotten is served again at its next presence."""
+
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Of the module: one for the life of the server."""
 
     caps: Caps = field(default_factory=Caps)
+    visitors: OrderedDict[tuple[JID, JID], Claim] = field(default_factory=OrderedDict)
+    """Of accounts that are away: (the account, who is available to it and was served) -> what that client is."""
 
 
 async def book_of(context: Context, owner: JID) -> Book:
-    """The account's book, from now on held by the account if that is in memory. Raises StorageError."""
+    """See `Publisher.book`."""
     book: Book = await context.ports["pep"].book(owner)
     return book
 
 
 async def send_last(context: Context, owner: JID, to: JID, nodes: list[Node], book: Book) -> None:
     """The last item of each of `nodes` to one address, if it may see them."""
-    account = await context.services.load(owner)
-    if account is None:
-        return
+    account = context.services.account(owner) or Account.absent(owner)
     readable = [node for node in nodes if may_read(account, node, to)]
     for node in readable:
         name = node.last
@@ -102,6 +108,9 @@ def on_in(context: Context, presence: Presence) -> None:
     assert account is not None
     if sender is None or sender.bare == account.jid:
         return
+    if account.away:
+        _visited(context, account.jid, sender, presence)
+        return
     if presence.type == "unavailable":
         audience_of(account).forget(sender)
         return
@@ -129,6 +138,40 @@ def _greet_from(context: Context, account: Account, owner: JID) -> None:
         interest = interest_of(session)
         if interest is not None and (due := interest.due(owner)):
             context.services.spawn(greet(context, owner, session.jid, due))
+
+
+def _visited(context: Context, owner: JID, sender: JID, presence: Presence) -> None:
+    """Presence for an account that is away, or for a name that is none: only one with open nodes asks what the sender
+    wants, as it would any stranger."""
+    visitors: OrderedDict[tuple[JID, JID], Claim] = context.state.visitors
+    who = owner, sender
+    if presence.type:
+        visitors.pop(who, None)
+        return
+    said = claim(presence)
+    if not sender.resource or said is None or visitors.get(who) == said:
+        return
+    if not context.ports["pep"].library.shows(context.ports["store"], owner) or _sees_anyway(context, owner, sender):
+        return
+    visitors[who] = said
+    visitors.move_to_end(who)
+    if len(visitors) > MAX_VISITORS:
+        visitors.popitem(last=False)
+
+    def learnt(features: frozenset[str]) -> None:
+        wanted = Interest()
+        wanted.learnt(features)
+        if wanted.nodes and visitors.get(who) == said and context.services.account(owner) is None:
+            context.services.spawn(greet(context, owner, sender, wanted.nodes))
+
+    context.state.caps.learn(context.services, said, owner, sender, learnt)
+
+
+def _sees_anyway(context: Context, owner: JID, sender: JID) -> bool:
+    """A local contact, served by `on_out`."""
+    local = context.services.account(sender.bare)
+    contact = local.roster.get(owner) if local is not None else None
+    return contact is not None and contact.seen_by_user
 
 
 async def _hear_stranger(context: Context, owner: JID, sender: JID, said: Claim) -> None:

@@ -231,7 +231,9 @@ class PresenceRouter:
             ):
                 self._admit(presence.addressed(to=to.bare, from_=sender.bare), account)
         elif account is None:
-            return  # away: nobody is available, so that probes get silence as well, as from no account
+            # Away, or no account: nobody is available, so that probes get silence as well.
+            if kind in ("", "unavailable") and not to.resource:
+                self._hooks("in", None, Account.absent(to), presence)
         elif account.blocks and account.blocks.covers(sender):
             return
         elif kind == "probe":

@@ -81,7 +81,7 @@ class Router:
         self.admins: frozenset[JID] = frozenset()
         """Bare JIDs."""
         self.presence_again: Callable[[Session], None] = lambda session: None
-        self._iq: dict[tuple[str, str], tuple[IqHandler, str | Callable[[Iq], Iq], Context]] = {}
+        self._iq: dict[tuple[str, str], tuple[IqHandler, Context]] = {}
         self._local: Hooks = ()
         self._remote: Hooks = ()
         self._marks: frozenset[str] = frozenset()
@@ -132,10 +132,10 @@ class Router:
             context = Context(self.domain, None, None, state, 0.0, self, {name: ports[name] for name in module.needs})
             for handler in module.handlers:
                 match handler:
-                    case IqGet(tag, serve, absent):
-                        self._iq["get", tag] = serve, absent, context
-                    case IqSet(tag, serve, absent):
-                        self._iq["set", tag] = serve, absent, context
+                    case IqGet(tag, serve):
+                        self._iq["get", tag] = serve, context
+                    case IqSet(tag, serve):
+                        self._iq["set", tag] = serve, context
                     case PreauthIq(kind, tag, serve):
                         self._preauth[kind, tag] = serve, context
                     case NonzaHook(tag):
@@ -547,7 +547,7 @@ class Router:
             if kind not in ("get", "set") or len(iq.names) != 1 or not iq.id:
                 self.bounce(iq, "bad-request")
                 return True
-            return self._run(session, iq, hosted.iq, None, base, None, finished)
+            return self._run(session, iq, hosted.iq, base, None, finished)
         if kind in _QUIET_TYPES:
             self._reply(iq, target)
             return True
@@ -582,25 +582,26 @@ class Router:
         if found is None:
             self.bounce(iq, "service-unavailable")
             return True
-        handler, absent, base = found
-        return self._run(session, iq, handler, absent, base, target, finished)
+        return self._run(session, iq, *found, target, finished)
 
     def _run(
         self,
         session: Session | None,
         iq: Iq,
         handler: IqHandler,
-        absent: str | Callable[[Iq], Iq] | None,
         base: Context,
         target: JID | None,
         finished: Callable[[], None] | None,
     ) -> bool:
+        """`target`: whom it is about, None for the server and for a hosted domain, which finds out itself."""
+
         async def run() -> Iq | None:
             account: Account | None = None
-            if absent is not None and target is not None and target.local:
-                account = await self.accounts.load(target)
+            if target is not None and target.local:
+                account = self.accounts.loaded.get(target)
                 if account is None or (account.blocks and self._shut(account, iq)):
-                    return iq.error(absent) if isinstance(absent, str) else absent(iq)
+                    # Away, none at all, or not for the asker: the handler cannot tell, nor can the time it takes.
+                    account = Account.absent(target)
             return await handler(self.context(base, account, session), iq)
 
         suspended = False

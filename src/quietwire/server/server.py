@@ -185,7 +185,7 @@ class Server:
                 "invitations": self.invitations,
                 "web": ports.web,
                 "uploads": self.uploads,
-                "pep": Publisher(self.store, self.router, self.router.node_changed),
+                "pep": Publisher(self.store, self.router, self.router.node_changed, arrivals=self.arrivals),
                 "findings": self.store.findings,
             },
             settings.modules,

@@ -194,7 +194,7 @@ class Assembly:
             "invitations": self.invitations,
             "archive": self.archive,
             "arrivals": self.arrivals,
-            "pep": Publisher(self.store, self.router, self.router.node_changed),
+            "pep": Publisher(self.store, self.router, self.router.node_changed, arrivals=self.arrivals),
             "findings": Findings(lambda event, **facts: None, lambda owner: owner),
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})

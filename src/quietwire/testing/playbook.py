@@ -20,6 +20,7 @@ import hashlib
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final
 
@@ -35,6 +36,7 @@ from quietwire.server.accounts import ARRIVALS, CREDENTIALS, TABLE
 from quietwire.server.c2s import ClientStream
 from quietwire.server.module import Module
 from quietwire.server.modules import discover
+from quietwire.server.sealed.store import SealedStore
 from quietwire.server.server import Ports, Server
 from quietwire.server.settings import Settings
 from quietwire.server.timers import Timers
@@ -266,6 +268,20 @@ class Playbook:
             client >> presence
             client.take()
         return client
+
+    @contextmanager
+    def unlocked(self, name: str) -> Iterator[SealedStore]:
+        """The store while the account's owner is there, without a session: what is theirs can be read and written."""
+        client = self.connect().authenticate(name)
+        self.run(self.server.store.unlock(JID.of(name, self.domain.domain).text.encode()))
+        yield self.server.store
+        client.cut()
+        self.clients.remove(client)
+
+    def rows(self, name: str, table: str) -> dict[bytes, bytes]:
+        """What the account keeps in that table."""
+        with self.unlocked(name) as store:
+            return dict(store.scan(table, JID.of(name, self.domain.domain).text.encode()).result())
 
     def quiet(self) -> None:
         """Drops everything that clients got and did not compare."""

@@ -132,11 +132,6 @@ def test_other_servers_get_nothing(type: str) -> None:
     assert caught.value.condition == {"get": "service-unavailable", "set": "forbidden"}[type]
 
 
-def test_an_account_that_is_not_there_is_refused_in_the_same_words() -> None:
-    absent = {type(handler): handler.absent for handler in MODULE.handlers if isinstance(handler, IqGet | IqSet)}
-    assert absent == {IqGet: "service-unavailable", IqSet: "forbidden"}
-
-
 def test_a_set_adds_an_item_and_believes_nothing_of_its_state() -> None:
     world = World()
     item = (
@@ -215,4 +210,4 @@ def test_the_longest_item_is_taken() -> None:
 def test_what_it_declares() -> None:
     assert {type(handler) for handler in MODULE.handlers} == {IqGet, IqSet, StreamFeature}
     assert MODULE.needs == ("store",)
-    assert [keeps.table for keeps in MODULE.keeps] == ["roster"]
+    assert [keeps.table for keeps in MODULE.keeps] == ["roster", "arrival"]

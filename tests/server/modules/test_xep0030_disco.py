@@ -19,9 +19,9 @@ INFO, ITEMS = ns.DISCO_INFO, ns.DISCO_ITEMS
 
 
 class World:
-    """Carol, whom Alice sees and Dave does not; she is away and has three nodes."""
+    """Carol, whom Alice sees and Dave does not; she has three nodes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, away: bool = False) -> None:
         self.house = Assembly((MODULE, OTHER))
         for name in ("alice", "dave"):
             self.house.add(f"{name}@a.example")
@@ -36,6 +36,9 @@ class World:
                 Node(name, NodeConfig(model, max_items=2, title="First" if name == "a" else "")), "1", b"<x xmlns='x'/>"
             )
             book.publish(book.nodes[name], "2", b"<x xmlns='x'/>")
+        self.house.router.spawn(self.house.router.open())
+        if not away:
+            self.house.log_in("carol@a.example/home")
 
     def ask(self, client: Client, to: str, space: str, node: str = "") -> str:
         address = f" to='{to}'" if to else ""
@@ -114,9 +117,12 @@ def test_a_node_one_may_not_see_is_one_that_is_not_there(space: str) -> None:
 
 @pytest.mark.parametrize("space", [INFO, ITEMS])
 @pytest.mark.parametrize("node", ["", "b", "c"])
-def test_a_stranger_cannot_tell_an_account_from_none(space: str, node: str) -> None:
-    world = World()
-    dave = world.log_in("dave")
+@pytest.mark.parametrize("away", [True, False])
+@pytest.mark.parametrize("who", ["dave", "alice"])
+def test_a_stranger_cannot_tell_an_account_from_none(space: str, node: str, away: bool, who: str) -> None:
+    """While Carol is away everybody is a stranger."""
+    world = World(away=away or who == "alice")
+    dave = world.log_in(who)
     answers = {world.ask(dave, f"{name}@a.example", space, node).replace(name, "N") for name in ("carol", "nobody")}
     [answer] = answers
     if space == INFO:

@@ -7,7 +7,7 @@ import pytest
 from quietwire.core import ns
 from quietwire.core.jid import parse_jid
 from quietwire.core.xml import Element, parse
-from quietwire.server import nodes
+from quietwire.server import nodes, publishing
 from quietwire.server.modules import xep0163_pep
 from quietwire.server.modules.xep0163_pep import MODULE
 from quietwire.server.node_config import RULES
@@ -321,8 +321,8 @@ def test_open_nodes_can_be_read_while_their_owner_is_away() -> None:
     gc.collect()
     assert world.house.accounts.loaded == {}
     assert TUNE in world.ask_from_outside("get", "<items node='n'/>")
-    assert TUNE in world.ask_from_outside("get", "<items node='hidden'/>", "bob@b.example/x")
-    assert failure(world.ask_from_outside("get", "<items node='hidden'/>")) == "item-not-found"
+    for sender in ("bob@b.example/x", "eve@e.example/x"):
+        assert failure(world.ask_from_outside("get", "<items node='hidden'/>", sender)) == "item-not-found"
 
 
 def test_a_reader_may_not_do_what_only_the_owner_may() -> None:
@@ -484,7 +484,7 @@ def test_nobody_subscribes_somebody_else() -> None:
 
 
 def test_subscribers_are_bounded_and_those_without_access_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(xep0163_pep, "MAX_SUBSCRIBERS", 1)
+    monkeypatch.setattr(publishing, "MAX_SUBSCRIBERS", 1)
     world = World()
     world.publish(rest=options(access_model="open"))
     result(world.ask_from_outside("set", "<subscribe node='n' jid='eve@e.example'/>"))
@@ -518,7 +518,6 @@ def test_two_devices_publishing_at_once_lose_nothing() -> None:
     for client, name in ((world.alice, "1"), (other, "2")):
         publish = f"<publish node='n'><item id='{name}'>{TUNE}</item></publish>{options(max_items='max')}"
         client.write(f"<iq type='set' id='1'><pubsub xmlns='{PUBSUB}'>{publish}</pubsub></iq>")
-    assert world.alice.take() == other.take() == []
     world.house.store.release()
     for client in (world.alice, other):
         [answer] = client.take()

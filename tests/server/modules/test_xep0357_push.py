@@ -236,15 +236,23 @@ def test_what_is_said_in_a_room_wakes_a_session_that_waits_for_resumption() -> N
     assert world.pushes() == []
 
 
-def test_a_blocked_sender_wakes_nobody() -> None:
+def test_a_blocked_sender_wakes_nobody_but_while_all_devices_are_away() -> None:
     world = World()
-    world.device().leave()
-    world.pushes()
     world.house.storage.store.put(BLOCKS, ALICE.encode(), b"c.example", BLOCKED)
+    phone, _ = world.device(), world.house.log_in(f"{ALICE}/other")
+    phone.leave()
+    world.pushes()
     world.say()
     assert world.pushes() == []
     world.say(sender="dave@d.example/x")
     assert world.pushes() == ["n1"]
+    for client in world.house.accounts.loaded.copy().values():
+        for session in list(client.sessions.values()):
+            world.house.router.ending(session, "reset")
+    world.house.pass_time(SECONDS)
+    world.pushes()
+    world.say()
+    assert world.pushes() == ["n1"]  # nobody knows the list
 
 
 def test_registrations_outlive_the_server() -> None:

@@ -120,7 +120,7 @@ def test_revoked_is_gone_with_its_token_and_the_answer_tells_that_it_knows_the_p
 
 def woken(play: Playbook) -> set[bytes]:
     """The nodes of the push services that are told of the account's messages."""
-    return {key.partition(b"\0")[2] for key, _ in play.storage.store.scan("push", b"alice@a.example").result()}
+    return {key.partition(b"\0")[2] for key, _ in play.server.store.scan("push", b"alice@a.example").result()}
 
 
 def enable(client: Client, node: str) -> None:
@@ -169,7 +169,7 @@ def test_a_client_known_by_its_token_alone_is_ended_for_good() -> None:
     phone, _ = sign_in(play, 1)
     lost, token = sign_in(play, 2, token=True)
     id = listed(phone)["Kiva's 2"].get("id", "")
-    play.storage.store.delete("device", b"alice@a.example", id.encode())
+    play.server.store.delete("device", b"alice@a.example", id.encode())
     lost.cut()
     lost = play.connect().header()
     lost >> with_token(token, 2)
@@ -195,7 +195,7 @@ def test_oneself_and_what_is_unknown() -> None:
 def test_a_client_that_says_nothing_is_not_remembered_but_can_be_ended() -> None:
     play = world()
     phone, old = sign_in(play, 1)[0], play.client("alice/old")
-    assert len(play.storage.store.scan("device", b"alice@a.example").result()) == 1
+    assert len(play.rows("alice", "device")) == 1
     (id,) = (each.get("id") for name, each in listed(phone).items() if not name.startswith("Kiva"))
     revoke(phone, id)
     phone << REFUSED
@@ -206,11 +206,12 @@ def test_a_client_that_says_nothing_is_not_remembered_but_can_be_ended() -> None
 def test_months_go_by_and_nothing_finer_is_written() -> None:
     play = world()
     phone, _ = sign_in(play, 1)
-    (before,) = play.storage.store.scan("device", b"alice@a.example").result()
+    before = play.rows("alice", "device")
+    assert len(before) == 1
     play.pass_time(86_400 * 3)
     phone.cut()
     sign_in(play, 1)
-    assert play.storage.store.scan("device", b"alice@a.example").result() == [before]
+    assert play.rows("alice", "device") == before
     play.pass_time(86_400 * 40)
     desk, _ = sign_in(play, 2)
     sign_in(play, 1)
@@ -220,13 +221,24 @@ def test_months_go_by_and_nothing_finer_is_written() -> None:
         "2001-10-01T00:00:00Z",
     )
     play.pass_time(86_400 * 31 * 8)
-    assert play.storage.store.scan("device", b"alice@a.example").result() == []
+    assert play.rows("alice", "device") == {}
+
+
+def test_who_has_been_away_for_long_is_not_reminded_of_old_clients() -> None:
+    play = world()
+    phone, _ = sign_in(play, 1)
+    phone.cut()
+    play.pass_time(86_400 * 31 * 8)
+    assert len(play.rows("alice", "device")) == 1  # nobody could read it
+    desk, _ = sign_in(play, 2)
+    assert list(listed(desk)) == ["Kiva's 2"]
+    assert len(play.rows("alice", "device")) == 1
 
 
 def test_nothing_is_remembered_where_it_is_switched_off() -> None:
     play = world(clients={"months": 0})
     phone, _ = sign_in(play, 1)
-    assert play.storage.store.scan("device", b"alice@a.example").result() == []
+    assert play.rows("alice", "device") == {}
     found = listed(phone)["Kiva's 1"]
     assert found.find(f"{NS}first-seen") is None
     assert methods(found) == ["password"]
@@ -236,7 +248,7 @@ def test_only_so_many_are_remembered() -> None:
     play = world()
     for number in range(AT_MOST + 3):
         sign_in(play, number)[0].cut()
-    assert len(play.storage.store.scan("device", b"alice@a.example").result()) == AT_MOST
+    assert len(play.rows("alice", "device")) == AT_MOST
 
 
 def test_records() -> None:
@@ -251,6 +263,6 @@ def test_records() -> None:
 def test_a_damaged_record_costs_nobody_the_list() -> None:
     play = world()
     phone, _ = sign_in(play, 1)
-    play.storage.store.put("device", b"alice@a.example", b"damaged", b"\2")
+    play.server.store.put("device", b"alice@a.example", b"damaged", b"\2")
     assert list(listed(phone)) == ["Kiva's 1"]
     assert not any(isinstance(each, Mark) for each in phone.inbox)

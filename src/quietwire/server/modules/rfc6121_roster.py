@@ -88,10 +88,14 @@ MODULE = Module(
     name="roster",
     xep=None,
     features=(),
-    handlers=(IqGet(QUERY, on_get), IqSet(QUERY, on_set, absent="forbidden"), StreamFeature(feature)),
+    handlers=(IqGet(QUERY, on_get), IqSet(QUERY, on_set), StreamFeature(feature)),
     keeps=(
+        Keeps("contacts, their names and groups, who sees whom, requests without an answer", "roster", True, "removed"),
         Keeps(
-            "contacts, their names and groups, who sees whom, requests without an answer", "roster", False, "removed"
+            "subscription stanzas, and whom an accepted invitation makes a contact, that came while the owner was away",
+            "arrival",
+            True,
+            "the owner's next login",
         ),
     ),
     emits="one reply per request; a push to each of the owner's devices per change; what removing a contact takes back",

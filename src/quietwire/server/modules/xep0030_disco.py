@@ -9,10 +9,11 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
 from quietwire.server import commands, disco
+from quietwire.server.account import Account
 from quietwire.server.caps import SERVER_NODE, make_c
 from quietwire.server.module import Context, Hosted, IqGet, Module, Xep
 from quietwire.server.node_config import PUBSUB
-from quietwire.server.nodes import Node, read_book
+from quietwire.server.nodes import Node
 from quietwire.server.pep import may_read
 
 _COMMAND: Final = (commands.NS, "jabber:x:data")
@@ -105,10 +106,8 @@ async def _nodes(context: Context, iq: Iq) -> dict[str, Node]:
     assert context.account is not None
     assert iq.from_ is not None
     owner, asker = context.account.jid, iq.from_
-    book = await read_book(context.ports["store"], owner)
-    account = await context.services.load(owner)
-    if account is None:
-        raise StanzaError("service-unavailable")
+    book = await context.ports["pep"].book(owner)
+    account = context.services.account(owner) or Account.absent(owner)
     return {name: node for name, node in book.nodes.items() if may_read(account, node, asker)}
 
 
@@ -123,8 +122,8 @@ MODULE = Module(
     name="disco",
     xep=Xep(30, "2.5.0"),
     features=(ns.DISCO_INFO, ns.DISCO_ITEMS),
-    handlers=(IqGet(disco.INFO, on_info), IqGet(disco.ITEMS, on_items, absent=nothing)),
+    handlers=(IqGet(disco.INFO, on_info), IqGet(disco.ITEMS, on_items)),
     keeps=(),
     emits="one reply per request; of an account, only to itself and to those who see its presence",
-    needs=("modules", "store"),
+    needs=("modules", "pep"),
 )

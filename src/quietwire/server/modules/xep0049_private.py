@@ -91,8 +91,8 @@ MODULE = Module(
     xep=Xep(49, "1.2"),
     features=(),
     account_features=(NS,),
-    handlers=(IqGet(QUERY, on_get, absent="forbidden"), IqSet(QUERY, on_set, absent="forbidden")),
-    keeps=(Keeps("what clients store there for themselves: notes on contacts, settings", TABLE, False, "replaced"),),
+    handlers=(IqGet(QUERY, on_get), IqSet(QUERY, on_set)),
+    keeps=(Keeps("what clients store there for themselves: notes on contacts, settings", TABLE, True, "replaced"),),
     emits="one reply per request, to the account itself",
     needs=("store", "pep"),
 )

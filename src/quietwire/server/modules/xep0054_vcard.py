@@ -15,6 +15,7 @@ from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, parse, serialise
 from quietwire.server import avatars
+from quietwire.server.account import Account
 from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, NodeHook, Setting, Xep
 from quietwire.server.node_config import defaults
 from quietwire.server.nodes import Book, Node
@@ -23,6 +24,7 @@ from quietwire.server.publishing import Publisher, stored
 from quietwire.server.vcard import FOUR, NODE, PHOTO, TEMP, VCARD, VCARD4, to_temp, to_vcard4
 
 TABLE: Final = "vcard"
+OPEN_TABLE: Final = "open_vcard"
 KEY: Final = b"card"
 ITEM: Final = "current"
 VERSION: Final = 1
@@ -41,13 +43,13 @@ async def on_get(context: Context, iq: Iq) -> Iq:
         raise StanzaError("service-unavailable")
     owner, publisher = account.jid, _publisher(context)
     book = await publisher.book(owner)
-    row = await context.ports["store"].get(TABLE, owner.text.encode(), KEY)
+    account = context.services.account(owner) or Account.absent(owner)
+    node, row = _node(context, book), None
+    if (asker.bare == owner or NODE in book.nodes) and may_read(account, node, asker):
+        # Nothing is read for who may not see it: that would take its time.
+        row = await context.ports["store"].get(_table(node), owner.text.encode(), KEY)
     photo = await avatars.photo(publisher, owner, asker)
-    account = await context.services.load(owner)
-    if account is None:
-        raise StanzaError("service-unavailable")
-    readable = may_read(account, _node(context, book), asker)
-    card = _decode(row) if row is not None and readable else None
+    card = _decode(row) if row is not None else None
     if card is None and photo is None and asker.bare != owner:
         raise StanzaError("service-unavailable")  # in one word for all reasons (XEP-0054 §3.3)
     if card is None:
@@ -78,7 +80,7 @@ async def on_set(context: Context, iq: Iq) -> Iq:
         raise StanzaError("item-not-found")
     if len(card) or NODE in book.nodes:
         publisher.publish(account, book, _node(context, book), ITEM, stored(to_vcard4(card)))
-    context.ports["store"].put(TABLE, account.owner, KEY, bytes((VERSION,)) + value)
+    _keep(context, account.owner, _node(context, book), bytes((VERSION,)) + value)
     await avatars.refresh(publisher, owner)
     return iq.result()
 
@@ -90,26 +92,43 @@ def _node(context: Context, book: Book) -> Node:
     return book.nodes.get(NODE) or Node(NODE, config)
 
 
+def _table(node: Node) -> str:
+    """Where the vCard is: what everybody may read can be read while its owner is away."""
+    return OPEN_TABLE if node.open else TABLE
+
+
+def _keep(context: Context, owner: bytes, node: Node, value: bytes | None) -> None:
+    """`value`: the row, None for no vCard."""
+    store = context.ports["store"]
+    store.delete(TABLE if node.open else OPEN_TABLE, owner, KEY)
+    if value is None:
+        store.delete(_table(node), owner, KEY)
+    else:
+        store.put(_table(node), owner, KEY, value)
+
+
 def on_vcard4(context: Context) -> None:
     assert context.account is not None
     context.services.spawn(_convert(context, context.account.jid))
 
 
 async def _convert(context: Context, owner: JID) -> None:
-    """A client has published or removed its vCard4."""
-    publisher, store = _publisher(context), context.ports["store"]
+    """A client has published or removed its vCard4, or opened or closed its node."""
+    publisher, store, key = _publisher(context), context.ports["store"], owner.text.encode()
     book = await publisher.book(owner)
     node = book.nodes.get(NODE)
     payload = await book.payload(node, node.last) if node is not None and node.last is not None else None
-    if not context.services.exists(owner):
-        return
+    rows = [await store.get(table, key, KEY) for table in (TABLE, OPEN_TABLE)]
+    if context.services.account(owner) is None:
+        return  # gone meanwhile
     found = parse(payload, ns.CLIENT) if payload is not None else None
+    row = next((row for row in rows if row is not None), None)
     if found is None or found.tag != VCARD4:
-        store.delete(TABLE, owner.text.encode(), KEY)
-        return
-    value = serialise(to_temp(found), ns.CLIENT)
-    if len(value) <= MAX_CARD:
-        store.put(TABLE, owner.text.encode(), KEY, bytes((VERSION,)) + value)
+        row = None
+    elif row is None or stored(to_vcard4(_decode(row))) != payload:  # else it is in more detail than what came of it
+        value = serialise(to_temp(found), ns.CLIENT)
+        row = bytes((VERSION,)) + value if len(value) <= MAX_CARD else row
+    _keep(context, key, node or _node(context, book), row)
 
 
 def _split(card: Element) -> tuple[Element, Element | None]:
@@ -142,11 +161,14 @@ MODULE = Module(
     account_features=(FOUR,),
     handlers=(
         IqGet(VCARD, on_get),
-        IqSet(VCARD, on_set, absent="forbidden"),
+        IqSet(VCARD, on_set),
         NodeHook(NODE, on_vcard4),
         Setting("open", False, "Everybody may read a new vCard; its owner can close it with the node urn:xmpp:vcard4."),
     ),
-    keeps=(Keeps("the vCard, without its picture", TABLE, False, "replaced by another one"),),
+    keeps=(
+        Keeps("the vCard, without its picture", TABLE, True, "replaced by another one"),
+        Keeps("the vCard, while its node is open to everybody", OPEN_TABLE, False, "replaced, or the node is closed"),
+    ),
     emits="one reply per request; the vCard only to those who may read the node of the vCard4, the picture only to "
     "those who may read the avatar; a notification of the vCard4 and the avatar for each change",
     needs=("store", "pep"),

@@ -254,7 +254,7 @@ MODULE = Module(
         Keeps(
             what="messages with sender, time and content that no device of the recipient has confirmed",
             table="spool",
-            sealed=False,
+            sealed=True,
             until="a device confirms it",
         ),
     ),

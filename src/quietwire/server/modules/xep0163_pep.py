@@ -16,7 +16,18 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, escape, serialise
 from quietwire.server import pep
 from quietwire.server.account import Account
-from quietwire.server.module import AccountHook, Context, IqGet, IqSet, Keeps, Module, PresenceHook, Xep
+from quietwire.server.module import (
+    AccountHook,
+    Context,
+    IqGet,
+    IqSet,
+    Keeps,
+    Loading,
+    Module,
+    Opening,
+    PresenceHook,
+    Xep,
+)
 from quietwire.server.node_config import (
     ERRORS,
     NODE_CONFIG,
@@ -27,7 +38,7 @@ from quietwire.server.node_config import (
     pubsub_error,
     read_form,
 )
-from quietwire.server.nodes import MAX_AFFILIATIONS, MAX_SUBSCRIBERS, Book, Node
+from quietwire.server.nodes import MAX_AFFILIATIONS, Book, Node
 from quietwire.server.pep_presence import State, book_of, on_in, on_out, send_last
 from quietwire.server.publishing import Publisher, stored
 
@@ -93,9 +104,7 @@ async def serve(context: Context, iq: Iq) -> Iq:
         raise StanzaError("service-unavailable")  # the server itself has no nodes
     owner = context.account.jid
     book = await book_of(context, owner)
-    account = await context.services.load(owner)
-    if account is None:
-        raise StanzaError("item-not-found")
+    account = context.services.account(owner) or Account.absent(owner)
     pubsub = iq.payload
     action = pubsub[0] if len(pubsub) else build("none")
     name = action.get("node", "")
@@ -226,7 +235,7 @@ async def _configure(request: Request) -> Iq:
     node = request.existing
     values = read_form(request.action, NODE_CONFIG)
     if values:
-        request.book.put(replace(node, config=node.config.apply(values)))
+        await request.book.configure(node, values)
         request.changed()
     return request.iq.result()
 
@@ -290,12 +299,10 @@ async def _subscribe(request: Request) -> Iq:
     jid = _address(request.action)
     if jid.bare != request.asker.bare:
         raise pubsub_error("bad-request", "invalid-jid")
-    if jid not in node.subscribers:
-        # Who may not see it any more is forgotten (XEP-0163 §7.1).
-        subscribers = {former for former in node.subscribers if pep.may_read(request.account, node, former)}
-        if len(subscribers) >= MAX_SUBSCRIBERS:
-            raise pubsub_error("policy-violation", "too-many-subscriptions", type="wait")
-        request.book.put(replace(node, subscribers=frozenset((*subscribers, jid))))
+    if request.account.away:
+        request.publisher.subscribe_later(request.account.jid, node, jid)
+    else:
+        request.publisher.subscribe(request.account, request.book, node, jid)
     if node.config.send_last_published_item != "never" and node.config.deliver_notifications and node.items:
         context = request.context
         context.services.spawn(send_last(context, request.account.jid, jid, [node], request.book))
@@ -303,11 +310,14 @@ async def _subscribe(request: Request) -> Iq:
 
 
 async def _unsubscribe(request: Request) -> Iq:
-    """§6.2."""
+    """§6.2. While the owner is away nobody can say who has subscribed: it is believed."""
     node = request.existing
     jid = _address(request.action)
     if jid.bare != request.asker.bare:
         raise StanzaError("forbidden")
+    if request.account.away:
+        request.publisher.subscribe_later(request.account.jid, node, jid, ends=True)
+        return _subscription(request, jid, "none")
     if jid not in node.subscribers:
         raise pubsub_error("unexpected-request", "not-subscribed", type="cancel")
     request.book.put(replace(node, subscribers=node.subscribers - {jid}))
@@ -380,9 +390,19 @@ _RULES: Final[dict[tuple[str, str], _Rule]] = _in(
 )
 
 
+async def on_open(context: Context) -> None:
+    await context.ports["pep"].library.open(context.ports["store"])
+
+
+async def on_loading(context: Context) -> None:
+    """What strangers ask is answered from memory then, as for an account that is away: no read tells them apart."""
+    assert context.account is not None
+    await context.ports["pep"].load(context.account)
+
+
 def on_erased(context: Context) -> None:
     assert context.account is not None
-    context.ports["pep"].library.forget(context.account.jid)
+    context.ports["pep"].library.forget(context.ports["store"], context.account.jid)
 
 
 _PUBSUB_TAG = f"{{{PUBSUB}}}pubsub"
@@ -403,19 +423,26 @@ MODULE = Module(
     # No more than that: with all features others take the server for a service where anybody may publish (Smack).
     features=(_OPTIONS,),
     handlers=(
-        IqGet(_PUBSUB_TAG, serve, absent="item-not-found"),
-        IqSet(_PUBSUB_TAG, serve, absent="item-not-found"),
-        IqGet(_OWNER_TAG, serve, absent="item-not-found"),
-        IqSet(_OWNER_TAG, serve, absent="item-not-found"),
+        IqGet(_PUBSUB_TAG, serve),
+        IqSet(_PUBSUB_TAG, serve),
+        IqGet(_OWNER_TAG, serve),
+        IqSet(_OWNER_TAG, serve),
+        Opening(on_open),
+        Loading(on_loading),
         PresenceHook("out", on_out),
         PresenceHook("in", on_in),
         AccountHook("erased", on_erased),
     ),
     keeps=(
         Keeps("names and settings of nodes, names and sizes of their items in order, who subscribed, who is let in or "
-              "kept out", "node", False, "the node is deleted"),
-        Keeps("items: OMEMO devices and bundles, avatars, bookmarks and what else clients publish", "item", False,
+              "kept out", "node", True, "the node is deleted"),
+        Keeps("items: bookmarks, avatars for contacts and what else clients publish", "item", True,
               "retracted, pushed out by newer ones, or the node is deleted or purged"),
+        Keeps("of nodes that are open to everybody names and settings, names and sizes of items", "open_node", False,
+              "the node is deleted or closed"),
+        Keeps("items of open nodes: OMEMO devices and bundles, public avatars", "open_item", False,
+              "retracted, pushed out by newer ones, or the node is deleted, purged or closed"),
+        Keeps("who subscribed to an open node while its owner was away", "arrival", True, "the owner's next login"),
     ),
     emits="one reply per request; for each publication one message to each device that wants the node and may see it; "
     "to a device that becomes available the last item of each such node; to one of unknown kind a disco#info request",

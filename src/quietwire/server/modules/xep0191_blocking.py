@@ -208,7 +208,7 @@ MODULE = Module(
         Setting("strangers", True, "messages of people who are not in the recipient's roster are delivered"),
         Setting("abuse_address", "", "who gets reports of spam and abuse, without the name of who made them"),
     ),
-    keeps=(Keeps("addresses that the owner has blocked", TABLE, False, "unblocked"),),
+    keeps=(Keeps("addresses that the owner has blocked", TABLE, True, "unblocked"),),
     emits="one reply per request; a push to each of the owner's devices that asked for the list; unavailable presence "
     "to who is blocked, presence to who is not any more; reports to the operator's address, where there is one",
     needs=("store",),

@@ -223,7 +223,7 @@ def on_message(context: Context, passage: Passage) -> None:
         if account is not None:
             _consider(own, account, entry)
         else:
-            context.services.spawn(_tell_away(own, owner, sender))
+            context.services.spawn(_tell_away(own, owner))
 
 
 def _for_people(message: Message) -> bool:
@@ -231,12 +231,9 @@ def _for_people(message: Message) -> bool:
     return any(name in (_BODY, _PROPOSE) or name.endswith("}encrypted") for name in message.names)
 
 
-async def _tell_away(context: Context, owner: JID, sender: JID | None) -> None:
-    """Asks the services of all devices. `sender`: of the message, where it is not known whether it is blocked."""
-    if sender is not None:
-        copy = await context.services.load(owner)
-        if copy is None or copy.shuts(sender):
-            return
+async def _tell_away(context: Context, owner: JID) -> None:
+    """Asks the services of all devices. Whom the owner has blocked nobody knows now: their messages wake the devices,
+    and are dropped when one of them comes."""
     rows = dict(await context.ports["store"].scan(TABLE, owner.text.encode()))
     account = context.services.account(owner)
     if account is not None:
@@ -267,7 +264,7 @@ def _confirmed(context: Context, owner: JID, entry: Entry) -> None:
     if newest.confirmed:
         return
     if account is None:
-        context.services.spawn(_tell_away(context, owner, None))
+        context.services.spawn(_tell_away(context, owner))
     else:
         # What came later has not had its time, unless the first has not been confirmed either.
         _consider(context, account, newest if entry.confirmed else None)
@@ -310,7 +307,7 @@ def _now(context: Context, owner: JID) -> bool:
             if account is not None:
                 _consider(context, account, None)
             else:
-                context.services.spawn(_tell_away(context, owner, None))
+                context.services.spawn(_tell_away(context, owner))
 
     context.ports["timers"].after(context.state.seconds, over)
     return True

@@ -45,7 +45,7 @@ MODULE = Module(
         NodeHook(DATA, on_data),
         PresenceStamp(on_presence),
     ),
-    keeps=(Keeps("the SHA-1 of the published avatar, its type, and whether everybody may fetch it", TABLE, False,
+    keeps=(Keeps("the SHA-1 of the published avatar, its type, and whether everybody may fetch it", TABLE, True,
                  "the avatar is withdrawn"),),
     emits="the hash of the avatar in available presence to contacts, elsewhere only if everybody may fetch the avatar; "
     "presence once more when the avatar changes",

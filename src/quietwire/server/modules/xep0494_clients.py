@@ -7,7 +7,7 @@ and last login; nothing of clients that say nothing, and nothing at all where `m
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from quietwire.core.errors import StanzaError
@@ -20,6 +20,7 @@ from quietwire.server.module import (
     IqGet,
     IqSet,
     Keeps,
+    Loading,
     Module,
     SessionHook,
     Setting,
@@ -37,6 +38,13 @@ AT_MOST: Final = 32
 _VERSION: Final = 1
 _DAY: Final = 86_400.0
 _PASSWORD, _TOKEN = 1, 2
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    months: int
+    here: set[Account] = field(default_factory=set)
+    """Accounts with a session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +94,37 @@ def month_text(number: int) -> str:
 # -- remembering ------------------------------------------------------------------------------------------------------
 
 
+async def on_loading(context: Context) -> None:
+    """What is too old is forgotten now: while the owner was away nobody could."""
+    assert context.account is not None
+    await forget(context, context.account)
+
+
 def on_bound(context: Context) -> None:
     session, account = context.session, context.account
     assert session is not None
     assert account is not None
+    context.state.here.add(account)
     session.memory[MEMORY] = context.ports["randomness"](9).hex()
     client = session.client
-    if client is not None and context.state:
+    if client is not None and context.state.months:
         now = month(context.now)
         seen = Record(now, now, not client.by_token, client.by_token, client.software, client.device)
         context.services.spawn(remember(context, account, client.id.encode(), seen))
 
 
+def on_ended(context: Context) -> None:
+    account = context.account
+    assert account is not None
+    if not account.sessions:
+        context.state.here.discard(account)
+
+
 async def remember(context: Context, account: Account, key: bytes, seen: Record) -> None:
     store: Store = context.ports["store"]
-    records = await read(store, account, month(context.now) - context.state)
-    if not context.services.exists(account.jid):
-        return  # it was deleted meanwhile
+    records = await read(store, account, oldest(context))
+    if context.services.account(account.jid) is not account:
+        return  # it was deleted meanwhile, or has gone
     old = records.get(key)
     if old is not None:
         seen = replace(seen, first=old.first, password=seen.password or old.password, token=seen.token or old.token)
@@ -127,17 +149,24 @@ async def read(store: Store, account: Account, since: int) -> dict[bytes, Record
 
 
 def on_day(context: Context) -> None:
-    context.services.spawn(sweep(context))
+    """For accounts that stay for months."""
+    for account in list(context.state.here):
+        context.services.spawn(forget(context, account))
 
 
-async def sweep(context: Context) -> None:
+async def forget(context: Context, account: Account) -> None:
     """Forgets clients that have not come for long."""
     store: Store = context.ports["store"]
-    since = month(context.now) - context.state if context.state else 1 << 16
-    for owner in await store.owners(TABLE):
-        for key, value in await store.scan(TABLE, owner):
-            if int.from_bytes(value[3:5], "big") < since:
-                store.delete(TABLE, owner, key)
+    since = oldest(context)
+    for key, value in await store.scan(TABLE, account.owner):
+        if int.from_bytes(value[3:5], "big") < since:
+            store.delete(TABLE, account.owner, key)
+
+
+def oldest(context: Context) -> int:
+    """The month since which clients are remembered."""
+    months: int = context.state.months
+    return month(context.now) - months if months else 1 << 16
 
 
 # -- the account's own view -------------------------------------------------------------------------------------------
@@ -145,7 +174,7 @@ async def sweep(context: Context) -> None:
 
 async def on_list(context: Context, iq: Iq) -> Iq:
     account = own(context)
-    records = await read(context.ports["store"], account, month(context.now) - context.state)
+    records = await read(context.ports["store"], account, oldest(context))
     tokens = set(context.ports["tokens"].clients(account.jid))
     sessions = {listed_as(session): session for session in account.sessions.values()}
     ids = dict.fromkeys([*sessions, *(key.decode() for key in records), *tokens])
@@ -191,7 +220,7 @@ async def on_revoke(context: Context, iq: Iq) -> Iq | None:
     """Ends the client's sessions and tokens. One that knows the password can come again: the answer says so (§3.2)."""
     account, session = own(context), context.session
     id = iq.payload.get("id", "")
-    records = await read(context.ports["store"], account, month(context.now) - context.state)
+    records = await read(context.ports["store"], account, oldest(context))
     had_token = context.ports["tokens"].revoke(account.jid, id)
     ended = [each for each in account.sessions.values() if listed_as(each) == id]
     record = records.get(id.encode("utf-8", "surrogatepass"))
@@ -220,7 +249,9 @@ MODULE = Module(
         IqGet(f"{{{NS}}}list", on_list),
         IqSet(f"{{{NS}}}revoke", on_revoke),
         IqGet(f"{{{NS}}}revoke", on_revoke),  # so asks slixmpp 1.17
+        Loading(on_loading),
         SessionHook("bound", on_bound),
+        SessionHook("ended", on_ended),
         Every(_DAY, on_day),
         Setting("months", MONTHS, "how long a client that does not come is remembered; 0: not at all"),
     ),
@@ -229,11 +260,11 @@ MODULE = Module(
             "clients that gave an id of their own at login: the names of software and device as they gave them, how "
             "they logged in, and the months of their first and last login",
             TABLE,
-            False,
-            "not seen for `months` months, by default 6",
+            True,
+            "not seen for `months` months, by default 6: at the next login after that",
         ),
     ),
     emits="one reply per request, to the account itself",
     needs=("store", "tokens", "randomness"),
-    state=lambda settings: int(settings.get("months", MONTHS)),
+    state=lambda settings: State(int(settings.get("months", MONTHS))),
 )
