@@ -12,8 +12,7 @@ from quietwire.core.jid import JID, parse_jid
 from quietwire.core.stanza import Stanza
 from quietwire.core.xml import Element, serialise
 from quietwire.server.roster import Contact, encode
-from quietwire.store.memory import MemoryStorage
-from quietwire.store.ports import LOGICAL
+from quietwire.store.ports import TABLES
 from quietwire.testing.assembly import stanza
 from quietwire.testing.playbook import Client, Mark, Playbook
 from quietwire.testing.web import FakeFiles
@@ -42,23 +41,18 @@ class Estate(Playbook):
     nobody. ``closed`` has an account, is at home, and takes nothing from strangers; ``nobody`` has none."""
 
     def __init__(self, **tables: Any) -> None:
-        storage = MemoryStorage(self.randomness)
-        for who, contact in (
-            ("alice", "bob@a.example"), ("alice", "frank@b.example"), ("bob", "alice@a.example"),
-        ):  # fmt: skip
-            row = encode(Contact(parse_jid(contact), subscription="both"))
-            storage.put("roster", f"{who}@a.example".encode(), *row)
         self._numbers = count(1)
         super().__init__(
             "a.example",
             list(ACCOUNTS),
-            storage=storage,
             tables={**TABLES_OF_MODULES, **tables},
             admins=frozenset((parse_jid("root@a.example"),)),
         )
         self.sent: list[Stanza] = []
         self.server.router.remote = self.sent.append
         self.server.uploads.files = FakeFiles()
+        for who, contacts in (("alice", ("bob@a.example", "frank@b.example")), ("bob", ("alice@a.example",))):
+            self._befriend(who, contacts)
         self.people: dict[str, Client] = {}
         for kind, address in LOCAL.items():
             self.people[kind] = self.client(address, "<presence/>")
@@ -66,11 +60,14 @@ class Estate(Playbook):
         self.shut = self.client("closed/x", "<presence/>")
         self.calm()
 
-    def randomness(self, size: int) -> bytes:
-        """The same in every run, whatever came before: two answers can be compared."""
-        if not hasattr(self, "_numbers"):
-            return bytes(size)
-        return super().randomness(size)
+    def _befriend(self, who: str, contacts: tuple[str, ...]) -> None:
+        """Before any session: written while a login keeps the account unlocked."""
+        owner, login = f"{who}@a.example".encode(), self.connect().authenticate(who)
+        self.run(self.server.store.unlock(owner))
+        for contact in contacts:
+            self.server.store.put("roster", owner, *encode(Contact(parse_jid(contact), subscription="both")))
+        login.cut()
+        assert self.server.keyring.get(owner) is None
 
     def calm(self) -> None:
         self.quiet()
@@ -98,15 +95,17 @@ class Estate(Playbook):
         return told
 
     def stored(self) -> dict[str, Any]:
-        """Everything that a restart would find, and who may log in."""
-        store = self.storage.store
+        """Everything that a restart would find, and who may log in. Sealed, so that a row that was written again is
+        another one."""
+        self.settle()
+        store, spool = self.storage.store, self.storage.spool
         found: dict[str, Any] = {
             table: {owner: dict(store.scan(table, owner).result()) for owner in store.owners(table).result()}
-            for table in LOGICAL
+            for table in TABLES
         }
         for name in ACCOUNTS:
-            owner = f"{name}@a.example".encode()
-            found[f"spool {name}"] = sorted(entry.value for entry in self.storage.spool.load(owner).result())
+            owner = self.server.seals.owner("spool", f"{name}@a.example".encode())
+            found[f"spool {name}"] = sorted(entry.key for entry in spool.load(owner).result())
         return copy.deepcopy(found)
 
     def address(self, kind: str) -> JID:

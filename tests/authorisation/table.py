@@ -258,6 +258,8 @@ OTHERS: Final = {
     "host-meta-2 GET /.well-known/host-meta.json": "test_pages_for_everybody_tell_nothing_of_accounts",
     "invitations GET /invite/*": "test_the_page_of_an_invitation_needs_its_token",
     "invitations POST /invite/*": "test_the_page_of_an_invitation_needs_its_token",
+    "recovery GET /recover": "test_the_page_for_recovery_needs_the_code",
+    "recovery POST /recover": "test_the_page_for_recovery_needs_the_code",
     "muc at conference": "test_who_may_not",  # in test_rooms.py
     "preauth request": "test_a_request_with_anything_but_a_good_token_waits",
 }

@@ -12,10 +12,11 @@ from table import HANDLERS, OTHERS, SEEN, Row, key
 
 from quietwire.core.jid import parse_jid
 from quietwire.core.xml import Element
+from quietwire.seal.recovery import make_recovery_code
 from quietwire.server.http import Request
 from quietwire.server.modules import discover
 from quietwire.server.registration import MIN_PASSWORD
-from quietwire.testing.playbook import Mark
+from quietwire.testing.playbook import PASSWORD, Mark
 
 PUBSUB = "http://jabber.org/protocol/pubsub"
 OPTIONS = (
@@ -234,3 +235,45 @@ def test_a_request_with_anything_but_a_good_token_waits() -> None:
         contact = roster.get(estate.address(kind).bare)
         assert contact is not None
         assert contact.sees_user is let_in
+
+
+def test_the_page_for_recovery_needs_the_code() -> None:
+    """Online or away, with a code or without one, with another's or no account: one answer, and nothing changes."""
+    estate = Estate()
+    run, admin = estate.run, estate.server.admin
+    codes = {name: run(admin.make_recovery(name, PASSWORD)) for name in ("alice", "asleep")}
+    before = estate.stored()
+    password = "x" * MIN_PASSWORD
+    form = f"name={{}}&code={{}}&password={password}&again={password}"
+
+    def attempt(name: str, code: str) -> tuple[int, bytes]:
+        status, body = page(estate, "POST", "/recover", form.format(name, code).encode())
+        return status, body.replace(f'value="{name}"'.encode(), b"")
+
+    other = make_recovery_code(estate.randomness)
+    tries = [(name, other) for name in ("alice", "asleep", "bob", "nobody")]
+    tries += [(name, codes["asleep"]) for name in ("alice", "bob", "nobody")]
+    assert len({attempt(*each) for each in tries}) == 1
+    assert estate.stored() == before
+    assert estate.heard() == []
+    assert attempt("asleep", codes["asleep"])[0] == 200
+    assert estate.stored() != before
+
+
+def test_who_may_replace_a_password_may_not_destroy_by_mistake() -> None:
+    """Nobody but an administrator gets as far as being told what would be lost: `COMMANDS`."""
+    estate = Estate()
+    before = estate.stored()
+    node = "http://jabber.org/protocol/admin#change-user-password"
+    fields = "<field var='accountjid'><value>asleep@a.example</value></field>"
+    fields += "<field var='password'><value>another password</value></field>"
+    for kind in EVERYBODY:
+        for confirmed in ("", "<field var='destroy-sealed-data'><value>1</value></field>"):
+            if kind == "admin" and confirmed:
+                continue
+            form = f"<x xmlns='jabber:x:data' type='submit'>{fields}{confirmed}</x>"
+            command = f"<command xmlns='http://jabber.org/protocol/commands' node='{node}'>{form}</command>"
+            [answer] = estate.asks(kind, f"<iq type='set' id='q' to='a.example'>{command}</iq>")
+            assert ("would destroy" in answer) is (kind == "admin"), kind
+            assert estate.stored() == before
+            assert estate.heard() == []

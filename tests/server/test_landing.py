@@ -64,7 +64,9 @@ def test_it_says_who_invites_and_has_the_link_three_times() -> None:
 def test_it_loads_nothing_and_runs_nothing() -> None:
     for response in (
         landing.show(invitation(), URI, "a.example", problem="x"),
-        landing.done("tom@a.example", "a.example", "lena@a.example"),
+        landing.done("tom@a.example", "a.example", "lena@a.example", "CODE"),
+        landing.recover("a.example", problem="no", name="tom"),
+        landing.recovered("tom@a.example", "a.example"),
         landing.over("a.example"),
     ):
         reader = Reader(response)
@@ -84,7 +86,9 @@ def test_what_others_chose_is_escaped() -> None:
     nasty = "<script>alert(1)</script>"
     body = landing.show(invitation(), f"xmpp:{nasty}'\"", "a.example", problem=nasty, name=f'"{nasty}').body.decode()
     assert nasty not in body
-    assert nasty not in landing.done(nasty, nasty, nasty).body.decode()
+    assert nasty not in landing.done(nasty, nasty, nasty, "CODE").body.decode()
+    assert nasty not in landing.recover(nasty, problem=nasty, name=nasty).body.decode()
+    assert nasty not in landing.recovered(nasty, nasty).body.decode()
 
 
 @pytest.mark.parametrize(("name", "fixed"), [("carol", True), ("", False)])

@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
+from urllib.parse import parse_qs
 
+_FORM_TYPE: Final = "application/x-www-form-urlencoded"
+_MAX_FIELDS: Final = 10
+"""Of a form from a page; they have three or four."""
 WEBSOCKET_PATH: Final = "/xmpp-websocket"
 CORS: Final[Mapping[str, str]] = MappingProxyType({"Access-Control-Allow-Origin": "*"})
 """For what any page may read, without its visitor's credentials."""
@@ -27,6 +31,17 @@ class Request:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     """At most 64 KiB; larger ones never get here."""
+
+
+def form_fields(request: Request) -> dict[str, str]:
+    """What was filled into a form of a page of ours; nothing where the request is something else."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
+        return {}
+    try:
+        found = parse_qs(request.body.decode(), max_num_fields=_MAX_FIELDS)
+    except ValueError:  # not UTF-8, or too many
+        return {}
+    return {key: values[0] for key, values in found.items()}
 
 
 @dataclass(frozen=True, slots=True)

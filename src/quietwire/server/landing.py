@@ -1,7 +1,8 @@
-"""The page that an invitation's link opens (XEP-0379 §3.3): one HTML file without scripts that loads nothing else.
+"""The page that an invitation's link opens (XEP-0379 §3.3), and the one where a recovery code is used: one HTML file
+each, without scripts, that loads nothing else.
 
-It has what somebody needs who has never heard of XMPP: who invites, which programs there are, the invitation as link,
-as QR code and as text, and a form that makes an account without any program yet.
+The first has what somebody needs who has never heard of XMPP: who invites, which programs there are, the invitation as
+link, as QR code and as text, and a form that makes an account without any program yet.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from quietwire.server.http import Response
 from quietwire.server.invitations import Invitation
 from quietwire.server.registration import MIN_PASSWORD
 
+RECOVER: Final = "/recover"
+"""Where the form for recovery codes is."""
 CLIENTS: Final = (
     ("Android", (("Conversations", "https://conversations.im/"), ("Cheogram", "https://cheogram.com/"))),
     ("iPhone, iPad", (("Monal", "https://monal-im.org/"), ("Siskin", "https://siskin.im/"))),
@@ -133,10 +136,38 @@ _DONE: Final = Template(
     """<h1>Welcome.</h1>
 <p class="lead">Your account is ready. Its address is also how friends find you:</p>
 <section class="card"><code>$jid</code></section>
+<section class="card"><h2>Write this down</h2>
+<p class="small">Your recovery code, shown only now. If you forget your password, <a href="$recover">it opens your
+account again</a> with your contacts and messages in it. Nobody can do that without it, and who has it can read them.
+</p>
+<code>$code</code></section>
 <section class="card"><ol>
 <li><h2>Get an app</h2><dl>$clients</dl></li>
 <li><h2>Sign in</h2><p class="small">Choose “I have an account already”, and give the address and your password.
 $contact</p></li></ol></section>"""
+)
+
+_RECOVER: Final = Template(
+    """<h1>Forgot your password?</h1>
+<p class="lead">With your recovery code you get a new one, and your contacts and messages stay.</p>
+<section class="card">$problem<form method="post" autocomplete="on"><label>Name
+<span class="name"><input name="name" required maxlength="255" autocapitalize="none" spellcheck="false"
+autocomplete="username" value="$name"><span>@$domain</span></span></label>
+<label>Recovery code <input name="code" required maxlength="100" autocapitalize="characters" spellcheck="false"
+autocomplete="off" placeholder="XXXX-XXXX-XXXX-XXXX-XXXX-XXXX-XXXX"></label>
+<label>New password <input name="password" type="password" required minlength="$minimum"
+autocomplete="new-password"></label>
+<label>The same password again <input name="again" type="password" required minlength="$minimum"
+autocomplete="new-password"></label>
+<button class="go">Set the new password</button></form>
+<p class="small">Your code goes on to hold. Apps that are signed in will ask for the new password.</p></section>
+<footer><p>Without the code only whoever runs this server can help, and only by emptying the account.</p></footer>"""
+)
+
+_RECOVERED: Final = Template(
+    """<h1>Done.</h1>
+<p class="lead">Sign in with your new password. Everything is still there.</p>
+<section class="card"><code>$jid</code></section>"""
 )
 
 _OVER: Final = Template(
@@ -185,11 +216,28 @@ def show(
     return _response(status, heading, domain, body)
 
 
-def done(jid: str, domain: str, inviter: str) -> Response:
-    """The account was made. `inviter`: the address of who is in the contact list already, or ''."""
+def done(jid: str, domain: str, inviter: str, code: str) -> Response:
+    """The account was made. `inviter`: the address of who is in the contact list already, or ''. `code`: opens it when
+    the password is lost."""
     contact = f"You will find {escape(inviter)} there already." if inviter else ""
-    body = _DONE.substitute(jid=escape(jid), clients=_clients(), contact=contact)
+    body = _DONE.substitute(jid=escape(jid), clients=_clients(), contact=contact, code=code, recover=RECOVER)
     return _response(200, "Welcome", domain, body)
+
+
+def recover(domain: str, *, status: int = 200, problem: str = "", name: str = "") -> Response:
+    """The form for a recovery code. `problem`: why it was refused, for people; `name`: what was typed."""
+    body = _RECOVER.substitute(
+        problem=f'<p class="no" role="alert">{escape(problem)}</p>' if problem else "",
+        name=escape(name),
+        domain=escape(domain),
+        minimum=MIN_PASSWORD,
+    )
+    return _response(status, "Forgot your password?", domain, body)
+
+
+def recovered(jid: str, domain: str) -> Response:
+    """The account has its new password."""
+    return _response(200, "Done", domain, _RECOVERED.substitute(jid=escape(jid)))
 
 
 def over(domain: str) -> Response:

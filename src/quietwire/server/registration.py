@@ -41,9 +41,9 @@ class Registrar:
     invitations: Invitations
     arrivals: Arrivals
 
-    async def register(self, name: str, password: str, token: str = "") -> JID:
+    async def register(self, name: str, password: str, token: str = "", recovery_code: str = "") -> JID:
         """Makes the account; with a token uses the invitation up. The caller has looked whether anybody may register
-        without one.
+        without one. `recovery_code`: to be shown once it is made; never on a stream, which others may keep.
 
         Raises StanzaError: jid-malformed (the name), not-acceptable (the password, or not the invited name), conflict
         (taken or promised), not-allowed (the invitation is used or unknown)."""
@@ -58,7 +58,7 @@ class Registrar:
                 self.invitations.release(token)
             raise StanzaError("not-allowed", "the invitation was used or has ended")
         try:
-            jid = await self._make(local, password, invitation)
+            jid = await self._make(local, password, invitation, recovery_code)
         except BaseException:
             self.invitations.release(token)
             raise
@@ -80,14 +80,14 @@ class Registrar:
         jid = JID.of(local, self.domain.domain)
         return local in OFFICIAL or self.services.is_admin(jid) or self.invitations.reserved(local)
 
-    async def _make(self, local: str, password: str, invitation: Invitation | None) -> JID:
+    async def _make(self, local: str, password: str, invitation: Invitation | None, recovery_code: str = "") -> JID:
         if invitation is not None and invitation.name:
             if local != invitation.name:
                 raise StanzaError("not-acceptable", "the invitation is for another name")
         elif self._kept_back(local):
             raise StanzaError("conflict")
         try:
-            jid = await self.admin.add(local, password)
+            jid = await self.admin.add(local, password, recovery_code=recovery_code)
         except AccountExists:
             raise StanzaError("conflict") from None
         except AdminError as error:

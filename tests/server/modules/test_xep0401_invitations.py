@@ -136,6 +136,9 @@ def test_an_account_can_be_made_in_the_browser() -> None:
     assert b"guest@a.example" in made.body
     assert b"alice@a.example" in made.body
     world.play.connect().authenticate("guest", GOOD)
+    [code] = re.findall(rb"<code>([0-9A-Z-]{34})</code>", made.body)
+    world.play.run(world.play.server.admin.recover("guest", code.decode(), "another password"))
+    world.play.connect().authenticate("guest", "another password")
     assert world.page(token).status == 404
     assert world.page(token, "POST", form.format("other", "a+good+password")).status == 404
 

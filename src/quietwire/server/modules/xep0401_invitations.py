@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, JIDError
+from quietwire.seal.recovery import make_recovery_code
 from quietwire.server import landing
 from quietwire.server.commands import Answer, Call
 from quietwire.server.forms import field, form
-from quietwire.server.http import Request, Response
+from quietwire.server.http import Request, Response, form_fields
 from quietwire.server.invitations import TABLE, Invitation, InvitationError, Invitations, refused
 from quietwire.server.module import (
     AccountHook,
@@ -34,9 +34,6 @@ CREATE: Final = "urn:xmpp:invite#create-account"
 FORM: Final = "urn:xmpp:invite#invitation"
 PAGE: Final = "/invite/"
 
-_FORM_TYPE: Final = "application/x-www-form-urlencoded"
-_MAX_FIELDS: Final = 10
-"""Of a form from the page; it has three."""
 _TEXTS: Final = {
     "conflict": "This name is taken.",
     "jid-malformed": "This cannot be a name: use letters and digits.",
@@ -141,7 +138,7 @@ async def on_form(context: Context, request: Request) -> Response:
         return landing.over(domain)
     ports = context.ports
     uri = ports["invitations"].uri(token, invitation)
-    values = _fields(request)
+    values = form_fields(request)
     name = values.get("name", "").strip()
     if values.get("password") != values.get("again"):
         return landing.show(
@@ -149,30 +146,21 @@ async def on_form(context: Context, request: Request) -> Response:
         )
     made = (ports[each] for each in ("store", "admin", "invitations", "arrivals"))
     registrar = Registrar(context.domain, context.services, *made)
+    code = make_recovery_code(ports["randomness"])
     try:
-        jid = await registrar.register(name, values.get("password", ""), token)
+        jid = await registrar.register(name, values.get("password", ""), token, code)
     except StanzaError as error:
         if error.condition == "not-allowed":
             return landing.over(domain)
         problem = _TEXTS.get(error.condition, "This could not be done. Try again later.")
         return landing.show(invitation, uri, domain, status=400, problem=problem, name=name)
     known = invitation.contact and bool(invitation.inviter.local) and context.services.exists(invitation.inviter)
-    return landing.done(jid.text, domain, invitation.inviter.text if known else "")
+    return landing.done(jid.text, domain, invitation.inviter.text if known else "", code)
 
 
 def _invited(context: Context, request: Request) -> tuple[str, Invitation | None]:
     token = request.path.removeprefix(PAGE)
     return token, context.ports["invitations"].find(token)
-
-
-def _fields(request: Request) -> dict[str, str]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM_TYPE:
-        return {}
-    try:
-        found = parse_qs(request.body.decode(), max_num_fields=_MAX_FIELDS)
-    except ValueError:  # not UTF-8, or too many
-        return {}
-    return {key: values[0] for key, values in found.items()}
 
 
 def on_erased(context: Context) -> None:
@@ -210,6 +198,6 @@ MODULE = Module(
         ),
     ),
     emits="one reply per request; the page, to who has a link; to inviter and guest that they are contacts",
-    needs=("store", "admin", "invitations", "arrivals"),
+    needs=("store", "admin", "invitations", "arrivals", "randomness"),
     state=make_state,
 )
