@@ -4,11 +4,15 @@ server started on it. Whatever names somebody or was said has the word quux in i
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from quietwire.core import ns
 from quietwire.core.xml import Element, serialise
+from quietwire.seal.keys import AccountKeys
+from quietwire.server.node_config import NodeConfig
+from quietwire.server.nodes import Node
 from quietwire.store.memory import MemoryStorage
 from quietwire.testing.playbook import Client, Playbook
 
@@ -116,6 +120,33 @@ def test_what_waited_for_somebody_comes_in_its_order_and_once() -> None:
     assert "waiting quux" not in text([each for each in again.take() if isinstance(each, Element)])
 
 
+def test_what_all_may_read_is_there_while_its_owner_has_not_come_yet() -> None:
+    play = Moved()
+    dave = play.client("dave-quux/x")
+    assert "label" in items(dave, "urn:xmpp:omemo:2:devices", "alice-quux@a.example")
+    assert "<spk" in items(dave, "urn:xmpp:omemo:2:bundles", "bob-quux@a.example")
+    assert "item-not-found" in items(dave, "urn:xmpp:bookmarks:1", "alice-quux@a.example")
+    assert "service-unavailable" in text(ask(dave, "get", "<vCard xmlns='vcard-temp'/>", "alice-quux@a.example"))
+    alice = play.client("alice-quux/phone")
+    assert "label" in items(alice, "urn:xmpp:omemo:2:devices")
+    assert "label" in items(dave, "urn:xmpp:omemo:2:devices", "alice-quux@a.example")
+    alice >> "</stream:stream>"
+    assert "label" in items(dave, "urn:xmpp:omemo:2:devices", "alice-quux@a.example")
+
+
+def test_a_vcard_that_all_may_read_stays_so() -> None:
+    storage = before()
+    [(key, value)] = storage.scan("old_node", b"alice-quux@a.example", b"urn:xmpp:vcard4", b"urn:xmpp:vcard5").result()
+    node = Node.decode(key, value)
+    storage.put("old_node", b"alice-quux@a.example", *replace(node, config=NodeConfig(access_model="open")).encode())
+    storage.commit()
+    play = Moved(storage)
+    dave = play.client("dave-quux/x")
+    for _ in range(2):
+        assert "Alice Quux" in text(ask(dave, "get", "<vCard xmlns='vcard-temp'/>", "alice-quux@a.example"))
+        assert "Alice Quux" in text(ask(play.client("alice-quux/x"), "get", "<vCard xmlns='vcard-temp'/>"))
+
+
 def test_a_room_is_as_it_was() -> None:
     play = Moved()
     alice, bob = play.client("alice-quux/phone"), play.client("bob-quux/desk")
@@ -206,6 +237,15 @@ def test_an_account_that_is_erased_before_its_owner_came_leaves_nothing() -> Non
     play.settle()
     assert play.clear() == set()
     assert play.server.migration.left == set()
+
+
+def test_an_account_that_gets_another_secret_before_its_owner_came_loses_what_it_had() -> None:
+    """As any sealed account does: nobody gets at it by a reset."""
+    play = Moved()
+    play.server.store.renew(b"alice-quux@a.example", AccountKeys(bytearray(32)).arrival_public())
+    play.settle()
+    assert not play.storage.scan("old_roster", b"alice-quux@a.example").result()
+    assert play.server.migration.left == {b"bob-quux@a.example", b"carol-quux@a.example"}
 
 
 def test_what_nobody_owns_is_erased() -> None:

@@ -8,12 +8,15 @@ happens in between, it is in one of the two places.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
 from quietwire.core.later import settled
-from quietwire.server import invitations
+from quietwire.server import invitations, vcard
+from quietwire.server.nodes import OPEN_NODE, Node, item_key
 from quietwire.server.sealed.keyring import Unlocked
 from quietwire.server.sealed.own import KINDS
 from quietwire.server.sealed.rooms import ROOM
@@ -85,7 +88,18 @@ class Migration:
         self._store.put(invitations.TABLE, owner, key, invitations.adopted(owner, value))
 
     async def _open(self, owner: bytes) -> None:
-        """What everybody may read."""
+        """What everybody may read: of open nodes a copy without people, their items, and the vCard whose node is open.
+        The nodes themselves are for the owner (`server/nodes.py`)."""
+        for key, value in await self._driver.scan("old_node", owner):
+            with suppress(ValueError):  # a damaged one the owner's book does without
+                node = Node.decode(key, value)
+                if node.open:
+                    self._store.put(OPEN_NODE, owner, *replace(node, affiliations={}, subscribers=frozenset()).encode())
+                    items = [item_key(node.name, item) for item in node.items]
+                    await self._move("item", owner, partial(self._store.put, "open_item", owner), items)
+                    if node.name == vcard.NODE:
+                        await self._move("vcard", owner, partial(self._store.put, "open_vcard", owner))
+        await self._wait()
 
     # -- an owner's part ----------------------------------------------------------------------------------------------
 
@@ -113,10 +127,11 @@ class Migration:
     async def _owners(self, table: str) -> list[bytes]:
         return await self._driver.owners(OLD + table)
 
-    async def _move(self, table: str, owner: bytes, put: Put) -> None:
-        """Every row of the owner's in that table, in portions: read, then put and deleted in one turn."""
+    async def _move(self, table: str, owner: bytes, put: Put, keys: Sequence[bytes] | None = None) -> None:
+        """Those rows of the owner's in that table, or all, in portions: read, then put and deleted in one turn."""
         place = OLD + table
-        keys = [key for key, _ in await self._driver.scan(place, owner, head=0)]
+        if keys is None:
+            keys = [key for key, _ in await self._driver.scan(place, owner, head=0)]
         for start in range(0, len(keys), _PORTION):
             for key, value in (await self._driver.get_many(place, owner, keys[start : start + _PORTION])).items():
                 put(key, value)
