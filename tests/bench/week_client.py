@@ -1,7 +1,7 @@
 """One client of the scripted week: whatever it is told to send over direct TLS, and the answers as trees.
 
-It says everything that a client can set, so it builds its stanzas from text; what servers ask of it (roster pushes, pings,
-disco#info) it answers. Only as fast as a person needs.
+It says everything that a client can set, so it builds its stanzas from text; what servers ask of it (roster pushes,
+pings, disco#info) it answers. Only as fast as a person needs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import os
+import random
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -154,19 +155,24 @@ class Client:
         self._arrived.put_nowait(None)
 
     async def _dispatch(self) -> None:
+        why = ""
         while (stanza := await self._arrived.get()) is not None:
             kind = stanza.tag.removeprefix(CLIENT)
             if stanza.tag == f"{{{SM.decode()}}}r":
                 self.send(f"<a xmlns='{SM.decode()}' h='{self._handled}'/>")
+            elif stanza.tag == f"{{{SM.decode()}}}enabled":
+                self._handled = 0
             elif kind in ("message", "presence", "iq"):
                 self._handled += 1
                 if kind == "iq":
                     self._iq(stanza)
                 else:
                     self.heard(stanza)
+            elif stanza.tag == f"{STREAM}error":
+                why = f": {ET.tostring(stanza)[:300]!r}"
         for future in self._asked.values():
             if not future.done():
-                future.set_exception(WeekError(f"{self.user}: the connection was closed"))
+                future.set_exception(WeekError(f"{self.user}: the connection was closed{why}"))
 
     def _iq(self, stanza: ET.Element) -> None:
         number, kind, sender = stanza.get("id", ""), stanza.get("type"), stanza.get("from")
@@ -205,6 +211,14 @@ class Client:
         if answer.get("type") == "error" and not refusable:
             raise WeekError(f"{self.user}: {payload[:200]!r}: {ET.tostring(answer)[-300:]!r}")
         return answer
+
+    async def insist(self, payload: str) -> None:
+        """Sets it; again where the server was busy: ejabberd refuses those who make nodes at the same time."""
+        for again in range(1, 21):
+            answer = await self.ask("set", payload, refusable=again < 20)
+            if answer.get("type") != "error":
+                return
+            await asyncio.sleep(0.05 * again * random.random())
 
     async def settle(self) -> None:
         """Until the server has taken everything that was sent, and has sent what it had."""

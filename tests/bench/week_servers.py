@@ -1,5 +1,5 @@
-"""The servers of the scripted week, as an operator would have them: default storage, default logs, and the features that
-people's clients expect switched on in all three. Rates are lifted: a week passes in a minute."""
+"""The servers of the scripted week, as an operator would have them: default storage, default logs, and the features
+that people's clients expect switched on in all three. Rates are lifted: a week passes in a minute."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ ROOMS = f"conference.{HOST}"
 
 @dataclass
 class Home:
-    """A server of the week. `data`: what a thief takes; `logs`: what it wrote beside; `web`: where uploads go, 0 for none."""
+    """A server of the week. `data`: what a thief takes; `logs`: what it wrote beside; `web`: where uploads go, 0 for
+    none."""
 
     running: Running
     data: Path
@@ -56,8 +57,6 @@ iterations = {ITERATIONS}
 url = "https://localhost:{web}"
 [modules.muc]
 rate = 0.0
-[modules.http-upload]
-enabled = true
 """)
     names.write_text("".join(f"{name} {password}\n" for name, password in accounts.items()))
     quietwire = [sys.executable, "-m", "quietwire"]
@@ -74,7 +73,8 @@ enabled = true
 
 PROSODY_MODULES = (
     "disco", "roster", "saslauth", "tls", "blocklist", "bookmarks", "carbons", "pep", "private", "smacks", "vcard4",
-    "vcard_legacy", "csi_simple", "invites", "invites_adhoc", "ping", "register", "time", "uptime", "version", "mam", "posix",
+    "vcard_legacy", "csi_simple", "invites", "invites_adhoc", "ping", "register", "time", "uptime", "version", "mam",
+    "posix",
 )  # fmt: skip
 """Those of Debian's configuration file, and the archive, which it has as a comment."""
 
@@ -132,7 +132,9 @@ def start_ejabberd(folder: Path, accounts: Mapping[str, str]) -> Home:
         raise PeerError("ejabberd is not installed (apt install ejabberd): left out")
     clients, web = free_port(), free_port(26_000)
     chain, key = certificate(folder, HOST)
-    pem, config, done, logs = folder / "host.pem", folder / "ejabberd.yml", folder / "done", folder / "logs"
+    pem, config, done = folder / "host.pem", folder / "ejabberd.yml", folder / "done"
+    data, logs = folder / "data", folder / "logs"
+    data.mkdir()
     logs.mkdir()
     pem.write_bytes(chain.read_bytes() + key.read_bytes())
     config.write_text(f"""\
@@ -167,8 +169,9 @@ modules:
   mod_client_state: {{}}
   mod_disco: {{}}
   mod_http_upload:
+    access: all
     put_url: "http://localhost:{web}/upload"
-    docroot: "{folder}/uploads"
+    docroot: "{data}/uploads"
   mod_last: {{}}
   mod_mam:
     default: always
@@ -202,7 +205,7 @@ modules:
   mod_version: {{}}
 """)
     made = ",".join(f'ok = ejabberd_auth:try_register(<<"{n}">>, <<"{HOST}">>, <<"{p}">>)' for n, p in accounts.items())
-    command = [program, "+S", "1", "-noinput", "-mnesia", "dir", f'"{folder}/mnesia"', "-s", "ejabberd"]
+    command = [program, "+S", "1", "-noinput", "-mnesia", "dir", f'"{data}/mnesia"', "-s", "ejabberd"]
     command += ["-eval", f'{made}, ok = file:write_file("{done}", <<>>).']
     running = spawn(
         "ejabberd",
@@ -222,7 +225,7 @@ modules:
     except BaseException:
         running.stop()
         raise
-    return Home(running, folder / "mnesia", logs, web)
+    return Home(running, data, logs, web)
 
 
 Start = Callable[[Path, Mapping[str, str]], Home]

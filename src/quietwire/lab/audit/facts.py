@@ -43,6 +43,7 @@ MEANS: dict[Category, str] = {
     "dumps": "core dumps: memory of a server",
 }  # fmt: skip
 
+_PAIRS: frozenset[Category] = frozenset(("accounts", "contacts", "requests", "rooms", "members", "blocks"))
 _BARE = re.compile(r"^[^@/\s]+@[^@/\s]+$")
 
 
@@ -72,7 +73,12 @@ class Facts:
         return [fact for fact in self.all.values() if fact.category == category]
 
     def counts(self) -> dict[Category, int]:
-        found = Counter(fact.category for fact in self.all.values())
+        """Of what names two the pairs, however often and in whatever state they were found."""
+        distinct = {
+            (fact.category, fact.who, fact.what, "" if fact.category in _PAIRS else fact.more)
+            for fact in self.all.values()
+        }
+        found = Counter(category for category, *_ in distinct)
         return {category: found[category] for category in CATEGORIES}
 
     def texts(self) -> str:

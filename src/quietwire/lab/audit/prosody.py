@@ -103,7 +103,8 @@ def _roster(facts: Facts, owner: str, table: Table, place: str) -> None:
         if jid is False:
             pending = entry.get("pending", {}) if isinstance(entry, dict) else {}
             for other, stanza in pending.items():
-                said = element(stanza).words() if isinstance(stanza, dict) else ""
+                status = element(stanza).first("status") if isinstance(stanza, dict) else None
+                said = status.text if status is not None else ""
                 facts.add("requests", str(other), owner, said, place)
         elif isinstance(entry, dict):
             known = f"{entry.get('subscription', '')} {entry.get('name', '')}".strip()

@@ -8,11 +8,13 @@ rows opened.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -24,7 +26,9 @@ from quietwire.lab.audit.stanzas import Node
 from quietwire.lab.audit.xml import of_text
 from quietwire.seal import rows
 from quietwire.seal.key_block import KeyBlock
-from quietwire.seal.keys import Cipher, ServerKeys, expand
+from quietwire.seal.keys import KEY_BYTES, Cipher, ServerKeys, expand
+from quietwire.seal.members import Members
+from quietwire.seal.pages import Page, read_batch, read_segment
 from quietwire.seal.server_key import Secret
 from quietwire.seal.wraps import SealError
 
@@ -55,9 +59,12 @@ CATEGORY: dict[str, Category] = {
 _JID = re.compile(r"[^\s@/'\"<>&:\x00-\x20]+@[a-z0-9.-]+\.[a-z]{2,}")
 _FORMS = (rows.OWN, 2, rows.SERVER)
 _TAG_AT = 1 + rows.NONCE_BYTES
-_MESSAGE = b"m"
+_LETTERS = (b"a", b"p", b"s", b"c", b"A", b"P", b"S", b"C", b"m")
+"""What keys of an archive begin with: batches, pages, segments, the catalogue, of accounts and of rooms; and in older
+databases."""
 _HEAD = 32
-"""Bytes of an archived message before the other side's address (docs/protocols/archive.md)."""
+"""Bytes of a message in an older database's archive before the other side's address."""
+_MEMBER = b"member:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,23 @@ def table_rows(file: File) -> Iterator[Row]:
                     yield Row(name, *cell.columns, number, order)
 
 
+def rows_of(path: Path) -> list[Row]:
+    """Of a database file and its write-ahead log, none of which is opened by SQLite. Raises OSError."""
+    file = sqlite_file.read(path.read_bytes())
+    if file is None:
+        return []
+    journal = path.with_name(path.name + "-wal")
+    log = sqlite_file.commits(journal.read_bytes()) if journal.exists() else []
+    return list(table_rows(sqlite_file.replayed(file, log)))
+
+
+def opened(found: Iterable[Row], keys: ServerKeys, table: str, owner: str) -> list[tuple[bytes, bytes]]:
+    """(key, value) of all rows of an owner in a table under the server's key."""
+    hashed = keys.owner(table, owner.encode())
+    each = [_opened(keys.cipher, row) for row in found if row.table == table and row.owner == hashed]
+    return [one for one in each if one is not None]
+
+
 def keys_of(found: Iterable[Row], secret: Secret) -> ServerKeys:
     """What the server key opens. Raises SealError for a wrong one, and where there is no block."""
     for row in found:
@@ -135,7 +159,7 @@ def keys_of(found: Iterable[Row], secret: Secret) -> ServerKeys:
 def observe(found: list[Row], facts: Facts, keys: ServerKeys | None, guesses: Iterable[str], place: str) -> Left:
     """Adds what can be read, and returns what can be counted."""
     left = _left(found)
-    ciphers: dict[bytes, tuple[str, Cipher]] = {}
+    rooms: dict[bytes, _Room] = {}
     names = _guessed(found, keys, guesses, left) if keys is not None else {}
     for row in found:
         ref = f"{place}#{row.table}"
@@ -157,26 +181,36 @@ def observe(found: list[Row], facts: Facts, keys: ServerKeys | None, guesses: It
             name, secret = opened
             owner = name.decode("utf-8", "replace")
             facts.add("rooms", "", owner, "", ref)
-            for each in ROOM_TABLES:
-                ciphers[keys.owner(each, name)] = owner, AESGCM(bytes(expand(secret, "room data 1")))
+            if len(secret) == KEY_BYTES:
+                room = _Room(owner, AESGCM(bytes(expand(secret, "room data 1"))), Members(secret))
+                rooms |= {keys.owner(each, name): room for each in ROOM_TABLES}
             continue
         _clear(facts, table, owner, *opened, ref)
     for row in found:
-        if row.owner in ciphers and row.sealed:
-            owner, cipher = ciphers[row.owner]
-            opened = _opened(cipher, row)
-            if opened is not None:
-                facts.opened.append((f"{place}#{row.table} of a room", b"\0".join(opened)))
-                _room(facts, owner, row.table, *opened, f"{place}#{row.table}")
+        if row.owner in rooms and row.sealed:
+            content = _content(rooms[row.owner].cipher, row)
+            if content is not None:
+                ref = f"{place}#{row.table} of a room"
+                facts.opened.append((ref, content))
+                rooms[row.owner].read(facts, row, content, ref)
     left.rooms = len({row.owner for row in found if row.table == "room"})
     return left
 
 
 def _opened(cipher: Cipher, row: Row) -> tuple[bytes, bytes] | None:
+    """(key, value)."""
+    content = _content(cipher, row)
+    try:
+        return None if content is None else rows.unpack(content)[1:]
+    except SealError:
+        return None
+
+
+def _content(cipher: Cipher, row: Row) -> bytes | None:
     nonce, tag, box = row.value[1:_TAG_AT], row.value[_TAG_AT : rows.HEAD_BYTES], row.value[rows.HEAD_BYTES :]
     try:
-        return rows.unpack(cipher.decrypt(nonce, box + tag, rows.bound(row.table, row.owner, row.key)))[1:]
-    except (InvalidTag, SealError):
+        return cipher.decrypt(nonce, box + tag, rows.bound(row.table, row.owner, row.key))
+    except InvalidTag:
         return None
 
 
@@ -220,7 +254,7 @@ def _left(found: list[Row]) -> Left:
 
 def month(key: bytes) -> str:
     """The month in an archive's key, "" for a key that has none."""
-    if key[:1] == _MESSAGE and len(key) == 19:
+    if key[:1] in _LETTERS and len(key) == 19:
         year, number = divmod(int.from_bytes(key[1:3], "big"), 12)
         return f"{year:04}-{number + 1:02}"
     return ""
@@ -243,16 +277,51 @@ def _clear(facts: Facts, table: str, owner: str, key: bytes, value: bytes, place
         jid = next(iter(_JID.findall(text)), text)
         facts.add(category, owner, jid, text, place)
     elif table == "room":
-        _room(facts, owner, table, key, value, place)
+        _settings(facts, owner, key, value, place)
     else:
         facts.add(category, owner, _printable(said[0]), text, place)
 
 
-def _room(facts: Facts, room: str, table: str, key: bytes, value: bytes, place: str) -> None:
-    """A row of a room, opened or in the clear."""
-    if table == "archive":
-        _message(facts, room, value, place)
-        return
+@dataclass(frozen=True)
+class _Room:
+    """A room whose secret the thief has."""
+
+    name: str
+    cipher: Cipher
+    members: Members
+
+    def read(self, facts: Facts, row: Row, content: bytes, place: str) -> None:
+        """What a row holds: a member, an archived message or several, or settings."""
+        with contextlib.suppress(SealError):
+            if row.table == "archive":
+                self._archived(facts, row.key, content, place)
+                return
+            _, key, value = rows.unpack(content)
+            if key.startswith(_MEMBER):
+                hashed, head, box = key.removeprefix(_MEMBER), value[1:18], value[18:]
+                jid, nick, reason = self.members.open(hashed, head, box)
+                rank = int.from_bytes(value[1:2], "big", signed=True)
+                facts.add("members", self.name, jid, f"{rank} {nick} {reason}".strip(), place)
+            else:
+                _settings(facts, self.name, key, value, place)
+
+    def _archived(self, facts: Facts, key: bytes, content: bytes, place: str) -> None:
+        if key[:1] == b"A":
+            _, _, headers, messages = read_batch(content)
+            for header, message in zip(headers, messages, strict=True):
+                _stanza(facts, self.name, message, place, stamp=_date(header.stamp), other=header.with_)
+        elif key[:1] == b"S":
+            for message in read_segment(content):
+                _stanza(facts, self.name, message, place)
+        elif key[:1] == b"P":
+            page = Page(int.from_bytes(key[1:3], "big"))
+            page.load(content, b"S" + key[1:3], {})
+            for header in page.headers():
+                facts.add("times", self.name, _date(header.stamp), "message", place)
+
+
+def _settings(facts: Facts, room: str, key: bytes, value: bytes, place: str) -> None:
+    """A row of a room that is no message."""
     text = _printable(f"{key.decode('utf-8', 'replace')} {value.decode('utf-8', 'replace')}")
     people = [jid for jid in _JID.findall(text) if jid != room]
     if people:
@@ -263,21 +332,29 @@ def _room(facts: Facts, room: str, table: str, key: bytes, value: bytes, place: 
 
 
 def _message(facts: Facts, owner: str, value: bytes, place: str) -> None:
-    """An archived message or one that waits: after its head, whatever that is, comes XML."""
+    """A message that waits, or one in an older database's archive: after its head, whatever that is, comes XML."""
     at = value.find(b"<message")
     if at < 0:
         facts.add("messages", owner, "", _printable(value.decode("utf-8", "replace")), place)
         return
-    text = value[at:].rstrip(b"\0").decode("utf-8", "replace")
-    stanza = of_text(text) or Node("message", {}, [], text)
     stamp = ""
     if at >= _HEAD and value[0] == 1:
-        seconds = int.from_bytes(value[10:18], "big") / 1000
-        if 1e9 < seconds < 1e10:
-            stamp = datetime.datetime.fromtimestamp(seconds, datetime.UTC).isoformat()
-    stanzas.message(
-        facts, stanza, owner, place, stamp=stamp, other=_printable(value[_HEAD:at].decode("utf-8", "replace"))
-    )
+        stamp = _date(int.from_bytes(value[10:18], "big"))
+    other = _printable(value[_HEAD:at].decode("utf-8", "replace"))
+    _stanza(facts, owner, value[at:].rstrip(b"\0"), place, stamp=stamp, other=other)
+
+
+def _stanza(facts: Facts, owner: str, message: bytes, place: str, *, stamp: str = "", other: str = "") -> None:
+    text = message.decode("utf-8", "replace")
+    stanza = of_text(text) or Node("message", {}, [], text)
+    stanzas.message(facts, stanza, owner, place, stamp=stamp, other=other)
+
+
+def _date(milliseconds: int) -> str:
+    """ "" for what is no time of ours."""
+    if not 1e12 < milliseconds < 1e13:
+        return ""
+    return datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC).isoformat()
 
 
 def _printable(text: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import random
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 Pair = frozenset[str]
@@ -74,3 +75,20 @@ def ranked(weights: Mapping[Pair, float], truth: Collection[Pair], people: int) 
         chance,
         wins / possible if possible else 0.5,
     )
+
+
+def luck(weights: Mapping[Pair, float], truth: Collection[Pair], people: Sequence[str], rounds: int = 200) -> float:
+    """How often the same weights would do as well if people had been given other names: the share of random renamings
+    with an area at least as large. A large share means that the attack tells nothing. Pairs are not independent of each
+    other; people are."""
+    truth = set(truth)
+    reached = ranked(weights, truth, len(people)).area
+    chance = random.Random(len(weights))  # noqa: S311  the same answer each time
+    others = list(people)
+    as_good = 0
+    for _ in range(rounds):
+        chance.shuffle(others)
+        renamed = dict(zip(people, others, strict=True))
+        shuffled = {frozenset(renamed[name] for name in pair): weight for pair, weight in weights.items()}
+        as_good += ranked(shuffled, truth, len(people)).area >= reached
+    return as_good / rounds

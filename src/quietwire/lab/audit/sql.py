@@ -41,7 +41,7 @@ def columns(sql: str) -> list[str]:
     names, depth, start = [], 0, 0
     for at, each in enumerate(inside + ","):
         depth += (each == "(") - (each == ")")
-        if depth <= 0 and each in ",)":
+        if depth < 0 or (depth == 0 and each == ","):
             match = _COLUMN.match(inside[start:at] + " ")
             if match and match[1].lower() not in _RULES:
                 names.append(match[1].lower())

@@ -92,8 +92,8 @@ def _free_list(file: File, trunk: int) -> None:
     while trunk in file.pages and trunk not in seen:
         seen.add(trunk)
         page = file.pages[trunk]
-        file.free[trunk] = page
         count = min(int.from_bytes(page[4:8], "big"), file.size // 4)
+        file.free[trunk] = page[8 + 4 * count :]  # what is before are numbers of pages
         for at in range(8, 8 + 4 * count, 4):
             leaf = int.from_bytes(page[at : at + 4], "big")
             if leaf in file.pages:
