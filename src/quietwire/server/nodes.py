@@ -53,6 +53,7 @@ VERSION: Final = 1
 """First byte of a row's value."""
 
 OPEN_NODE: Final = "open_node"
+OPEN_ITEM: Final = "open_item"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,11 @@ class Node:
     def open(self) -> bool:
         """Everybody may read it, but outcasts while the owner is there."""
         return self.config.access_model == "open"
+
+    @property
+    def shown(self) -> Node:
+        """What strangers may know of an open node: not the people."""
+        return replace(self, affiliations={}, subscribers=frozenset())
 
     @property
     def cost(self) -> int:
@@ -211,7 +217,7 @@ class Book:
         former = self.nodes.get(node.name, node)
         self._store.put("node", self._owner, *node.encode())
         if node.open:
-            self._store.put(OPEN_NODE, self._owner, *replace(node, affiliations={}, subscribers=frozenset()).encode())
+            self._store.put(OPEN_NODE, self._owner, *node.shown.encode())
         elif former.open:
             self._store.delete(OPEN_NODE, self._owner, node.name.encode())
         for item in dropped:
@@ -238,7 +244,7 @@ class Book:
 
 
 def _item_table(node: Node) -> str:
-    return "open_item" if node.open else "item"
+    return OPEN_ITEM if node.open else "item"
 
 
 class Library:

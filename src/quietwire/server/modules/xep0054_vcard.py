@@ -21,11 +21,20 @@ from quietwire.server.node_config import defaults
 from quietwire.server.nodes import Book, Node
 from quietwire.server.pep import may_read
 from quietwire.server.publishing import Publisher, stored
-from quietwire.server.vcard import FOUR, NODE, PHOTO, TEMP, VCARD, VCARD4, to_temp, to_vcard4
+from quietwire.server.vcard import (
+    FOUR,
+    KEY,
+    NODE,
+    OPEN_TABLE,
+    PHOTO,
+    TABLE,
+    TEMP,
+    VCARD,
+    VCARD4,
+    to_temp,
+    to_vcard4,
+)
 
-TABLE: Final = "vcard"
-OPEN_TABLE: Final = "open_vcard"
-KEY: Final = b"card"
 ITEM: Final = "current"
 VERSION: Final = 1
 """First byte of a row's value."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -94,11 +93,12 @@ class Migration:
             with suppress(ValueError):  # a damaged one the owner's book does without
                 node = Node.decode(key, value)
                 if node.open:
-                    self._store.put(OPEN_NODE, owner, *replace(node, affiliations={}, subscribers=frozenset()).encode())
+                    self._store.put(OPEN_NODE, owner, *node.shown.encode())
                     items = [item_key(node.name, item) for item in node.items]
                     await self._move("item", owner, partial(self._store.put, "open_item", owner), items)
                     if node.name == vcard.NODE:
-                        await self._move("vcard", owner, partial(self._store.put, "open_vcard", owner))
+                        card = partial(self._store.put, vcard.OPEN_TABLE, owner)
+                        await self._move(vcard.TABLE, owner, card, (vcard.KEY,))  # the avatar's row is the owner's
         await self._wait()
 
     # -- an owner's part ----------------------------------------------------------------------------------------------
