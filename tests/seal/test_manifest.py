@@ -38,6 +38,7 @@ class AsADictionary(RuleBasedStateMachine):
         wanted = sorted(key for key, (its, _) in self.rows.items() if its == kind)
         assert self.manifest.keys(kind) == wanted
         assert self.manifest.keys(kind, most) == wanted[:most]
+        assert self.manifest.of(kind) == [(key, self.rows[key][1]) for key in wanted]
 
     @rule()
     def write_and_read(self) -> None:

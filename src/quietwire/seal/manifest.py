@@ -94,12 +94,16 @@ class Manifest:
 
     def keys(self, kind: int, most: int | None = None) -> list[bytes]:
         """Of the rows of that kind, of at most that many."""
+        return [key for key, _ in self.of(kind, most)]
+
+    def of(self, kind: int, most: int | None = None) -> list[tuple[bytes, bytes]]:
+        """(key, tag) of the rows of that kind, of at most that many."""
         kinds = bytes(self._records[::_RECORD])
-        found: list[bytes] = []
+        found: list[tuple[bytes, bytes]] = []
         number = kinds.find(kind)
         while number != -1 and (most is None or len(found) < most):
-            at = number * _RECORD
-            found.append(bytes(self._records[at + _KEY : at + _TAG]))
+            record = bytes(self._records[number * _RECORD : (number + 1) * _RECORD])
+            found.append((record[_KEY:_TAG], record[_TAG:]))
             number = kinds.find(kind, number + 1)
         return found
 

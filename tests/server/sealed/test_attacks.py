@@ -17,6 +17,7 @@ from quietwire.testing.playbook import Client, Playbook, nothing
 ALICE, MALLORY = b"alice@a.example", b"mallory@a.example"
 NAMES = ("romeo", "juliet", "nurse")
 ROSTER = "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>"
+NOT_ARCHIVED = "<no-permanent-store xmlns='urn:xmpp:hints'/>"
 Rows = dict[bytes, bytes]
 
 
@@ -278,7 +279,7 @@ def test_the_public_key_for_what_comes(how: str) -> None:
         disk.play.server.store.put("account", ALICE, ARRIVALS, forged + BEGUN)
     disk.restart()
     mallory, _ = disk.log_in("mallory")
-    mallory >> "<message to='alice@a.example' type='chat'><body>to whom</body></message>"
+    mallory >> f"<message to='alice@a.example' type='chat'><body>to whom</body>{NOT_ARCHIVED}</message>"
     disk.restart()
     alice, contacts = disk.log_in("alice")
     assert (contacts, disk.isolated()) == (whole("alice"), 1)

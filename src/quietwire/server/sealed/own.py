@@ -164,28 +164,24 @@ class OwnRows:
     async def get_many(self, unlocked: Unlocked, table: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
         if unlocked.keys.cipher is None:
             return {}
-        found = await self._read(unlocked, {self._key(unlocked, table, key) for key in keys})
+        found = await self._read(unlocked, _asked(unlocked, {self._key(unlocked, table, key) for key in keys}))
         return {name: value for _, name, value in found}
 
     async def scan(self, unlocked: Unlocked, table: str) -> list[tuple[bytes, bytes]]:
         """Every (key, value) of that table of the account's."""
-        kind = KINDS[table]
-        keys = {*unlocked.manifest.keys(kind), *unlocked.manifest.keys(kind | BODY)}
-        return [(name, value) for _, name, value in await self._read(unlocked, keys)]
+        kind, manifest = KINDS[table], unlocked.manifest
+        asked = {SEALED: dict(manifest.of(kind)), LARGE: dict(manifest.of(kind | BODY))}
+        return [(name, value) for _, name, value in await self._read(unlocked, asked)]
 
-    async def _read(self, unlocked: Unlocked, keys: set[bytes]) -> list[tuple[int, bytes, bytes]]:
+    async def _read(self, unlocked: Unlocked, asked: dict[str, dict[bytes, bytes]]) -> list[tuple[int, bytes, bytes]]:
         """(kind, key, value) of those rows that exist and are as they were written; nothing once the account is
-        locked. Where one was written while it was read, what came may be the former one: it is read again."""
+        locked. `asked`: the tags by place and key. Where a row was written while it was read, what came may be the
+        former one, or the next: it is read again."""
         manifest = unlocked.manifest
         found: list[tuple[int, bytes, bytes]] = []
         faults: list[bytes] = []
-        while keys:
-            asked: dict[str, dict[bytes, bytes]] = {SEALED: {}, LARGE: {}}
-            for key in keys:
-                record = manifest.get(key)
-                if record is not None and record[0] & ~BODY not in (DUMMY, ISOLATED):
-                    asked[_place(record[0])][key] = record[1]
-            keys = set()
+        again: set[bytes] = set()
+        while any(asked.values()):
             for place, tags in asked.items():
                 there = await self._fetch(unlocked, place, tags)
                 if unlocked.keys.cipher is None:
@@ -200,10 +196,11 @@ class OwnRows:
                             pass
                     now = manifest.get(key)
                     if now is not None and now[1] != tag:
-                        keys.add(key)
+                        again.add(key)
                     elif now is not None:
                         faults.append(finding(place, key, row or b""))
                         self._isolate(unlocked, key, now[0], row)
+            asked, again = _asked(unlocked, again), set()
         self._findings.report(unlocked.owner, faults)
         return found
 
@@ -331,6 +328,16 @@ class OwnRows:
 
 def _place(kind: int) -> str:
     return LARGE if kind & BODY else SEALED
+
+
+def _asked(unlocked: Unlocked, keys: Collection[bytes]) -> dict[str, dict[bytes, bytes]]:
+    """By place and key, the tags of those rows that can be read."""
+    asked: dict[str, dict[bytes, bytes]] = {SEALED: {}, LARGE: {}}
+    for key in keys:
+        record = unlocked.manifest.get(key)
+        if record is not None and record[0] & ~BODY not in (DUMMY, ISOLATED):
+            asked[_place(record[0])][key] = record[1]
+    return asked
 
 
 def _check(unlocked: Unlocked) -> None:
