@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
 from pathlib import Path
@@ -47,8 +48,10 @@ class Vault:
         secret = bytes(32)
         self.server("room", ROOM, b"secret", secret, name=ROOM)
         cipher = AESGCM(bytes(expand(secret, "room data 1")))
-        self.sealed(cipher, "room", ROOM, b"config", b'{"title": "Den"}')
-        members = Members(secret)
+        inside = b"m" * 32
+        config = json.dumps({"secret": inside.hex(), "config": {"title": "Den"}}).encode()
+        self.sealed(cipher, "room", ROOM, b"config", b"\1" + config)
+        members = Members(inside)
         hashed, head = members.member(BEN.decode()), b"\2" + NOBODY
         box = members.close(hashed, head, BEN.decode(), "Benny", "")
         self.sealed(cipher, "room", ROOM, b"member:" + hashed, b"\1" + head + box)

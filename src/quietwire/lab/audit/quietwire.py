@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -65,6 +66,7 @@ databases."""
 _HEAD = 32
 """Bytes of a message in an older database's archive before the other side's address."""
 _MEMBER = b"member:"
+_CONFIG = b"config"
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,7 @@ def observe(found: list[Row], facts: Facts, keys: ServerKeys | None, guesses: It
             owner = name.decode("utf-8", "replace")
             facts.add("rooms", "", owner, "", ref)
             if len(secret) == KEY_BYTES:
-                room = _Room(owner, AESGCM(bytes(expand(secret, "room data 1"))), Members(secret))
+                room = _Room(owner, AESGCM(bytes(expand(secret, "room data 1"))))
                 rooms |= {keys.owner(each, name): room for each in ROOM_TABLES}
             continue
         _clear(facts, table, owner, *opened, ref)
@@ -193,6 +195,8 @@ def observe(found: list[Row], facts: Facts, keys: ServerKeys | None, guesses: It
                 ref = f"{place}#{row.table} of a room"
                 facts.opened.append((ref, content))
                 rooms[row.owner].read(facts, row, content, ref)
+    for room in {id(room): room for room in rooms.values()}.values():
+        room.listed(facts)
     left.rooms = len({row.owner for row in found if row.table == "room"})
     return left
 
@@ -282,13 +286,15 @@ def _clear(facts: Facts, table: str, owner: str, key: bytes, value: bytes, place
         facts.add(category, owner, _printable(said[0]), text, place)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Room:
-    """A room whose secret the thief has."""
+    """A room whose secret the thief has. `secret`: of its members, which stands in its configuration."""
 
     name: str
     cipher: Cipher
-    members: Members
+    secret: bytes = b""
+    found: list[tuple[bytes, bytes, str]] = field(default_factory=list)
+    """(hash, row, place) of members."""
 
     def read(self, facts: Facts, row: Row, content: bytes, place: str) -> None:
         """What a row holds: a member, an archived message or several, or settings."""
@@ -298,12 +304,23 @@ class _Room:
                 return
             _, key, value = rows.unpack(content)
             if key.startswith(_MEMBER):
-                hashed, head, box = key.removeprefix(_MEMBER), value[1:18], value[18:]
-                jid, nick, reason = self.members.open(hashed, head, box)
+                self.found.append((key.removeprefix(_MEMBER), value, place))
+            else:
+                if key == _CONFIG:
+                    with contextlib.suppress(ValueError, KeyError):
+                        self.secret = bytes.fromhex(json.loads(value[1:])["secret"])
+                _settings(facts, self.name, key, value, place)
+
+    def listed(self, facts: Facts) -> None:
+        """Everything was read: who the members are."""
+        if len(self.secret) != KEY_BYTES:
+            return
+        members = Members(self.secret)
+        for hashed, value, place in self.found:
+            with contextlib.suppress(SealError):
+                jid, nick, reason = members.open(hashed, value[1:18], value[18:])
                 rank = int.from_bytes(value[1:2], "big", signed=True)
                 facts.add("members", self.name, jid, f"{rank} {nick} {reason}".strip(), place)
-            else:
-                _settings(facts, self.name, key, value, place)
 
     def _archived(self, facts: Facts, key: bytes, content: bytes, place: str) -> None:
         if key[:1] == b"A":
