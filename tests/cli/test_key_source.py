@@ -14,8 +14,9 @@ KEY = bytes(range(32))
 
 
 def piped(data: bytes) -> int:
-    """A descriptor that gives these bytes and ends."""
+    """A descriptor as a process is started with, which gives these bytes and ends."""
     reading, writing = os.pipe()
+    os.set_inheritable(reading, True)
     os.write(writing, data)
     os.close(writing)
     return reading
@@ -82,6 +83,12 @@ def test_a_descriptor_is_read_once_and_closed() -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
     assert "Bad file descriptor" in refused(Source("fd", str(number)))
+
+
+def test_a_descriptor_of_our_own_is_left_alone(tmp_path: Path) -> None:
+    with (tmp_path / "database").open("w+b") as file:
+        assert "was not started with that descriptor" in refused(Source("fd", str(file.fileno())))
+        file.write(b"still open")
 
 
 def test_a_descriptor_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,15 +74,22 @@ def _credential(source: Source, _: Callable[[], None]) -> bytes:
 
 
 def _descriptor(source: Source, _: Callable[[], None]) -> bytes:
-    with os.fdopen(int(source.name), "rb") as file:
-        return file.read(_MOST)
+    return _once(source, int(source.name))
 
 
 def _env_descriptor(source: Source, _: Callable[[], None]) -> bytes:
     number = os.environ.pop(source.name, "")
     if not (number.isascii() and number.isdigit()):
         raise ConfigError(where(source), KEY, "that variable of the environment holds no descriptor's number")
-    with os.fdopen(int(number), "rb") as file:
+    return _once(source, int(number))
+
+
+def _once(source: Source, number: int) -> bytes:
+    """Reads what this process was started with, and closes it. Descriptors of its own, the database's among them, are
+    not inherited by others (PEP 446): by that they are told apart."""
+    if not os.get_inheritable(number):
+        raise ConfigError(where(source), KEY, "this process was not started with that descriptor")
+    with os.fdopen(number, "rb") as file:
         return file.read(_MOST)
 
 
