@@ -29,6 +29,11 @@ def test_in_every_form(form: str) -> None:
     assert OTHER.text in {text for text, _ in found(b"\x00before" + raw.forms(OTHER.text)[form] + b"after")}
 
 
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_in_wide_characters_of_either_order(order: str) -> None:
+    assert found("before zqbmvjfkbfkl after".encode(order)) == [(CANARY.text, "UTF-16")]
+
+
 @pytest.mark.parametrize("before", range(7))
 def test_inside_of_base64_wherever_it_begins(before: int) -> None:
     data = base64.b64encode(b"p" * before + CANARY.text.encode() + b"afterwards")

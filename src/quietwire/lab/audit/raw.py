@@ -61,8 +61,6 @@ def forms(text: str) -> dict[str, bytes]:
     plain = text.encode()
     found = {
         "text": plain,
-        "UTF-16 LE": text.encode("utf-16-le"),
-        "UTF-16 BE": text.encode("utf-16-be"),
         "hex": plain.hex().encode(),
         "HEX": plain.hex().upper().encode(),
         "percent": quote(text, safe="").encode(),
@@ -71,6 +69,10 @@ def forms(text: str) -> dict[str, bytes]:
         "XML": text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").encode(),
         "reversed": plain[::-1],
     }
+    if text.isascii():  # both orders have this in the middle; a search for something that begins with zero is slow
+        found["UTF-16"] = text.encode("utf-16-le")[:-1]
+    else:
+        found |= {"UTF-16 LE": text.encode("utf-16-le"), "UTF-16 BE": text.encode("utf-16-be")}
     for shift in range(3):
         coded = base64.b64encode(bytes(shift) + plain)
         first, last = -(-8 * shift // 6), (8 * (shift + len(plain))) // 6
@@ -89,12 +91,13 @@ class Searcher:
             for form, pattern in forms(canary.text).items():
                 self._wanted.setdefault(len(pattern), {}).setdefault(pattern, (canary, form))
                 anchors.add(pattern[:_ANCHOR])
-        self._anchors = re.compile(b"(?=" + _tree(sorted(anchors)) + b")", re.DOTALL) if anchors else None
+        self._anchors = re.compile(_tree(sorted(anchors)), re.DOTALL) if anchors else None
 
     def search(self, data: bytes) -> Iterator[Hit]:
         if self._anchors is None:
             return
-        for match in self._anchors.finditer(data):
+        at = -1
+        while (match := self._anchors.search(data, at + 1)) is not None:
             at = match.start()
             for length, patterns in self._wanted.items():
                 found = patterns.get(data[at : at + length])

@@ -134,7 +134,7 @@ def parse(file: File, number: int, data: bytes | None = None) -> Page:
     name = f"{_INTERIOR.get(kind) or _LEAF[kind]} {'interior' if interior else 'leaf'}"
     count = int.from_bytes(page[at + 3 : at + 5], "big")
     first = at + (12 if interior else 8)
-    cells, used = [], bytearray(len(page))
+    cells, used = [], []
     for slot in range(first, min(first + 2 * count, len(page) - 1), 2):
         offset = int.from_bytes(page[slot : slot + 2], "big")
         try:
@@ -142,12 +142,16 @@ def parse(file: File, number: int, data: bytes | None = None) -> Page:
         except (IndexError, ValueError):
             continue
         cells.append(cell)
-        used[offset:end] = b"\1" * (end - offset)
-    gap = page[first + 2 * count :]
-    slack = bytes(byte for byte, taken in zip(gap, used[first + 2 * count :], strict=True) if not taken)
-    if not any(slack):
-        slack = b""
-    return Page(number, name, cells, int.from_bytes(page[at + 8 : at + 12], "big") if interior else 0, slack)
+        used.append((offset, end))
+    slack, past = [], first + 2 * count
+    for offset, end in [*sorted(used), (len(page), len(page))]:
+        if offset > past:
+            slack.append(page[past:offset])
+        past = max(past, end)
+    remains = b"".join(slack)
+    if not remains.strip(b"\0"):
+        remains = b""
+    return Page(number, name, cells, int.from_bytes(page[at + 8 : at + 12], "big") if interior else 0, remains)
 
 
 def _cell(file: File, page: bytes, offset: int, kind: int) -> tuple[Cell, int]:
