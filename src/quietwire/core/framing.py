@@ -198,12 +198,12 @@ class StreamParser:
         return events
 
     def scrub(self) -> None:
-        """Overwrites what was read, in expat's buffer too, as far as nothing was begun since; goes on with a new
-        parser."""
+        """Overwrites what was read in expat's buffer, if nothing was begun since: white space between two children,
+        which nobody hears of."""
         if self.idle and not self._failed:
             for _ in range((self._parser.CurrentByteIndex + _CONTEXT) // len(_BLANK) + 2):
-                self._parser.Parse(_BLANK)
-            self._renew()
+                self._parse(_BLANK)
+            self._base = self._last = self._parser.CurrentByteIndex
 
     def forget(self, data: bytes) -> None:
         """Overwrites what was fed last, if nothing of it is needed any more."""

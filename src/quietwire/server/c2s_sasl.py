@@ -71,7 +71,8 @@ class Login:
             yield message
         finally:
             wipe(message, payload, child.inner)
-            self._stream.scrub()
+            if self._exchange is None or self._exchange.confided:
+                self._stream.scrub()
 
     def _begin(self, mechanism: str) -> Exchange:
         """Raises SaslFailure."""

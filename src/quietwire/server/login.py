@@ -145,6 +145,8 @@ class Exchange:
         self._authzid = ""
         self.begun = False
         """The first message has come."""
+        self.confided = mechanism == "PLAIN"
+        """A message was a password or a proof."""
         self.named: JID | None = None
         """The account that it is about, if there is one of that name."""
         self.revoked = False
@@ -170,6 +172,7 @@ class Exchange:
 
     def second(self, message: bytes) -> Accepted:
         """Raises SaslFailure."""
+        self.confided = True
         if self._scram is None:
             raise SaslFailure("malformed-request")
         success = self._scram.final(message)
