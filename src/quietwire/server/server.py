@@ -120,7 +120,9 @@ class Server:
         )
         self.router = Router(settings.domain, self.accounts, ports.timers, ports.clock, ports.randomness, ports.fault)
         self.router.admins = settings.admins
-        self.arrivals = Arrivals(ports.storage.store, self.seals, settings.domain.domain, ports.randomness, ports.note)
+        self.arrivals = Arrivals(
+            ports.storage.store, self.seals, settings.domain.domain, ports.randomness, self.store.findings
+        )
         self.presence = PresenceRouter(
             self.router,
             self.store,

@@ -153,8 +153,9 @@ class Assembly:
             lambda size: next(numbers).to_bytes(size, "big"),
             _raise,
         )
+        findings = Findings(lambda event, **facts: None, lambda owner: owner)
         self.arrivals = Arrivals(
-            self.store, PlainSafe(), domain, lambda size: next(numbers).to_bytes(size, "big"), lambda *_, **__: None
+            self.store, PlainSafe(), domain, lambda size: next(numbers).to_bytes(size, "big"), findings
         )
         self.presence = PresenceRouter(
             self.router,
@@ -195,7 +196,7 @@ class Assembly:
             "archive": self.archive,
             "arrivals": self.arrivals,
             "pep": Publisher(self.store, self.router, self.router.node_changed, arrivals=self.arrivals),
-            "findings": Findings(lambda event, **facts: None, lambda owner: owner),
+            "findings": findings,
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
         self.router.spawn(self.archive.open())

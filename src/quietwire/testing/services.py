@@ -18,6 +18,7 @@ from quietwire.server.module import Services
 from quietwire.server.presence import PresenceRouter
 from quietwire.server.roster import Contact, Roster, encode
 from quietwire.server.sealed.arriving import Arrivals
+from quietwire.server.sealed.findings import Findings
 from quietwire.store.memory import MemoryStorage
 from quietwire.store.ports import Entry
 from quietwire.testing.safe import PlainSafe
@@ -81,7 +82,11 @@ class House(Services):
         self.hooked: list[tuple[str, str, str]] = []
         """(direction, the account's bare JID, the presence's type)."""
         self.arrivals = Arrivals(
-            self.store, PlainSafe(), domain, lambda size: next(numbers).to_bytes(size, "big"), lambda *_, **__: None
+            self.store,
+            PlainSafe(),
+            domain,
+            lambda size: next(numbers).to_bytes(size, "big"),
+            Findings(lambda event, **facts: None, lambda owner: owner),
         )
         self.presence = self.route()
 

@@ -13,6 +13,7 @@ from quietwire.server.account import Account
 from quietwire.server.roster import Roster
 from quietwire.server.sealed import arriving
 from quietwire.server.sealed.arriving import DOMAIN, FOREIGN, LONGEST, PRESENCE, SENDER, TABLE, TOTAL, Arrivals
+from quietwire.server.sealed.findings import Findings
 from quietwire.store.memory import MemoryStorage
 from quietwire.testing.assembly import Slow
 from quietwire.testing.safe import PlainSafe
@@ -36,7 +37,7 @@ class Porch:
             self.safe,
             "a.example",
             lambda size: (2**64 - next(numbers)).to_bytes(size, "big"),
-            lambda event, **facts: self.notes.append(f"{event} {facts}"),
+            Findings(lambda event, **facts: self.notes.append(f"{event} {facts}"), lambda owner: owner),
         )
         self.applied: list[str] = []
         self.arrivals.appliers[PRESENCE] = lambda account, content: self.apply(content.decode())

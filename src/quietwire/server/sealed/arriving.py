@@ -23,6 +23,7 @@ from quietwire.core.jid import JID
 from quietwire.seal import rows
 from quietwire.seal.wraps import SealError
 from quietwire.server.account import Account
+from quietwire.server.sealed.findings import Findings, finding
 from quietwire.server.sealed.seals import Safe
 from quietwire.store.ports import Store
 
@@ -58,7 +59,7 @@ class _Waiting:
 
 
 class Arrivals:
-    """`store`: the driver. `note(event, **facts)`: the log."""
+    """`store`: the driver."""
 
     def __init__(
         self,
@@ -66,13 +67,13 @@ class Arrivals:
         seals: Safe,
         domain: str,
         randomness: Callable[[int], bytes],
-        note: Callable[..., None],
+        findings: Findings,
     ) -> None:
         self._store = store
         self._seals = seals
         self._domain = domain
         self._randomness = randomness
-        self._note = note
+        self._findings = findings
         self._waiting: dict[bytes, _Waiting] = {}
         """By the owner's hash."""
         self._order = 0
@@ -140,7 +141,7 @@ class Arrivals:
         waiting = self._waiting.get(hashed)
         if waiting is None:
             return
-        damaged: set[bytes] = set()
+        damaged: dict[bytes, bytes] = {}
         while True:
             before = waiting.total
             came = []
@@ -150,7 +151,7 @@ class Arrivals:
                         kind, _, value = rows.unpack(self._seals.open(TABLE, account.owner, key, row))
                         came.append((value[:8], key, kind, value[8:]))
                     except SealError:
-                        damaged.add(key)
+                        damaged[key] = finding(TABLE, key, row)
             for _, key, kind, content in sorted(came):
                 with suppress(StanzaError):
                     self.appliers[kind](account, content)
@@ -160,7 +161,7 @@ class Arrivals:
         del self._waiting[hashed]
         if damaged:
             self._waiting[hashed] = _Waiting(len(damaged), len(damaged))
-            self._note("sealed-rows-isolated", count=str(len(damaged)))
+            self._findings.report(account.owner, damaged.values())
 
     def forget(self, owner: bytes) -> None:
         """The account was erased, its rows with it."""

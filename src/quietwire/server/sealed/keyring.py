@@ -20,7 +20,7 @@ from quietwire.seal.wraps import SealError
 class Unlocked:
     """An account whose owner is there."""
 
-    __slots__ = ("cache", "faults", "keys", "leases", "locking", "manifest", "opener", "opening", "owner", "ready")
+    __slots__ = ("cache", "keys", "leases", "locking", "manifest", "opener", "opening", "owner", "ready")
 
     def __init__(self, owner: bytes, keys: AccountKeys) -> None:
         self.owner = owner
@@ -37,8 +37,6 @@ class Unlocked:
         """Its small rows as they lie in the store, from unlocking until its first session is made."""
         self.opener: Opener | None = None
         """Opens arrivals while there are some to be opened."""
-        self.faults = 0
-        """Rows that were not what was written, found since it was unlocked."""
 
 
 class Lease:
