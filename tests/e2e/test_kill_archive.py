@@ -12,8 +12,10 @@ QUIETWIRE_KILLS says how often (6), QUIETWIRE_SEED when; ``pytest -s`` shows the
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
+import io
 import os
-import queue
 import random
 import re
 import sys
@@ -33,14 +35,17 @@ from peers import PASSWORD, Running, serve_quietwire, start_quietwire
 from session import READY_STANZAS, Session, unverified_tls
 from wire import SHARE, Arrivals, Keys, RoomArrivals
 
+from quietwire.cli.compose import open_server
+from quietwire.cli.config import load
+from quietwire.cli.logs import Log
+from quietwire.cli.room import rooms_of
 from quietwire.core.jid import parse_jid
-from quietwire.core.later import drive
-from quietwire.server.archive import Archive
+from quietwire.net.shell import Shell, driven
+from quietwire.seal.credentials import Credentials
 from quietwire.server.archive_index import Query
-from quietwire.server.rooms import persistence
 from quietwire.server.rooms.model import Room
 from quietwire.server.rooms.ranks import Affiliation
-from quietwire.store.sqlite import SqliteStorage
+from quietwire.server.server import Server
 
 HOST = PLAIN.host
 SEED = int(os.environ.get("QUIETWIRE_SEED", "2026"))
@@ -243,31 +248,36 @@ async def until(true: Callable[[], bool], what: str) -> None:
 
 
 class Disk:
-    """The database of a server that is not running."""
+    """The database of a server that is not running, as the next one reads it."""
 
-    def __init__(self, path: Path) -> None:
-        self._posted: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self.storage = SqliteStorage(
-            path, post=self._posted.put, later=lambda seconds, fn: lambda: None, randomness=os.urandom
+    def __init__(self, config: Path) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._shell = Shell(self._loop)
+        self._server: Server = self._loop.run_until_complete(
+            open_server(load(config), self._shell, Log("error", io.StringIO()))
         )
-        self.archive = Archive(HOST, self.storage, os.urandom, lambda work: None)
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        ended: list[tuple[Any, BaseException | None]] = []
-        drive(work, lambda value, error: ended.append((value, error)))
-        while not ended:
-            self._posted.get(timeout=PATIENCE)()
-        value, error = ended[0]
-        if error is not None:
-            raise error
-        return value
+        return self._loop.run_until_complete(driven(work))
+
+    def unlock(self, name: str) -> None:
+        """As the owner's login does."""
+        jid = parse_jid(name)
+        credentials = Credentials.from_bytes(self.run(self._server.accounts.credentials(jid)), jid)
+        verifier = credentials.verifier("SCRAM-SHA-256")
+        salted = hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), verifier.salt, verifier.iterations)
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        self._server.keyring.unlock(name.encode(), credentials.unlock("SCRAM-SHA-256", key))
+        self.run(self._server.store.unlock(name.encode()))
 
     def archived(self, owner: str) -> list[int]:
         """The numbers of the messages in an archive, in its order."""
+        if owner.endswith(f"@{HOST}"):
+            self.unlock(owner)
         numbers: list[int] = []
         after = None
         while True:
-            page = self.run(self.archive.query(owner.encode(), Query(after=after)))
+            page = self.run(self._server.archive.query(owner.encode(), Query(after=after)))
             for item in page.items:
                 named = ID.search(item.message)
                 assert named is not None
@@ -277,12 +287,15 @@ class Disk:
             after = page.items[-1].id
 
     def room(self, name: str) -> Room:
-        async def rows() -> list[tuple[bytes, bytes]]:
-            return list(await self.storage.scan(persistence.TABLE, name.encode()))
-
-        room = persistence.read(name, self.run(rows()))
+        room = rooms_of(self._server).rooms.get(parse_jid(name))
         assert room is not None, "a room that was there is not any more"
         return room
+
+    def close(self) -> None:
+        self._server.keyring.close()
+        self._server.ports.storage.close()
+        self._shell.close()
+        self._loop.close()
 
 
 def check_rooms(disk: Disk, world: World) -> None:
@@ -297,6 +310,7 @@ def check_rooms(disk: Disk, world: World) -> None:
             for number in range(0, source.promised, 2):
                 assert parse_jid(member(number)) in room.standings, "a membership is lost"
             assert len(room.with_affiliation(Affiliation.OWNER)) == 1
+            assert room.rows == len(room.standings) + room.empty, "a change and what rounds it up were two commits"
             assert len(room.standings) <= 1 + (source.session.sent + 1) // 2
             done = int(room.config.name.removeprefix("n") or -1)
             assert source.promised - 2 <= done < source.session.sent, "the configuration is another one"
@@ -311,19 +325,18 @@ def test_a_killed_server_has_every_acknowledged_message_once_in_each_archive(tmp
     config = tmp_path / "quietwire.toml"
     config.write_text(config.read_text() + "[modules.offline]\nstanzas = 1000000\nbytes = 1000000000\n")
     server = serve_quietwire(tmp_path, None)
-    database = tmp_path / "data" / "quietwire.sqlite"
     try:
         for _ in range(KILLS):
             uvloop.run(world.round(server, seed))
             server.process.wait()
-            disk = Disk(database)
+            disk = Disk(config)
             check_rooms(disk, world)
-            disk.storage.close()
+            disk.close()
             server = serve_quietwire(tmp_path, None)
         uvloop.run(world.end(server))
     finally:
         server.stop()
-    disk = Disk(database)
+    disk = Disk(config)
     chats = [source for source in world.sources if not source.room]
     said = [source for source in world.sources if source.room and isinstance(source.letter, Named)]
     changes = [source for source in world.sources if isinstance(source.letter, Change)]
@@ -347,4 +360,4 @@ def test_a_killed_server_has_every_acknowledged_message_once_in_each_archive(tmp
             own = [number % SHARE for number in numbers if number // SHARE == talker]
             assert own == list(range(source.promised)), "the room's archive has other messages, or in other order"
     check_rooms(disk, world)
-    disk.storage.close()
+    disk.close()
