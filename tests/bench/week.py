@@ -26,7 +26,7 @@ from peers import PeerError
 from week_life import live
 from week_plan import FIELDS, Plan, make_plan
 from week_seizure import Seizure, seize
-from week_servers import HOST, SERVERS, Home
+from week_servers import HOST, SERVERS, Home, invite
 
 from quietwire.lab.audit import attacks, quietwire, score, snapshot
 from quietwire.lab.audit.audit import Report, examine
@@ -98,6 +98,8 @@ async def lived(
     cases, seizures = [], []
     try:
         life = await live(plan, home, evening=evening)
+        if ours:
+            await asyncio.to_thread(invite, folder, plan.canaries.new("invited name"))
         await life.go(list(life.online))
         await asyncio.sleep(1 if ours else FLUSHED)
         cases += looked(system, plan, home, folder, "away", "open" if ours else "")

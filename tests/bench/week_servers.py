@@ -71,6 +71,14 @@ rate = 0.0
     return Home(running, folder / "data", logs, web, folder / "server.key")
 
 
+def invite(folder: Path, name: str) -> None:
+    """An invitation of our server's, for an account of that name. Raises PeerError."""
+    command = [sys.executable, "-m", "quietwire", "invite", "--plain", "--name", name]
+    made = subprocess.run([*command, "--config", str(folder / "quietwire.toml")], capture_output=True, check=False)
+    if made.returncode:
+        raise PeerError(f"quietwire invite failed: {made.stderr.decode(errors='replace')[-600:]}")
+
+
 PROSODY_MODULES = (
     "disco", "roster", "saslauth", "tls", "blocklist", "bookmarks", "carbons", "pep", "private", "smacks", "vcard4",
     "vcard_legacy", "csi_simple", "invites", "invites_adhoc", "ping", "register", "time", "uptime", "version", "mam",

@@ -32,7 +32,7 @@ def test_a_table_and_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert "Canaries: 1 of 1 found" in capsys.readouterr().out
     told = json.loads(out.read_text())
     assert told["server_key"] == "opened"
-    assert told["left"]["guessed"] == ["ben@x.example: account, sealed, push, item"]
+    assert told["left"]["guessed"] == ["ben@x.example: account, push, item, sealed"]
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_with_the_key_what_is_under_it_and_names_that_were_guessed(tmp_path: Pat
     facts = Facts()
     guesses = [BEN.decode(), "eve@x.example"]
     left = quietwire.observe(rows, facts, quietwire.keys_of(rows, KEY), guesses, "db")
-    assert left.guessed == ["ben@x.example: account, sealed, push, item"]
+    assert left.guessed == ["ben@x.example: account, push, item, sealed"]
     accounts = {fact.what for fact in facts.of("accounts")}
     assert BEN.decode() in accounts
     assert len(accounts) == 2

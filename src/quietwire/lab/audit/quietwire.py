@@ -37,8 +37,6 @@ APPLICATION_ID = 0x51574952
 BLOCK = "server"
 """The table with the key block."""
 ROOM_TABLES = ("room", "archive")
-GUESSED = ("account", "room", "archive", "sealed", "push", "upload", "node", "item", "spool")
-"""Tables whose owners are hashed under the index key: who has it tests a name in each."""
 CATEGORY: dict[str, Category] = {
     "account": "accounts",
     "roster": "contacts",
@@ -221,11 +219,12 @@ def _content(cipher: Cipher, row: Row) -> bytes | None:
 def _guessed(
     found: Iterable[Row], keys: ServerKeys, guesses: Iterable[str], left: Left
 ) -> dict[tuple[str, bytes], str]:
-    """(table, owner) -> name, of the names that are there."""
+    """(table, owner) -> name, of the names that are there: whoever has the index key tests a name in each table."""
     there = {(row.table, row.owner) for row in found}
+    every = list(dict.fromkeys(row.table for row in found))
     names = {}
     for name in guesses:
-        tables = [table for table in GUESSED if (table, keys.owner(table, name.encode())) in there]
+        tables = [table for table in every if (table, keys.owner(table, name.encode())) in there]
         for table in tables:
             names[table, keys.owner(table, name.encode())] = name
         if tables:
