@@ -161,14 +161,12 @@ def test_what_is_folded_leaves_the_tail() -> None:
     for number in range(1, 5):
         index.take(Row(b"a%d" % number), 1, 1, number, [header(2 * number), header(2 * number + 1)])
     index.take(Row(b"a5"), 2, 1, 0, [header(10)])
-    index.forget(3)
-    index.changed()
+    index.forget(3, lost=False)
     assert ids(index) == [id_of(8), id_of(9), id_of(10)]
     assert [index.place(position)[0].key for position in range(3)] == [b"a4", b"a4", b"a5"]
     assert [row.key for row in index.batches] == [b"a4", b"a5"]
     assert index.numbers == [(1, 1, 4), (1, 2, 0)]
-    index.forget(2)
-    index.changed()
+    index.forget(2, lost=False)
     assert len(index) == 0
 
 

@@ -123,6 +123,9 @@ class Archive:
         self._shelves: dict[bytes, Shelf] = {}
         self._indexes: OrderedDict[bytes, Index] = OrderedDict()
         """Of those who have asked, the latest last."""
+        self._due: dict[bytes, None] = {}
+        """Owners whose archives are to be folded, or weighed."""
+        self._working = False
         self._before = {ACCOUNT.arrival: 0, ROOM.arrival: 0}
         """Stamps: what is older is too old."""
         self._month = (0, 0, 0)
@@ -209,19 +212,34 @@ class Archive:
 
     def _grown(self, shelf: Shelf) -> None:
         shelf.grown = shelf.size = 0
-        if not shelf.folding:
-            shelf.folding = True
-            self._spawn(self._fold(shelf) if self._safe.is_open(shelf.owner) else self._weigh(shelf))
+        self._due[shelf.owner] = None
+        if not self._working:
+            self._working = True
+            self._spawn(self._work())
+
+    async def _work(self) -> None:
+        """One archive after the other: were many folded at once, the loop would be held for long."""
+        try:
+            while self._due:
+                owner = next(iter(self._due))
+                del self._due[owner]
+                shelf = self._shelves.get(owner)
+                try:
+                    if shelf is None:
+                        continue
+                    if self._safe.is_open(owner):
+                        await self.fold(owner)
+                    else:
+                        await self._weigh(shelf)
+                except QuietwireError:
+                    pass  # locked meanwhile, or the disk refuses: what has come stays as it is, and can be read
+        finally:
+            self._working = False
 
     async def _weigh(self, shelf: Shelf) -> None:
         """Whether a locked archive may take more, without opening it."""
-        try:
-            count, size = await self._driver.measure(TABLE, shelf.hashed)
-            shelf.full = size > AWAY * self.bytes or count > AWAY * self.stanzas
-        except QuietwireError:
-            pass  # the next time
-        finally:
-            shelf.folding = False
+        count, size = await self._driver.measure(TABLE, shelf.hashed)
+        shelf.full = size > AWAY * self.bytes or count > AWAY * self.stanzas
 
     # -- folding ----------------------------------------------------------------------------------------------------
 
@@ -241,14 +259,6 @@ class Archive:
         shelf.full = False
         if owner not in self._indexes:
             shelf.index = None
-
-    async def _fold(self, shelf: Shelf) -> None:
-        try:
-            await self.fold(shelf.owner)
-        except QuietwireError:
-            pass  # locked, or the disk refuses: what has come stays as it is, and can be read
-        finally:
-            shelf.folding = False
 
     async def _bound(self, shelf: Shelf) -> None:
         """Deletes the oldest messages of an archive that has grown too large; a tenth more, so that it lasts. In a
@@ -297,16 +307,19 @@ class Archive:
             index = await self.index(owner)
             selection = index.select(query, PAGE_MESSAGES, PAGE_BYTES)
             wanted: list[tuple[bytes, int, Row, int]] = []
+            places: dict[int, list[tuple[Row, int]]] = {}
             for position in selection.positions:
                 page, at = index.at(position)
-                wanted.append((index.id(position), page.stamps[at], *page.place(at)))
-            rows = {row for id, _, row, _ in wanted if id not in read}
+                if id(page) not in places:
+                    places[id(page)] = page.places()
+                wanted.append((index.id(position), page.stamps[at], *places[id(page)][at]))
+            rows = {row for key, _, row, _ in wanted if key not in read}
             last = tries == TRIES - 1
             found = await self._layout.bodies(self._shelf(owner), rows, fresh=not last)
-            read |= {id: found[row][place] for id, _, row, place in wanted if row in found}
-            if last or all(id in read for id, *_ in wanted):
+            read |= {key: found[row][place] for key, _, row, place in wanted if row in found}
+            if last or all(key in read for key, *_ in wanted):
                 break
-        items = [Item(id.hex(), stamp, read[id]) for id, stamp, *_ in wanted if id in read]
+        items = [Item(key.hex(), stamp, read[key]) for key, stamp, *_ in wanted if key in read]
         return Page(items, selection.complete, None if query.before is not None else selection.index, selection.count)
 
     async def ends(self, owner: bytes) -> tuple[tuple[str, int], tuple[str, int]] | None:
@@ -334,9 +347,8 @@ class Archive:
                 self._indexes[owner] = index
                 self._indexes.move_to_end(owner)
                 self._shrink()
-            if len(index.batches) >= FOLD_MESSAGES // 4 and not shelf.folding:
-                shelf.folding = True
-                self._spawn(self._fold(shelf))
+            if len(index.batches) >= FOLD_MESSAGES // 4:
+                self._grown(shelf)
         return index
 
     def release(self, owner: bytes) -> None:

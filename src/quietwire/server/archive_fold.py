@@ -12,7 +12,7 @@ from quietwire.core.errors import StanzaError
 from quietwire.seal.pages import FULL, Header, Page, Row, segment, segment_bytes
 from quietwire.server import archive_old as old
 from quietwire.server.archive_index import AGAIN_MS, Index
-from quietwire.server.archive_shelf import MONTH_BYTES, Shelf, Shelves
+from quietwire.server.archive_shelf import Shelf, Shelves, month_in, recount
 
 FOLDED_MESSAGES: Final = 500
 FOLDED_BYTES: Final = 512 * 1024
@@ -101,21 +101,26 @@ class Folder:
         """A portion of the tail, but for the shelf's doomed and what is older than the stamp `before`. -> whether more
         is left."""
         shelves = self._shelves
-        index = await shelves.load(shelf, complete=False)
+        if not shelf.adopted:
+            await self.adopt(shelf)
+        index = await shelves.load(shelf, complete=False, hold=FOLDED_BYTES)
         if not index.batches:
             return False
         chosen, messages = _chosen(index)
         first = next(iter(messages), None)
         at, row, held = await self._end(shelf, index, first[0].order if first is not None else None)
-        read = await shelves.bodies(shelf, chosen)
-        batches = len(chosen)
+        unread = [row for row in chosen if row not in index.held]
+        read = {**await shelves.bodies(shelf, unread), **{row: index.held[row] for row in chosen if row in index.held}}
+        batches, lost = len(chosen), False
         writer = Writer(shelf, index, at)
         if at:
             writer.go_on(row, held)
         for header, batch, place in messages:
             body = read[batch][place] if batch in read else None
             if body is not None and header.id not in shelf.doomed and header.stamp >= before:
-                writer.add(header, body, _month(batch.key))
+                writer.add(header, body, month_in(batch.key))
+            else:
+                lost = True
         writer.alias({id: known for page in index.tail for id, known in page.aliases.items()})
         for page in index.tail:
             page.aliases = {}
@@ -123,8 +128,7 @@ class Folder:
         self._count(shelf, index, batches)
         keys = [row.key for row in chosen if row in read]
         shelves.write(shelf, index, writer.segments, writer.pages, keys)
-        index.forget(batches)
-        index.changed()
+        index.forget(batches, lost)
         return bool(index.batches)
 
     async def _end(self, shelf: Shelf, index: Index, order: int | None) -> tuple[int, Row | None, list[bytes]]:
@@ -229,17 +233,18 @@ class Folder:
         for row in touched:
             if not left[row]:
                 index.rows.pop(row.key, None)
-        _recount(catalogue.pages)
+        recount(catalogue.pages)
         self._shelves.write(shelf, index, segments, changed, gone)
         index.changed()
         return count
 
     async def adopt(self, shelf: Shelf) -> None:
         """Messages from before the sealed store, all of them, in portions, each deleted where it was in the commit that
-        puts it here. What a crash leaves is for the next call."""
+        puts it here. What a crash leaves is for the next call; nothing else is folded before."""
         driver, owner, table = self._shelves.driver, shelf.owner, old.TABLE
         keys = [key for key, _ in await driver.scan(table, owner, head=0)]
         if not keys:
+            shelf.adopted = True
             return
         settled = int.from_bytes(await driver.get(table, owner, old.SETTLED) or b"", "big")
         known: list[tuple[int, bytes]] = []
@@ -287,6 +292,7 @@ class Folder:
             index.changed()
         for key, _ in await driver.scan(table, owner, head=0):  # what could not be read, and what is no message
             driver.delete(table, owner, key)
+        shelf.adopted = True
 
     async def replace(self, shelf: Shelf, id: str, make: Callable[[bytes], bytes]) -> None:
         """Raises StanzaError(item-not-found)."""
@@ -308,41 +314,22 @@ class Folder:
 
 def _chosen(index: Index) -> tuple[list[Row], list[tuple[Header, Row, int]]]:
     """The oldest batches that make a portion, and the messages in them that are no repetitions."""
-    by: dict[Row, list[tuple[Header, Row, int]]] = {}
-    for page in index.tail:
-        if len(by) > FOLDED_MESSAGES:
-            break
-        for header, (row, place) in zip(page.headers(), page.places(), strict=True):
-            by.setdefault(row, []).append((header, row, place))
+    stream = ((page.header(at), *place) for page in index.tail for at, place in enumerate(page.places()))
+    ahead = next(stream, None)
     chosen: list[Row] = []
     messages: list[tuple[Header, Row, int]] = []
     size = 0
-    for row in index.batches:
-        some = by.get(row, [])
-        size += sum(header.size for header, _, _ in some)
-        if chosen and (len(messages) + len(some) > FOLDED_MESSAGES or size > FOLDED_BYTES):
+    for batch in index.batches:
+        if len(chosen) >= FOLDED_MESSAGES or len(messages) >= FOLDED_MESSAGES or size > FOLDED_BYTES:
             break
-        if len(chosen) >= FOLDED_MESSAGES:
-            break
-        chosen.append(row)
-        messages += some
+        chosen.append(batch)
+        while ahead is not None and ahead[1] is batch:
+            messages.append(ahead)
+            size += ahead[0].size
+            ahead = next(stream, None)
     return chosen, messages
 
 
 def _has(page: Page, rows: Iterable[Row]) -> bool:
     wanted = set(rows)
     return any(row in wanted for row, _, _ in page.runs)
-
-
-def _recount(pages: Iterable[Page]) -> None:
-    seen: set[Row] = set()
-    for page in pages:
-        page.segments = 0
-        for row, _, _ in page.runs:
-            if row not in seen:
-                seen.add(row)
-                page.segments += 1
-
-
-def _month(key: bytes) -> int:
-    return int.from_bytes(key[1:MONTH_BYTES], "big")

@@ -22,6 +22,8 @@ AGAIN_MS: Final = 600_000
 from 1 in each session: what they send tomorrow under the same id is new."""
 REMEMBERED_PAGES: Final = 2
 """A repetition is looked for among the messages of the last pages and of the tail: at least a thousand."""
+REMEMBERED_TOKENS: Final = 4_000
+"""More than that, beside those of the tail, are forgotten down to those pages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class Index:
         self.tail: list[Page] = []
         self.fresh: list[bytes] = []
         """Keys of batches that are not in the tail yet."""
+        self.held: dict[Row, list[bytes]] = {}
+        """Messages of some batches of the tail, for who folds them at once."""
         self.isolated: set[bytes] = set()
         """Keys of rows that do not open."""
         self.numbers: list[tuple[int, int, int]] = []
@@ -100,16 +104,13 @@ class Index:
     # -- filling ----------------------------------------------------------------------------------------------------
 
     def changed(self) -> None:
-        """Pages were loaded, replaced or taken out."""
+        """Pages were loaded, or messages are gone."""
         self._bases = None
-        recent = [*self.catalogue.pages[-REMEMBERED_PAGES:], *self.tail]
-        self._recent = {
-            token: (bytes(page.ids[ID_BYTES * at : ID_BYTES * (at + 1)]), page.stamps[at])
-            for page in recent
-            if page.loaded
-            for at, token in enumerate(page.tokens)
-            if token
-        }
+        self._recent = {}
+        for page in (*self.catalogue.pages[-REMEMBERED_PAGES:], *self.tail):
+            for at, token in enumerate(page.tokens):
+                if token:
+                    self._recent[token] = bytes(page.ids[ID_BYTES * at : ID_BYTES * (at + 1)]), page.stamps[at]
         self._aliases = {id: first for page in self.pages for id, first in page.aliases.items()}
 
     def take(self, batch: Row, month: int, generation: int, number: int, headers: Iterable[Header]) -> None:
@@ -138,26 +139,30 @@ class Index:
         if self._bases is not None:
             self._bases[-1] += 1
 
-    def forget(self, batches: int) -> None:
-        """So many of the oldest batches are folded; `changed` is to follow."""
+    def forget(self, batches: int, lost: bool) -> None:
+        """So many of the oldest batches are folded. `lost`: not all that was in them."""
         gone = set(self.batches[:batches])
         for row in gone:
             self.rows.pop(row.key, None)
+            self.held.pop(row, None)
         del self.batches[:batches], self.numbers[:batches]
-        pages, self.tail = self.tail, []
-        for page in pages:
-            places = page.places()
-            if not any(row in gone for row, _ in places):
-                if page.count:
-                    self.tail.append(page)
-                continue
-            left = Page(page.month)
-            for at, (row, place) in enumerate(places):
-                if row not in gone:
+        while self.tail:
+            page = self.tail[0]
+            keep = next((n for n, (row, _, _) in enumerate(page.runs) if row not in gone), None)
+            if keep == 0:
+                break
+            del self.tail[0]
+            if keep is not None:
+                left, skipped = Page(page.month), sum(count for _, _, count in page.runs[:keep])
+                for at, (row, place) in list(enumerate(page.places()))[skipped:]:
                     left.add(page.header(at), row, place)
-            if left.count:
                 left.aliases = page.aliases
-                self.tail.append(left)
+                self.tail.insert(0, left)
+                break
+        self._bases = None
+        tail = sum(page.count for page in self.tail)
+        if lost or (len(self._recent) > REMEMBERED_TOKENS + 2 * tail and tail < REMEMBERED_TOKENS):
+            self.changed()
 
     # -- looking ----------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ of its own rows (`server/sealed/own.py`), so that the account's manifest covers 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from struct import Struct
 from types import TracebackType
 from typing import Final
 
@@ -25,10 +26,13 @@ TABLE: Final = "archive"
 CATALOGUE: Final = b"archive-catalogue"
 """Key in an account's table `preference`."""
 PORTION: Final = 64
-"""Rows that are opened before the loop gets its turn: some 4 MB and 5 ms at most."""
+"""Rows that are read in one go: some 4 MB at most."""
+AT_ONCE: Final = 1_000
+"""Messages whose headers are read before the loop gets its turn: some 5 ms."""
 MONTH_BYTES: Final = 3
 """Class byte and month, as a key begins."""
 _ID: Final = 16
+_RANDOMS: Final = Struct("16s" * 64)
 
 
 class Letters:
@@ -62,7 +66,7 @@ class Shelf:
     """One owner's archive, as far as it is in memory: some 300 bytes for whoever got a message since the start."""
 
     __slots__ = (
-        "batch", "clean", "doomed", "folding", "full", "gone", "grown", "hashed", "index", "judged", "letters", "month",
+        "adopted", "batch", "clean", "doomed", "full", "gone", "grown", "hashed", "index", "judged", "letters", "month",
         "number", "numbered", "owner", "size", "working",
     )  # fmt: skip
 
@@ -80,11 +84,12 @@ class Shelf:
         """Messages and bytes since the archive was last looked at."""
         self.full = False
         """Nothing more until its owner comes."""
+        self.adopted = False
+        """Nothing is left from before the sealed store."""
         self.clean = False
         """Nothing is waiting to be folded."""
         self.judged = False
         """Nothing provisional is waiting for wishes."""
-        self.folding = False
         self.gone = False
         self.index: Index | None = None
         self.doomed: set[bytes] = set()
@@ -136,6 +141,8 @@ class Shelves:
         self.safe = safe
         self.randomness = randomness
         self._report = report
+        self._randoms: list[bytes] = []
+        """Drawn many at a time."""
         self.swept = {ACCOUNT.arrival: 0, ROOM.arrival: 0}
         """Months up to which rows were deleted without being opened, by the class of arrivals."""
 
@@ -145,7 +152,7 @@ class Shelves:
         """Raises StanzaError (resource-constraint)."""
         shelf.month = max(shelf.month, month)
         capacity = max(capacity, need)
-        key = shelf.key(shelf.letters.arrival, shelf.month, self.randomness(_ID))
+        key = shelf.key(shelf.letters.arrival, shelf.month, self._random())
         opened: Batch | None = None
 
         def make() -> bytes:
@@ -165,11 +172,17 @@ class Shelves:
             shelf.index.fresh.append(key)
         return opened
 
+    def _random(self) -> bytes:
+        if not self._randoms:
+            self._randoms = list(_RANDOMS.unpack(self.randomness(_RANDOMS.size)))
+        random: bytes = self._randoms.pop()
+        return random
+
     # -- reading ----------------------------------------------------------------------------------------------------
 
-    async def load(self, shelf: Shelf, complete: bool) -> Index:
-        """The index, with all pages or only with the last ones, and with all that has come. In a `Turn`. Raises
-        StorageError, Sealed."""
+    async def load(self, shelf: Shelf, complete: bool, hold: int = 0) -> Index:
+        """The index, with all pages or only with the last ones, and with all that has come. `hold`: bytes
+        of messages that are kept for who folds them. In a `Turn`. Raises StorageError, Sealed."""
         if not self.safe.is_open(shelf.owner):
             raise StanzaError("recipient-unavailable", type="wait")
         index = shelf.index
@@ -178,7 +191,7 @@ class Shelves:
         wanted = index.catalogue.pages if complete else index.catalogue.pages[-REMEMBERED_PAGES:]
         await self.load_pages(shelf, index, [page for page in wanted if not page.loaded])
         while index.fresh:
-            await self._refresh(shelf, index)
+            await self._refresh(shelf, index, hold)
         return index
 
     async def _begin(self, shelf: Shelf) -> Index:
@@ -197,7 +210,8 @@ class Shelves:
         known = {page.key for page in index.catalogue.pages}
         missing = [page for page in index.catalogue.pages if page.key not in there]
         faults = [(page.key, b"") for page in missing if page.month > swept]
-        if not known and there - dummies:  # the catalogue is lost: each page is still sealed for this place
+        recovered = not known and bool(there - dummies)
+        if recovered:  # the catalogue is lost: each page is still sealed for this place
             index.catalogue.pages = [
                 Page(int.from_bytes(key[1:MONTH_BYTES], "big"), key) for key in sorted(there - dummies)
             ]
@@ -208,6 +222,11 @@ class Shelves:
             index.catalogue.pages.remove(page)
         if faults:
             self._report(shelf.owner, faults)
+        if recovered:
+            await self.load_pages(shelf, index, list(index.catalogue.pages))
+            index.catalogue.pages.sort(key=lambda page: page.first)
+            recount(index.catalogue.pages)
+            index.changed()
         return index
 
     async def _catalogue(self, shelf: Shelf) -> Catalogue:
@@ -243,46 +262,54 @@ class Shelves:
                     page.tag = sealing.tag(row)
                     page.measure()
         if pages:
-            if any(not page.first for page in index.catalogue.pages):
-                index.catalogue.pages.sort(key=lambda page: page.first)
             index.changed()
         if faults:
             self._report(shelf.owner, faults)
 
-    async def _refresh(self, shelf: Shelf, index: Index) -> None:
+    async def _refresh(self, shelf: Shelf, index: Index, hold: int) -> None:
         """What has come since, into the tail."""
         keys, index.fresh = index.fresh, []
-        taken: list[tuple[int, int, bytes, list[Header]]] = []
+        taken: list[tuple[int, int, Row, list[Header]]] = []
         faults: list[tuple[bytes, bytes]] = []
+        decoded = 0
         try:
             for start in range(0, len(keys), PORTION):
                 found = await self.driver.get_many(TABLE, shelf.hashed, keys[start : start + PORTION])
-                for key, row in found.items():
+                for key, value in found.items():
                     if key in index.rows or key in index.isolated:
                         continue
                     try:
-                        generation, number, headers, _ = read_batch(
-                            self.safe.open(TABLE, shelf.owner, key, row), bodies=False
-                        )
-                        if (generation, _month(key), number) < index.catalogue.next:
+                        content = self.safe.open(TABLE, shelf.owner, key, value)
+                        generation, number, headers, bodies = read_batch(content, hold > 0)
+                        if (generation, month_in(key), number) < index.catalogue.next:
                             raise SealError("it was folded already")
                     except SealError:
-                        faults.append((key, row))
+                        faults.append((key, value))
                         index.isolated.add(key)
                         continue
-                    taken.append((generation, number, key, headers))
+                    row = Row(key)
+                    taken.append((generation, number, row, headers))
+                    if hold > 0:
+                        hold -= len(content)
+                        index.held[row] = bodies
+                    decoded += len(headers)
+                    if decoded > AT_ONCE:
+                        decoded = 0
+                        await self._breathe(shelf)
         except BaseException:
             index.fresh += keys
             raise
-        taken.sort(key=lambda each: (each[0], _month(each[2]), each[1]))
-        for n, (generation, number, key, headers) in enumerate(taken):
-            index.take(Row(key), _month(key), generation, number, headers)
-            if n % 1_000 == 999:
-                await self.breathe(shelf)
+        taken.sort(key=lambda each: (each[0], month_in(each[2].key), each[1]))
+        for generation, number, row, headers in taken:
+            index.take(row, month_in(row.key), generation, number, headers)
+            decoded += len(headers)
+            if decoded > AT_ONCE:
+                decoded = 0
+                await self._breathe(shelf)
         if faults:
             self._report(shelf.owner, faults)
 
-    async def breathe(self, shelf: Shelf) -> None:
+    async def _breathe(self, shelf: Shelf) -> None:
         """The loop gets its turn: a question that costs next to nothing."""
         await self.driver.get(TABLE, shelf.hashed, b"")
 
@@ -383,5 +410,17 @@ class Shelves:
                 fresh.append((key, self.safe.seal_own(TABLE, shelf.owner, key, bytes(FULL))))
 
 
-def _month(key: bytes) -> int:
+def month_in(key: bytes) -> int:
+    """Of a row's key."""
     return int.from_bytes(key[1:MONTH_BYTES], "big")
+
+
+def recount(pages: Iterable[Page]) -> None:
+    """The segments that begin in each of all pages."""
+    seen: set[Row] = set()
+    for page in pages:
+        page.segments = 0
+        for row, _, _ in page.runs:
+            if row not in seen:
+                seen.add(row)
+                page.segments += 1
