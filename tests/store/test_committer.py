@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from quietwire.store.committer import CHECKPOINT_SECONDS, GROUP_SECONDS
+from quietwire.store.committer import CHECKPOINT_SECONDS, CUT_SECONDS, GROUP_SECONDS
 from quietwire.store.sqlite import SqliteStorage
 from quietwire.testing.store_contract import Pump
 
@@ -40,3 +40,21 @@ def test_a_group_collects_is_held_and_is_written(tmp_path: Path) -> None:
     assert CHECKPOINT_SECONDS in pump.timers
     storage.close()
     assert later.settled
+
+
+def test_the_log_is_cut_soon_for_somebody_who_has_left(tmp_path: Path) -> None:
+    pump = Pump()
+    path = tmp_path / "d" / "q.db"
+    storage = SqliteStorage(path, post=pump.post, later=pump.later, randomness=os.urandom)
+    log = path.with_name("q.db-wal")
+    storage.cut_log()
+    assert pump.timers == [], "nothing was committed"
+    ticket = storage.put("sealed", b"alice", b"k", b"v")
+    storage.sync()
+    pump.until(lambda: ticket.settled)
+    assert log.stat().st_size > 0
+    storage.cut_log()
+    storage.cut_log()
+    pump.advance(CUT_SECONDS)
+    pump.until(lambda: log.stat().st_size == 0)
+    storage.close()

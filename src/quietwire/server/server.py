@@ -171,6 +171,7 @@ class Server:
             lambda owner, found: self.store.findings.report(owner, (finding(*each) for each in found)),
         )
         self.keyring.locking.append(lambda unlocked: self.archive.lock(unlocked.owner))
+        self.keyring.locked = ports.storage.cut_log
         self.migration = Migration(self.store, self.spool, self.archive.adopt, ports.note)
         self.router.install(
             modules,

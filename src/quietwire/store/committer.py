@@ -50,6 +50,8 @@ BUFFER_WEIGHT = 64 << 20
 stalled. Beyond that, give or take one group, nothing new is accepted."""
 RETRY_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 """Waits between tries while the disk refuses; the last one repeats. A disk that was full is noticed within 5 s."""
+CUT_SECONDS = 2.0
+"""Until the log is cut for somebody who has left: all who leave in that time share one checkpoint."""
 CHECKPOINT_SECONDS = 30.0
 """Longest life of the write-ahead log: it tells what was written together, and holds what was deleted since."""
 
@@ -112,6 +114,8 @@ class Committer:
             raise
         self._copier = Copier(file, post, self._copied)
         self._checkpoint_owed = False
+        self._cutting = False
+        """The next checkpoint was brought forward."""
         """One was due while a copy was made, which would have held it, and every commit behind it, up."""
         self._writer = Writer(db, self._done, guard(file))
 
@@ -394,8 +398,16 @@ class Committer:
             self._settle_unwritten()
         self._advance()
 
+    def cut_log(self) -> None:
+        if self._checkpoint_timer is None or self._cutting:
+            return  # nothing was committed since the last time, or it is coming
+        self._cutting = True
+        self._checkpoint_timer()
+        self._checkpoint_timer = self._later(CUT_SECONDS, self._checkpoint)
+
     def _checkpoint(self) -> None:
         self._checkpoint_timer = None
+        self._cutting = False
         if self._copier.running:
             self._checkpoint_owed = True
             return

@@ -111,6 +111,9 @@ class MemoryStorage:
         self.commit()
         return ticket
 
+    def cut_log(self) -> None:
+        """There is none."""
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True

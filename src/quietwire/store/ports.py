@@ -196,6 +196,11 @@ class Storage(Protocol):
         """Commits at once what is pending; the ticket settles when all of it is durable."""
         ...
 
+    def cut_log(self) -> None:
+        """Somebody's account is locked from now on: what tells which of its rows were written together with whose is
+        to be gone in some seconds."""
+        ...
+
     def close(self) -> None:
         """Commits, checkpoints and closes. Blocks; idempotent."""
         ...

@@ -47,10 +47,14 @@ def test_the_last_lease_wipes() -> None:
     assert second is not None
     keys = world.unlocked().keys
     assert (len(world.keyring), list(world.keyring)) == (1, [ALICE])
+    told: list[None] = []
+    world.keyring.locked = lambda: told.append(None)
     first.release()
     first.release()
     assert keys.cipher is not None
+    assert not told
     second.release()
+    assert len(told) == 1
     assert world.keyring.get(ALICE) is None
     assert world.keyring.share(ALICE) is None
     assert given == keys.secret == ZEROS

@@ -68,6 +68,8 @@ class Keyring:
         self._spawn = spawn
         self._latest = latest
         self._unlocked: dict[bytes, Unlocked] = {}
+        self.locked: Callable[[], None] = lambda: None
+        """Told of every account whose last lease has gone."""
         self.locking: list[Callable[[Unlocked], Awaitable[None]]] = []
 
     def __len__(self) -> int:
@@ -121,6 +123,7 @@ class Keyring:
         unlocked.locking = False
         if not unlocked.leases:
             self.wipe(unlocked)
+            self.locked()
         if failed is not None:
             raise failed
 
