@@ -111,7 +111,7 @@ def must_be_sealed(world: World) -> list[tuple[str, Path]]:
     """All places where no text may be readable: traces, both disks, the clients' own stores, every log."""
     return [
         ("the traces", world.folder / "traces"),
-        *((f"the disk of {domain}", world.data(domain)) for domain in DOMAINS),
+        *((f"the disk of {domain}", world.folder / domain) for domain in DOMAINS),
         *((f"the store of {w}'s {d}", world.folder / "clients" / f"{w}-{d}.sqlite") for w in PEOPLE for d in DEVICES),
         ("the logs", world.folder / "logs"),
     ]
