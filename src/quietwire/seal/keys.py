@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
-from quietwire.seal.wipe import wipe
+from quietwire.core.wipe import wipe
 from quietwire.seal.wraps import SealError
 
 KEY_BYTES: Final = 32
