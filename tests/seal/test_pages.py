@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from quietwire.seal import pages
@@ -21,6 +26,11 @@ from quietwire.seal.pages import (
     segment_bytes,
 )
 from quietwire.seal.wraps import SealError
+
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "protocols" / "archive.md"
+_BLOCK = re.search(r"```json\n(.*?)```", _DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+assert _BLOCK is not None
+VECTORS: dict[str, Any] = json.loads(_BLOCK[1])
 
 
 def header(number: int, with_: str = "bob@b.example/é", **more: object) -> Header:
@@ -186,3 +196,25 @@ def test_a_page_that_lacks_a_name_is_refused() -> None:
 def test_counts_of_rows_are_rounded(count: int, stands: int) -> None:
     assert rounded(count) == stands
     assert count <= 8 or rounded(count) <= count * 1.125
+
+
+def test_the_vectors_of_the_document() -> None:
+    said = VECTORS["messages"]
+    headers = [
+        Header(**{**{k: v for k, v in each.items() if k != "body"}, "id": bytes.fromhex(each["id"])}) for each in said
+    ]
+    bodies = [each["body"].encode() for each in said]
+    content = {kind: bytes.fromhex(VECTORS[kind]) for kind in ("batch", "segment", "page", "catalogue")}
+    assert read_batch(content["batch"]) == (1, 3, headers, bodies)
+    made = batch(1, 3, 2, parts(*zip(headers, bodies, strict=True)))
+    assert made.rstrip(b"\0") == content["batch"].rstrip(b"\0")
+    assert read_segment(content["segment"]) == bodies
+    assert segment(bodies, full=False).rstrip(b"\0") == content["segment"].rstrip(b"\0")
+    catalogue = Catalogue.from_bytes(content["catalogue"])
+    (one,) = catalogue.pages
+    one.load(content["page"], b"s\x5f\x00", {})
+    assert list(one.headers()) == headers
+    assert [place for _, place in one.places()] == [0, 1]
+    assert one.aliases == {bytes(range(0x20, 0x30)): headers[0].id}
+    assert one.to_bytes(full=False).rstrip(b"\0") == content["page"].rstrip(b"\0")
+    assert catalogue.to_bytes() == content["catalogue"]

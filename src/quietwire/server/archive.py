@@ -46,9 +46,9 @@ AWAY: Final = 1.5
 """How far beyond its limits an archive may grow while it is locked: which of its messages are the oldest can only be
 told when it is open again. Then new ones are no longer archived: who floods it must not push out what is in it."""
 FIRST_BATCH: Final = 1_024
-"""Bytes that a batch is taken to need, for what the store keeps in memory. The next of the same commit get four
-times as many, up to `LARGEST_BATCH`."""
-LARGEST_BATCH: Final = 1 << 16
+"""Bytes that a batch is taken to need, for what the store keeps in memory. The next of the same commit get twice as
+many, up to `LARGEST_BATCH`."""
+LARGEST_BATCH: Final = 1 << 14
 TRIES: Final = 4
 """Messages may be folded while they are read: then they are somewhere else."""
 _GENERATION: Final = b"archive-generation"
@@ -182,7 +182,7 @@ class Archive:
         need = MESSAGE.size + len(name) + size
         batch = shelf.batch
         if batch is None or batch.left < need or batch.month < month:
-            capacity = FIRST_BATCH if batch is None else min(4 * batch.capacity, LARGEST_BATCH)
+            capacity = FIRST_BATCH if batch is None else min(2 * batch.capacity, LARGEST_BATCH)
             batch = self._layout.open_batch(shelf, month, need + BATCH_HEAD.size, self.generation, capacity)
             batch.left -= BATCH_HEAD.size
         flags = (PROVISIONAL if provisional else 0) | (WEAK if weak else 0)

@@ -14,8 +14,9 @@ from typing import Final
 
 from quietwire.core.errors import StanzaError
 from quietwire.core.later import Later, Ticket
+from quietwire.seal import pages
 from quietwire.seal import rows as sealing
-from quietwire.seal.pages import FULL, Catalogue, Header, Page, Row, batch, read_batch, read_segment, rounded
+from quietwire.seal.pages import FULL, Catalogue, Header, Page, Row, read_batch, read_segment, rounded
 from quietwire.seal.sizes import small_class
 from quietwire.seal.wraps import SealError
 from quietwire.server.archive_index import REMEMBERED_PAGES, Index
@@ -32,6 +33,8 @@ AT_ONCE: Final = 1_000
 MONTH_BYTES: Final = 3
 """Class byte and month, as a key begins."""
 _ID: Final = 16
+_ARRIVAL: Final = 64
+"""Bytes of a sealed row besides its content, about."""
 _RANDOMS: Final = Struct("16s" * 64)
 
 
@@ -51,15 +54,18 @@ ACCOUNT, ROOM = Letters(b"apsc"), Letters(b"APSC")
 class Batch:
     """What one owner gets in one commit. `left`: bytes it may still take."""
 
-    __slots__ = ("capacity", "count", "generation", "key", "left", "month", "number", "parts", "ticket")
+    __slots__ = ("capacity", "count", "generation", "key", "left", "month", "parts", "row", "ticket")
 
-    def __init__(self, key: bytes, month: int, capacity: int, ticket: Ticket) -> None:
+    def __init__(self, key: bytes, month: int, capacity: int, generation: int, ticket: Ticket) -> None:
         self.key = key
         self.month = month
+        self.generation = generation
         self.capacity = self.left = capacity
         self.ticket = ticket
         self.parts: list[bytes] = []
         self.count = 0
+        self.row = b""
+        """Sealed, once it takes nothing more."""
 
 
 class Shelf:
@@ -153,24 +159,29 @@ class Shelves:
         shelf.month = max(shelf.month, month)
         capacity = max(capacity, need)
         key = shelf.key(shelf.letters.arrival, shelf.month, self._random())
-        opened: Batch | None = None
-
-        def make() -> bytes:
-            assert opened is not None
-            if shelf.batch is opened:
-                shelf.batch = None
-            if opened.month != shelf.numbered:
-                shelf.numbered, shelf.number = opened.month, 0
-            number, shelf.number = shelf.number, shelf.number + 1
-            content = batch(generation, number, opened.count, opened.parts)
-            return self.safe.seal(TABLE, shelf.owner, key, content)
-
-        ticket = self.driver.put_late(TABLE, shelf.hashed, key, make, small_class(capacity) + 64)
-        opened = shelf.batch = Batch(key, shelf.month, capacity, ticket)
+        if shelf.batch is not None:
+            self._close(shelf, shelf.batch)  # now, and not with all the others when the commit is handed over
+        ticket = self.driver.put_late(
+            TABLE, shelf.hashed, key, lambda: self._close(shelf, opened), small_class(capacity) + _ARRIVAL
+        )
+        opened = shelf.batch = Batch(key, shelf.month, capacity, generation, ticket)
         shelf.clean = False
         if shelf.index is not None:
             shelf.index.fresh.append(key)
         return opened
+
+    def _close(self, shelf: Shelf, batch: Batch) -> bytes:
+        """The batch takes nothing more. -> its row."""
+        if shelf.batch is batch:
+            shelf.batch = None
+        if not batch.row:
+            if batch.month != shelf.numbered:
+                shelf.numbered, shelf.number = batch.month, 0
+            number, shelf.number = shelf.number, shelf.number + 1
+            content = pages.batch(batch.generation, number, batch.count, batch.parts)
+            batch.row = self.safe.seal(TABLE, shelf.owner, batch.key, content)
+            batch.parts = []
+        return batch.row
 
     def _random(self) -> bytes:
         if not self._randoms:
