@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from quietwire.seal.keys import expand, hashed
 from quietwire.seal.members import Members
 from quietwire.seal.wraps import SealError
 
@@ -37,6 +38,12 @@ def test_a_box_opens_in_its_place_only() -> None:
     for keys, member, head, one in wrong:
         with pytest.raises(SealError):
             keys.open(member, head, one)
+
+
+def test_names_are_hashed_as_everywhere() -> None:
+    index = bytes(expand(bytes(range(32)), "room members index 1"))
+    for name in ("alice@a.example", ""):
+        assert KEYS.member(name) == hashed(index, b"member", name.encode())
 
 
 def test_vectors() -> None:

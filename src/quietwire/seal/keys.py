@@ -38,6 +38,11 @@ def hashed(key: bytes | bytearray, *parts: bytes) -> bytes:
     return hashlib.blake2b(text, digest_size=HASH_BYTES, key=key).digest()
 
 
+def begun(key: bytes, first: bytes) -> hashlib.blake2b:
+    """`hashed` of two parts, of which the second is still to come: for many of them."""
+    return hashlib.blake2b(len(first).to_bytes(2, "big") + first, digest_size=HASH_BYTES, key=key)
+
+
 class Cipher(Protocol):
     """What seals and opens: an `AESGCM`, or several of them."""
 

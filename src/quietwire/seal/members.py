@@ -12,7 +12,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
-from quietwire.seal.keys import HASH_BYTES, expand, hashed
+from quietwire.seal.keys import HASH_BYTES, begun, expand, hashed
 from quietwire.seal.wraps import SealError
 
 _SIV_BYTES: Final = 64
@@ -27,18 +27,28 @@ class Members:
     each time, so the store shows none of this.
     """
 
-    __slots__ = ("_cipher", "_index")
+    __slots__ = ("_box", "_index", "_member", "_secret")
 
     def __init__(self, secret: bytes) -> None:
+        self._secret = secret
         self._index = bytes(expand(secret, "room members index 1"))
-        self._cipher = AESSIV(bytes(expand(secret, "room members data 1", _SIV_BYTES)))
+        self._member = begun(self._index, b"member")
+        self._box: AESSIV | None = None
+
+    @property
+    def _cipher(self) -> AESSIV:
+        if self._box is None:  # most rooms are asked only
+            self._box = AESSIV(bytes(expand(self._secret, "room members data 1", _SIV_BYTES)))
+        return self._box
 
     def __repr__(self) -> str:
         return "Members(...)"
 
     def member(self, address: str) -> bytes:
         """What stands for a bare JID."""
-        return hashed(self._index, b"member", address.encode())
+        digest = self._member.copy()  # everybody who comes is looked up, and who makes a room in all of them
+        digest.update(address.encode())
+        return digest.digest()
 
     def nick(self, skeleton: str) -> bytes:
         """What stands for a reserved nickname."""
