@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from quietwire.core import ns
+from quietwire.core.jid import parse_jid
 from quietwire.core.xml import Element, serialise
 from quietwire.seal.keys import AccountKeys
 from quietwire.server.node_config import NodeConfig
 from quietwire.server.nodes import Node
+from quietwire.server.sealed.keeper import MARK, OWNER, TABLE, mark
 from quietwire.store.memory import MemoryStorage
-from quietwire.testing.playbook import Client, Playbook
+from quietwire.testing.playbook import KEYS, Client, Playbook
 
 BEFORE: dict[str, Any] = json.loads((Path(__file__).parent / "before.json").read_text())
 WORD = b"quux"
@@ -31,6 +33,7 @@ def before() -> MemoryStorage:
         for owner, rows in owners.items():
             for key, value in rows.items():
                 storage.put(f"old_{table}", owner.encode(), bytes.fromhex(key), bytes.fromhex(value))
+    storage.put(TABLE, OWNER, MARK, mark(KEYS, lambda size: next(numbers).to_bytes(size, "big")))
     storage.commit()
     return storage
 
@@ -255,3 +258,47 @@ def test_what_nobody_owns_is_erased() -> None:
     play = Moved(storage)
     assert storage.scan("old_roster", b"ghost-quux@a.example").result() == []
     assert len(play.server.migration.left) == 3
+
+
+# -- rows in clear that somebody else has put there
+
+
+def planted(storage: MemoryStorage, name: str) -> None:
+    """A record with another password, and a contact."""
+    tables = BEFORE["tables"]
+    [record] = tables["account"]["dave-quux@a.example"].values()
+    storage.put("old_account", name.encode(), b"credentials", bytes.fromhex(record))
+    storage.put("old_roster", name.encode(), b"mallory@b.example", b'\x01{"subscription":"both"}')
+    storage.commit()
+
+
+def test_once_all_is_sealed_nothing_in_clear_is_taken() -> None:
+    play = Playbook(accounts=["alice"])
+    play.client("alice/phone")
+    play = Moved(play.storage.crash())
+    assert play.storage.get(TABLE, OWNER, MARK).result() is None
+    planted(play.storage, "alice@a.example")
+    planted(play.storage, "eve@a.example")
+    play = play.restart()
+    assert ("rows-in-clear-ignored", {"tables": "2"}) in play.notes
+    assert "mallory" not in text(ask(play.client("alice/phone"), "get", "<query xmlns='jabber:iq:roster'/>"))
+    assert not play.server.accounts.exists(parse_jid("eve@a.example"))
+
+
+def test_the_mark_goes_with_the_last_account_and_cannot_be_made() -> None:
+    play = Moved()
+    for name in PEOPLE:
+        assert play.storage.get(TABLE, OWNER, MARK).result() is not None
+        play.client(f"{name}/phone")
+    assert play.storage.get(TABLE, OWNER, MARK).result() is None
+    play.storage.put(TABLE, OWNER, MARK, b"\x03" + bytes(252))
+    planted(play.storage, "eve@a.example")
+    assert not play.restart().server.accounts.exists(parse_jid("eve@a.example"))
+
+
+def test_while_some_are_in_clear_a_sealed_account_keeps_its_password() -> None:
+    play = Moved()
+    play.client(f"{PEOPLE[0]}/phone")
+    planted(play.storage, f"{PEOPLE[0]}@a.example")
+    again = play.restart().client(f"{PEOPLE[0]}/phone")
+    assert "mallory" not in text(ask(again, "get", "<query xmlns='jabber:iq:roster'/>"))

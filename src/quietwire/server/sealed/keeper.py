@@ -13,14 +13,34 @@ from typing import Any, Final
 
 from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Later
+from quietwire.seal import rows
 from quietwire.seal.key_block import KeyBlock, Opened
+from quietwire.seal.keys import ServerKeys
 from quietwire.seal.server_key import Argon2, RawKey, Secret, Wrapping, of_passphrase, of_raw
+from quietwire.seal.wraps import SealError
 from quietwire.store.ports import Storage, Store
 
 TABLE: Final = "server"
 OWNER: Final = b""
 KEY: Final = b"keys"
 """Where the block lies."""
+MARK: Final = b"old"
+"""Key of a row beside it, made with the block and sealed under it: as long as it is there, rows in clear may be taken
+over (`migration.py`). Nobody who can write on the disk, and has no key, can make one."""
+
+
+def mark(keys: ServerKeys, randomness: Callable[[int], bytes]) -> bytes:
+    """That row."""
+    return rows.seal(keys.cipher, randomness(12), rows.pack(0, MARK, b""), TABLE, OWNER, MARK, rows.SERVER)
+
+
+async def marked(store: Store, keys: ServerKeys) -> bool:
+    """Whether it is there, and true."""
+    try:
+        rows.open_row(keys.cipher, await store.get(TABLE, OWNER, MARK) or b"", TABLE, OWNER, MARK, rows.SERVER)
+    except SealError:
+        return False
+    return True
 
 
 async def stored(store: Store) -> KeyBlock | None:
@@ -56,6 +76,7 @@ class Keeper:
         wrapping = of_raw(secret) if isinstance(secret, RawKey) else of_passphrase(secret, calibrate(), randomness)
         block, master = KeyBlock.create(randomness, wrapping, login)
         keeper = cls(storage, block, Opened(master, wrapping, 1), randomness)
+        storage.store.put(TABLE, OWNER, MARK, mark(keeper.keys, randomness))
         await keeper._write(block)
         return keeper
 

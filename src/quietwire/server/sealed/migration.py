@@ -3,7 +3,8 @@
 The server's part at its start: accounts, rooms, and what all may read while an owner is away. What is an owner's own at
 the first login, since only then there is a key for it. Until then it lies under its name in the driver's tables
 `old_…`, and the account is treated as one whose owner is away. Each row is written and deleted in one commit: whatever
-happens in between, it is in one of the two places.
+happens in between, it is in one of the two places. All this only while the mark is there that was made with the key
+block: later, what lies in clear was put there by somebody who has no key.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Final
 
 from quietwire.core.later import settled
 from quietwire.server import invitations, vcard
+from quietwire.server.accounts import ARRIVALS
 from quietwire.server.nodes import OPEN_NODE, Node, item_key
+from quietwire.server.sealed.keeper import MARK, OWNER, TABLE, marked
 from quietwire.server.sealed.keyring import Unlocked
 from quietwire.server.sealed.own import KINDS
 from quietwire.server.sealed.rooms import ROOM
 from quietwire.server.sealed.spool import SealedSpool
-from quietwire.server.sealed.store import SealedStore
+from quietwire.server.sealed.store import SealedStore, has_begun
+from quietwire.store.ports import OLD as OLD_TABLES
 
 OLD: Final = "old_"
 _SERVER: Final = ("account", "push", "upload")
@@ -61,8 +65,14 @@ class Migration:
     async def start(self) -> None:
         """Once, before anything is read. Raises StorageError."""
         store, seals = self._store, self._store.seals
+        if not await marked(self._driver, seals.keys):
+            await self._refuse()
+            return
+        there = set(await self._driver.owners("account"))
         for table in (*_SERVER, ROOM):
             for owner in await self._owners(table):
+                if table == "account" and seals.owner(table, owner) in there:
+                    continue  # it is sealed already: nobody gives it another password
                 await self._move(table, owner, partial(store.put, table, owner))
         for owner in await self._owners(invitations.TABLE):
             await self._move(invitations.TABLE, owner, partial(self._invitation, owner))
@@ -72,7 +82,8 @@ class Migration:
                 if seals.is_server(owner):
                     await self._move(table, owner, partial(store.put, table, owner))
                 elif seals.owner("account", owner) in accounts:
-                    self.left.add(owner)
+                    if not has_begun(await store.get("account", owner, ARRIVALS) or b""):
+                        self.left.add(owner)
                 elif owner in store.rooms.kept:
                     await self._archive(owner)
                 else:
@@ -82,6 +93,18 @@ class Migration:
         await self._wait()
         if self.left:
             self._note("accounts-not-sealed", count=str(len(self.left)))
+        else:
+            self._end()
+
+    async def _refuse(self) -> None:
+        """Everything was sealed long ago, or always: what lies in clear now somebody else has put there."""
+        found = [table for table in OLD_TABLES if await self._driver.owners(table)]
+        if found:
+            self._note("rows-in-clear-ignored", tables=str(len(found)))
+
+    def _end(self) -> None:
+        """Nothing is left in clear."""
+        self._driver.delete(TABLE, OWNER, MARK)
 
     def _invitation(self, owner: bytes, key: bytes, value: bytes) -> None:
         self._store.put(invitations.TABLE, owner, key, invitations.adopted(owner, value))
@@ -121,6 +144,7 @@ class Migration:
             self.left.discard(owner)
             if not self.left:
                 self._note("accounts-sealed")
+                self._end()
 
     # -- how ----------------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,11 @@ async def _nothing(unlocked: Unlocked) -> None:
     """Of a database that was always sealed nothing is to be adopted."""
 
 
+def has_begun(public: bytes) -> bool:
+    """Whether the account has rows of its own, by what is stored as its public key."""
+    return len(public) > KEY_BYTES and public.endswith(BEGUN)
+
+
 class SealedStore:
     """Implements `ports.Store`. Reads of what is a locked account's find nothing, writes raise `Sealed`."""
 
@@ -104,20 +109,27 @@ class SealedStore:
     async def _unlock(self, unlocked: Unlocked) -> None:
         owner, handle = unlocked.owner, self.seals.handle_of(unlocked.owner)
         stored = self.seals.publics.get(handle[len(HANDLE) :], b"")
-        known = await self.own.open(unlocked, stored.endswith(BEGUN) and len(stored) > KEY_BYTES)
-        public = unlocked.keys.arrival_public() + BEGUN
-        if stored != public:
-            self.put("account", owner, ARRIVALS, public)
-            self.seals.learn(handle, public)
-            if stored[:KEY_BYTES] != public[:KEY_BYTES] and (stored or known):
+        known = await self.own.open(unlocked, has_begun(stored))
+        public = unlocked.keys.arrival_public()
+        if stored[:KEY_BYTES] != public:
+            self._publish(owner, handle, public)
+            if stored or known:
                 self.findings.report(owner, (finding("account", ARRIVALS, stored),))
-        await self.adopt_rows(unlocked)
+        if not has_begun(stored):
+            await self.adopt_rows(unlocked)
         unlocked.ready = True
         try:
-            await self.adopt_rest(unlocked)
+            if not has_begun(stored):
+                await self.adopt_rest(unlocked)
+            if stored != public + BEGUN:  # last: from now on a manifest must be there, and nothing is adopted
+                self._publish(owner, handle, public + BEGUN)
         except BaseException:
             unlocked.ready = False
             raise
+
+    def _publish(self, owner: bytes, handle: bytes, public: bytes) -> None:
+        self.put(TABLE, owner, ARRIVALS, public)
+        self.seals.learn(handle, public)
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
