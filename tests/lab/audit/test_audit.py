@@ -9,7 +9,7 @@ from test_prosody import FILES
 from vault import ANNA, BEN, KEY, Vault
 
 from quietwire.core.errors import QuietwireError
-from quietwire.lab.audit.audit import examine
+from quietwire.lab.audit.audit import examine, has_content
 from quietwire.lab.audit.raw import Canary
 from quietwire.seal.wraps import SealError
 
@@ -88,3 +88,14 @@ def test_what_was_deleted_and_not_overwritten(tmp_path: Path) -> None:
     assert report.systems == ["SQLite"]
     assert report.pages.free_with_content > 0
     assert "n40@gone.example" in {fact.what for fact in report.facts.of("deleted")}
+
+
+def test_pointers_that_were_left_over_are_no_content() -> None:
+    pointers = b"".join(number.to_bytes(2, "big") for number in range(300, 330))
+    numbers = b"".join(number.to_bytes(4, "big") for number in range(1, 40))
+    assert not has_content(bytes(50) + pointers + bytes(50), 2, 4_096)
+    assert not has_content(b"\7" + pointers, 2, 4_096)
+    assert not has_content(numbers, 4, 400)
+    assert not has_content(bytes(4_096), 2, 4_096)
+    assert has_content(bytes(50) + hashlib.sha256(b"x").digest() + bytes(50), 2, 4_096)
+    assert has_content(b"a text of a message", 2, 4_096)

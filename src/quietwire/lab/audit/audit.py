@@ -18,8 +18,9 @@ from quietwire.lab.audit.sqlite_file import Commit, File
 from quietwire.seal.server_key import Secret
 from quietwire.seal.wraps import SealError
 
-REMAINS = 24
-"""Bytes beside cells of a page that are not zero, from which on they are content and not left-over pointers."""
+REMAINS = 16
+"""Bytes beside the rows of a page, from which on they are told from left-over pointers."""
+_RUNS = re.compile(rb"\0{8,}")
 _TEMPORARY = re.compile(r"(\.tmp|\.TMP|\.swp|\.new|\.bak|\.old|\.orig|~|-journal|\.part|\.ret|\.RET)$|^\.#|^#.*#$")
 _LOG = re.compile(r"(\.log|\.err)(\.\d+)?(\.gz)?$")
 _CORE = re.compile(r"^core(\.\d+)?$|erl_crash\.dump$")
@@ -67,6 +68,19 @@ class Report:
     runs: tuple[int, int]
     attacks: list[Attack]
     key: str = ""
+
+
+def has_content(data: bytes, width: int, most: int) -> bool:
+    """Whether there is more than zeros and numbers of `width` bytes up to `most`: SQLite overwrites what is deleted,
+    but leaves pointers to it, where rows began on a page or which pages were free."""
+    for run in _RUNS.split(data):
+        run = run.strip(b"\0")  # noqa: PLW2901
+        if len(run) < REMAINS:
+            continue
+        ways = ([run[at : at + width] for at in range(start, len(run), width)] for start in range(width))
+        if not any(all(int.from_bytes(each, "big") <= most for each in words[:-1]) for words in ways):
+            return True
+    return False
 
 
 def examine(
@@ -183,10 +197,10 @@ class _Examination:
         pages.files += 1
         pages.pages += len(file.pages)
         pages.free += len(file.free)
-        pages.free_with_content += sum(len(data.replace(b"\0", b"")) > REMAINS for data in file.free.values())
+        pages.free_with_content += sum(has_content(data, 4, len(file.pages)) for data in file.free.values())
         for number in file.pages:
             slack = sqlite_file.parse(file, number).slack
-            if len(slack.replace(b"\0", b"")) > REMAINS:
+            if has_content(slack, 2, file.size):
                 pages.remains += 1
                 for jid in raw.strings(slack).jids:
                     self.facts.add("deleted", "", jid, "in a page, beside its rows", f"page {number}")
