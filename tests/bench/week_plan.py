@@ -173,7 +173,10 @@ def make_plan(accounts: int = 50, days: int = 7, seed: int = 1) -> Plan:
     known = {frozenset(pair) for pair in friends}
     strangers = []
     for name in chance.sample(names, max(2, accounts // 5)):
-        other = chance.choice([n for n in names if n != name and frozenset((n, name)) not in known])
+        unknown = [n for n in names if n != name and frozenset((n, name)) not in known]
+        if not unknown:
+            continue  # in a small town
+        other = chance.choice(unknown)
         strangers.append((name, other))
         known.add(frozenset((name, other)))
     rooms = []

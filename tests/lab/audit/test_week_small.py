@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from pathlib import Path
 
 import pytest
 import week
@@ -25,6 +26,12 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> week.Week:
     folder = tmp_path_factory.mktemp("week")
     servers = ["quietwire", *(["prosody"] if shutil.which("prosody") else [])]
     return asyncio.run(week.week(servers, plan, folder, quick=True, evening=EVENING))
+
+
+NOT_IN_EJABBERD = {"password", "status", "client software", "client device"}
+"""What ejabberd has no place for. What was replaced or removed stays in the log of its transactions for a while."""
+RACES = 0.95
+"""Share that must be there: it refuses some of what is set at the same moment, and writes tables some time later."""
 
 
 def cases(lived: week.Week, system: str, thief: str) -> list[week.Case]:
@@ -74,3 +81,18 @@ def test_no_key_of_who_is_away_is_in_memory(lived: week.Week) -> None:
     assert set(half.away.values()) == {0}
     assert half.on["secret"] == half.accounts_on, "a search that finds no key of who is on finds nothing"
     assert half.on["password"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("ejabberdctl") is None, reason="ejabberd is not installed (apt install ejabberd)")
+def test_canaries_are_found_in_ejabberds_storage(tmp_path: Path) -> None:
+    plan = make_plan(ACCOUNTS, DAYS, seed=4)
+    told = asyncio.run(week.week(["ejabberd"], plan, tmp_path, quick=True, evening=EVENING))
+    case = next(case for case in cases(told, "ejabberd", "files") if case.owners == "away")
+    kept = [name for name in case.planted if name not in NOT_IN_EJABBERD and not name.startswith("upload")]
+    assert sum(case.found[name] for name in kept) >= RACES * sum(case.planted[name] for name in kept)
+    assert case.categories["messages"] > 0
+    assert case.categories["groups"] > 0
+    assert case.edges is not None
+    assert case.edges.recall == 1
