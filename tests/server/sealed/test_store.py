@@ -8,7 +8,7 @@ from quietwire.seal.keys import AccountKeys
 from quietwire.server.accounts import ARRIVALS, CREDENTIALS
 from quietwire.server.sealed.own import KINDS
 from quietwire.server.sealed.seals import BEGUN, HANDLE
-from quietwire.server.sealed.store import DAMAGED, PLACES, SERVER, places
+from quietwire.server.sealed.store import DAMAGED, PLACES, SERVER, places, vouched
 from quietwire.store.ports import LOGICAL, LONGEST_NAME, TABLES
 
 NODE, DOMAIN = b"urn:xmpp:omemo:2:devices", b"a.example"
@@ -94,14 +94,16 @@ def test_the_servers_own_settings_are_the_servers() -> None:
 
 def test_the_first_login_makes_what_an_account_has_from_then_on() -> None:
     world = World().make(ALICE)
-    public = AccountKeys(secret(ALICE)).arrival_public()
+    keys = AccountKeys(secret(ALICE))
+    public = keys.arrival_public()
+    begun = vouched(keys, public)
     assert world.store.get("account", ALICE, ARRIVALS).result() == public
     world.log_in(ALICE)
-    assert world.store.get("account", ALICE, ARRIVALS).result() == public + BEGUN
+    assert world.store.get("account", ALICE, ARRIVALS).result() == begun
     assert world.isolated == 0
     old = World()  # whose database knows of no such keys
     old.log_in(ALICE)
-    assert (old.store.get("account", ALICE, ARRIVALS).result(), old.isolated) == (public + BEGUN, 0)
+    assert (old.store.get("account", ALICE, ARRIVALS).result(), old.isolated) == (begun, 0)
 
 
 def test_a_public_key_that_is_not_the_accounts_is_told_and_put_right() -> None:
@@ -115,7 +117,8 @@ def test_a_public_key_that_is_not_the_accounts_is_told_and_put_right() -> None:
         world.learn()
         world.seals.seal("spool", ALICE, b"k" * 16, b"")
         world.log_in(ALICE)
-        right = AccountKeys(secret(ALICE)).arrival_public() + BEGUN
+        keys = AccountKeys(secret(ALICE))
+        right = vouched(keys, keys.arrival_public())
         assert (world.isolated, world.store.get("account", ALICE, ARRIVALS).result()) == (1, right)
         assert world.store.findings.take(ALICE) == 1
         row = world.seals.seal("spool", ALICE, b"k" * 16, b"hello")
