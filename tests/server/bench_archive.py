@@ -23,7 +23,6 @@ from typing import Any
 
 from quietwire.core.later import drive
 from quietwire.seal.keys import ServerKeys
-from quietwire.seal.pages import read_segment
 from quietwire.server.archive import Archive, month_of
 from quietwire.server.archive_index import Query
 from quietwire.server.sealed.keyring import Keyring
@@ -207,35 +206,36 @@ def cpu(directory: Path) -> None:
 
 
 def weight(directory: Path) -> None:
-    """Bytes of rows a message, in an archive of 10,000."""
+    """Bytes of rows a message, in archives of 10,000, and where each message had a commit of its own."""
     place = Place("sealed", directory)
-    owner = b"weighed@localhost"
-    place.unlock(owner)
     place.archive.fold = nothing  # later, all at once
-    place.fill([owner], 5_000)
-    clear = len(MESSAGE)
-    for title in ("in batches, as they came", "folded"):
+    many, alone = b"many@localhost", b"alone@localhost"
+    for owner in (many, alone):
+        place.unlock(owner)
+    place.fill([many], 5_000)
+    for n in range(1_000):
+        place.archive.append(alone, place.archive.new_id(), time.time(), "u7@localhost/r0", MESSAGE, token=n + 1)
+        place.storage.sync()
+        place.wait()
+    for title, owner, count in (
+        ("in batches of a busy commit", many, 10_000),
+        ("in a batch of its own", alone, 1_000),
+        ("folded", many, 10_000),
+    ):
+        if title == "folded":
+            del place.archive.fold
+            place.loop.run(place.archive.fold(owner))
+            place.wait()
         rows = place.loop.run(place.storage.scan("archive", place.safe.owner("archive", owner)))
         stored = sum(len(key) + len(row) for key, row in rows)
-        padding = 0
-        for key, row in rows:
-            if key[:1] == b"s":
-                content = place.safe.open("archive", owner, key, row)
-                bodies = read_segment(content) if content.strip(b"\0") else []
-                padding += len(content) - (5 + sum(4 + len(body) for body in bodies) if bodies else 0)
-            elif key[:1] == b"p":
-                content = place.safe.open("archive", owner, key, row)
-                padding += len(content) - len(content.rstrip(b"\0"))
-            else:
-                content = place.safe.open("archive", owner, key, row)
-                padding += len(content) - len(content.rstrip(b"\0"))
+        contents = [place.safe.open("archive", owner, key, row) for key, row in rows]
+        padding = sum(len(content) - len(content.rstrip(b"\0")) for content in contents)
         print(
-            f"{title}: {stored / 10_000:.0f} bytes a message in {len(rows)} rows: {clear} of the message, "
-            f"{(stored - padding) / 10_000 - clear:.0f} more, {padding / 10_000:.0f} of padding"
+            f"{title}: {stored / count:.0f} bytes a message in {len(rows)} rows: {len(MESSAGE)} of the message, "
+            f"{(stored - padding) / count - len(MESSAGE):.0f} more, {padding / count:.0f} of padding"
         )
-        vars(place.archive).pop("fold", None)
-        place.loop.run(place.archive.fold(owner))
-        place.wait()
+    clear = 19 + _OLD.size + len("u7@localhost/r0")
+    print(f"in clear, a row a message: {len(MESSAGE)} of the message, {clear} more")
     place.storage.close()
 
 
@@ -245,6 +245,8 @@ async def nothing(owner: bytes) -> None:
 
 def reading(directory: Path) -> None:
     place = Place("sealed", directory)
+    gc.collect()
+    gc.freeze()
     for size in (10_000, 100_000):
         for folded in (False, True):
             owner = b"size%d%d@localhost" % (size, folded)

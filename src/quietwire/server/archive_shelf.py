@@ -32,6 +32,8 @@ AT_ONCE: Final = 1_000
 """Messages whose headers are read before the loop gets its turn: some 5 ms."""
 MONTH_BYTES: Final = 3
 """Class byte and month, as a key begins."""
+_PER_ROW: Final = 4
+"""As many headers take as long as opening a row."""
 _ID: Final = 16
 _ARRIVAL: Final = 64
 """Bytes of a sealed row besides its content, about."""
@@ -303,7 +305,7 @@ class Shelves:
                     if hold > 0:
                         hold -= len(content)
                         index.held[row] = bodies
-                    decoded += len(headers)
+                    decoded += _PER_ROW + len(headers)
                     if decoded > AT_ONCE:
                         decoded = 0
                         await self._breathe(shelf)
@@ -313,7 +315,7 @@ class Shelves:
         taken.sort(key=lambda each: (each[0], month_in(each[2].key), each[1]))
         for generation, number, row, headers in taken:
             index.take(row, month_in(row.key), generation, number, headers)
-            decoded += len(headers)
+            decoded += 1 + len(headers)
             if decoded > AT_ONCE:
                 decoded = 0
                 await self._breathe(shelf)
