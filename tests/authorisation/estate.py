@@ -4,6 +4,7 @@ stored, and all that anybody is sent."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ REMOTE: Final = {FRIEND: "frank@b.example/x", OUTSIDER: "eve@b.example/x"}
 EVERYBODY: Final = (*LOCAL, *REMOTE)
 USERS: Final = frozenset(LOCAL)
 ALL: Final = frozenset(EVERYBODY)
-ACCOUNTS: Final = ("alice", "bob", "carol", "root", "closed", "asleep", "blocker")
+ACCOUNTS: Final = ("alice", "bob", "carol", "root", "closed", "asleep", "blocker", "gone", "recent")
 ONESELF: Final = frozenset((OWNER,))
 SEEING: Final = frozenset((OWNER, CONTACT, FRIEND))
 NOBODY: Final[frozenset[str]] = frozenset()
@@ -48,6 +49,10 @@ class Estate(Playbook):
             tables={**TABLES_OF_MODULES, **tables},
             admins=frozenset((parse_jid("root@a.example"),)),
         )
+        self.reads: list[str] = []
+        """Tables that were read, one by one."""
+        for read in ("get", "get_many", "scan"):
+            setattr(self.storage, read, self._counted(getattr(self.storage, read)))
         self.sent: list[Stanza] = []
         self.server.router.remote = self.sent.append
         self.server.uploads.files = FakeFiles()
@@ -59,6 +64,13 @@ class Estate(Playbook):
         self.phone = self.client("alice/phone", "<presence/>")
         self.shut = self.client("closed/x", "<presence/>")
         self.calm()
+
+    def _counted(self, read: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(table: str, *rest: Any, **more: Any) -> Any:
+            self.reads.append(table)
+            return read(table, *rest, **more)
+
+        return counted
 
     def _befriend(self, who: str, contacts: tuple[str, ...]) -> None:
         """Before any session: written while a login keeps the account unlocked."""

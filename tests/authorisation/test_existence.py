@@ -8,15 +8,44 @@ from functools import cache
 import pytest
 from estate import OUTSIDER, USER, Estate
 from table import ALICE, HANDLERS, Row
+from test_table import OPTIONS
+
+from quietwire.testing.playbook import Mark
 
 ABSENT = "nobody"
-PRESENT = ("closed", "asleep", "blocker")
-"""At home; without any client; at home, and has blocked the stranger."""
+PRESENT = ("closed", "asleep", "blocker", "gone", "recent")
+"""At home; never was; at home, and has blocked the stranger; two who were there and know the stranger well: he is a
+contact who sees them and is let into a node of theirs. Of the latter a token is left (XEP-0484), so that their keys are
+in memory."""
+PUBSUB = "http://jabber.org/protocol/pubsub"
+STRANGERS = ("carol@a.example", "eve@b.example")
 
 
 @cache
 def estate() -> Estate:
     found = Estate()
+    for name in ("gone", "recent"):
+        found._befriend(name, STRANGERS)
+        along = "<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/><bind xmlns='urn:xmpp:bind:0'/>"
+        if name == "recent":
+            along += "<request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-ENDP'/>"
+        client = found.connect()
+        client.sign_in(name, along)
+        client >> "<presence/>"
+        client >> "<iq type='set' id='v'><vCard xmlns='vcard-temp'><FN>x</FN></vCard></iq>"
+        for node, model in (("seen", "presence"), ("list", "whitelist")):
+            client >> (
+                f"<iq type='set' id='n'><pubsub xmlns='{PUBSUB}'><publish node='{node}'><item id='i'><e xmlns='urn:e'/>"
+                f"</item></publish>{OPTIONS.format(model)}</pubsub></iq>"
+            )
+        members = "".join(f"<affiliation jid='{jid}' affiliation='member'/>" for jid in STRANGERS)
+        client >> (
+            f"<iq type='set' id='a'><pubsub xmlns='{PUBSUB}#owner'><affiliations node='list'>{members}</affiliations>"
+            "</pubsub></iq>"
+        )
+        assert not [each for each in client.take() if not isinstance(each, Mark) and each.get("type") == "error"]
+        client >> "</stream:stream>"
+        assert (found.server.keyring.get(f"{name}@a.example".encode()) is not None) is (name == "recent")
     blocked = "".join(f"<item jid='{jid}'/>" for jid in ("carol@a.example", "eve@b.example"))
     blocker = found.client("blocker/x", "<presence/>")
     blocker >> f"<iq type='set' id='b'><block xmlns='urn:xmpp:blocking'>{blocked}</block></iq>"
@@ -25,13 +54,15 @@ def estate() -> Estate:
 
 
 def told(kind: str, name: str, text: str) -> list[str]:
-    """What the stranger gets, the name of who was addressed made the same."""
+    """What the stranger gets, the name of who was addressed made the same, and what was read for it."""
     house = estate()
+    house.reads.clear()
     answers = house.asks(kind, text.replace("alice", name))
+    read = list(house.reads)
     house.pass_time(400)
     answers += house.asks(kind, "<iq type='get' id='last' to='a.example'><ping xmlns='urn:xmpp:ping'/></iq>")
     house.calm()
-    return [answer.replace(f"{name}@", "alice@") for answer in answers]
+    return [answer.replace(f"{name}@", "alice@") for answer in answers] + read
 
 
 def same(kind: str, text: str) -> None:
@@ -97,6 +128,21 @@ def test_messages(kind: str, to: str, type_: str, inner: str) -> None:
 def test_presence(kind: str, to: str, type_: str) -> None:
     kind_of = f" type='{type_}'" if type_ else ""
     same(kind, f"<presence{kind_of} id='p' to='{to}'/>")
+
+
+@pytest.mark.parametrize("kind", [USER, OUTSIDER])
+@pytest.mark.parametrize("node", ["seen", "list", "none"])
+@pytest.mark.parametrize(
+    ("type_", "inner"),
+    [
+        ("get", f"<pubsub xmlns='{PUBSUB}'><items node='%'/></pubsub>"),
+        ("set", f"<pubsub xmlns='{PUBSUB}'><subscribe node='%' jid='x@y'/></pubsub>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/disco#info' node='%'/>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/disco#items' node='%'/>"),
+    ],
+)
+def test_nodes_for_contacts_alone(kind: str, node: str, type_: str, inner: str) -> None:
+    same(kind, f"<iq type='{type_}' id='q' to='alice@a.example'>{inner.replace('%', node)}</iq>")
 
 
 @pytest.mark.parametrize("kind", [USER, OUTSIDER])
