@@ -8,9 +8,10 @@ from typing import Any, TypeVar, cast
 import pytest
 
 from quietwire.core.errors import StanzaError
-from quietwire.core.jid import parse_jid
+from quietwire.core.jid import JID, parse_jid
 from quietwire.core.later import drive
 from quietwire.core.stanza import Presence
+from quietwire.core.xml import Element
 from quietwire.server import avatars
 from quietwire.server.account import Account
 from quietwire.server.avatars import DATA, MEMORY, METADATA, Avatar, identify, picture, stamp
@@ -102,6 +103,10 @@ class Shelf:
             raise error
         return cast(T, value)
 
+    def photo(self, owner: JID, asker: JID) -> Element | None:
+        account = self.house.account(owner) or Account.absent(owner)
+        return self.run(avatars.photo(self.run(self.publisher.book(owner)), account, asker))
+
     def put(self, node: str, item: str, payload: str) -> None:
         self.book.publish(self.book.nodes.get(node) or Node(node), item, payload.encode())
 
@@ -142,7 +147,7 @@ def test_the_photo_is_for_those_who_may_read_the_nodes() -> None:
     shelf = Shelf()
     shelf.run(avatars.publish(shelf.publisher, ALICE, b"png", "image/jpeg"))
     for asker, shown in ((ALICE, True), (BOB, True), (EVE, False)):
-        element = shelf.run(avatars.photo(shelf.publisher, ALICE, asker))
+        element = shelf.photo(ALICE, asker)
         assert (element is not None) is shown
         if element is not None:
             assert [child.text for child in element] == ["image/jpeg", "cG5n"]
@@ -176,7 +181,8 @@ def test_a_picture_for_some_contacts_only_is_not_in_presence() -> None:
         node = book.nodes[DATA]
         book.put(replace(node, config=replace(node.config, access_model="whitelist")))
         await avatars.refresh(publisher, ALICE)
-        assert await avatars.photo(publisher, ALICE, ALICE) is not None
+        account = house.accounts.loaded[ALICE]
+        assert await avatars.photo(book, account, ALICE) is not None
 
     house.router.spawn(work())
     assert house.storage.store.get("vcard", b"alice@a.example", b"avatar").result() is None
@@ -195,7 +201,7 @@ def test_what_strangers_may_not_see_is_not_read_for_them() -> None:
 
     shelf.house.store.get = counted  # type: ignore[method-assign]
     for owner in (ALICE, parse_jid("nobody@a.example")):
-        assert shelf.run(avatars.photo(shelf.publisher, owner, EVE)) is None
+        assert shelf.photo(owner, EVE) is None
     assert reads == []
-    assert shelf.run(avatars.photo(shelf.publisher, ALICE, BOB)) is not None
+    assert shelf.photo(ALICE, BOB) is not None
     assert reads == ["item", "item"]

@@ -486,6 +486,16 @@ def test_an_acknowledgement_waits_for_a_commit_whoever_is_addressed(to: str) -> 
         assert house.store.latest is not None
 
 
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+def test_presence_for_who_is_away_reaches_modules_and_nobody_else(name: str) -> None:
+    house = a_house(Contact(BOB, subscription="both"))
+    for kind in ("", "unavailable", "probe", "error"):
+        house.receive(kind, "bob@b.example/x", f"{name}@a.example")
+        house.receive(kind, "bob@b.example/x", f"{name}@a.example/phone")
+    assert house.hooked == [("in", f"{name}@a.example", ""), ("in", f"{name}@a.example", "unavailable")]
+    assert house.take_remote() == []
+
+
 # -- strangers' pace --
 
 

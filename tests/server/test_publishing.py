@@ -1,9 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
+from quietwire.core.errors import StanzaError
 from quietwire.core.jid import JID, parse_jid
 from quietwire.core.xml import build
+from quietwire.server.account import Account
+from quietwire.server.node_config import NodeConfig
+from quietwire.server.nodes import Node
 from quietwire.server.pep import MEMORY, Interest, audience_of
 from quietwire.server.publishing import Publisher, stored
+from quietwire.server.roster import Roster
+from quietwire.server.sealed.arriving import SENDER
 from quietwire.testing.services import Client, House
 
 ALICE = parse_jid("alice@a.example")
@@ -15,7 +25,10 @@ class World:
         self.house.add("alice@a.example")
         self.told: list[tuple[JID, str]] = []
         self.publisher = Publisher(
-            self.house.store, self.house, lambda account, node: self.told.append((account, node))
+            self.house.store,
+            self.house,
+            lambda account, node: self.told.append((account, node)),
+            arrivals=self.house.arrivals,
         )
         self.client: Client = self.house.log_in("alice@a.example/x", available=True)
         interest = self.client.session.memory[MEMORY] = Interest()
@@ -74,3 +87,46 @@ def test_the_account_in_memory_holds_its_book() -> None:
 
     world.house.spawn(work())
     assert audience_of(world.client.session.account).book is books[0]
+
+
+BOB = parse_jid("bob@b.example/x")
+
+
+def test_a_subscription_to_who_is_away_waits_and_so_does_its_end() -> None:
+    world = World()
+    world.run(("urn:n", "1"))
+    book = audience_of(world.client.session.account).book
+    assert book is not None
+    book.put(replace(book.nodes["urn:n"], config=NodeConfig(access_model="open")))
+    for ends in (False, True):
+        world.client.leave()
+        world.publisher.subscribe_later(ALICE, book.nodes["urn:n"], BOB, ends=ends)
+        assert (BOB in book.nodes["urn:n"].subscribers) is ends
+        account = Account(ALICE, Roster())
+        audience_of(account).book = book
+        world.house.spawn(world.house.arrivals.settle(account))
+        assert (BOB in book.nodes["urn:n"].subscribers) is not ends
+        world.client = world.house.log_in("alice@a.example/x")
+
+
+def test_who_may_not_read_the_node_any_more_has_not_subscribed() -> None:
+    world = World()
+    world.run(("urn:n", "1"))
+    book = audience_of(world.client.session.account).book
+    assert book is not None
+    world.client.leave()
+    for name in ("urn:n", "urn:gone"):
+        world.publisher.subscribe_later(ALICE, Node(name), BOB)
+    account = Account(ALICE, Roster())
+    audience_of(account).book = book
+    world.house.spawn(world.house.arrivals.settle(account))
+    assert not book.nodes["urn:n"].subscribers
+
+
+def test_only_so_many_subscriptions_wait() -> None:
+    world = World()
+    world.client.leave()
+    for number in range(SENDER):
+        world.publisher.subscribe_later(ALICE, Node(f"n{number}"), BOB)
+    with pytest.raises(StanzaError, match="policy-violation"):
+        world.publisher.subscribe_later(ALICE, Node("one more"), BOB)

@@ -101,10 +101,8 @@ async def look(book: Book) -> tuple[Avatar, bytes] | None:
     return None
 
 
-async def photo(publisher: Publisher, owner: JID, asker: JID) -> Element | None:
+async def photo(book: Book, account: Account, asker: JID) -> Element | None:
     """The avatar as ``<PHOTO/>`` of a vCard, if `asker` may read both nodes (XEP-0398, security considerations)."""
-    book = await publisher.book(owner)
-    account = publisher.services.account(owner) or Account.absent(owner)
     nodes = [book.nodes.get(name) for name in (METADATA, DATA)]
     if not all(node is not None and may_read(account, node, asker) for node in nodes):
         return None  # before anything is read: that would take its time

@@ -41,7 +41,11 @@ class Publisher:
     arrivals: Arrivals | None = None
     """Where subscriptions wait that come while the owner is away."""
 
+    _nothing: Book = field(init=False)
+    """Of all of whom nothing is open: what strangers ask of them costs the same as of an account that is there."""
+
     def __post_init__(self) -> None:
+        self._nothing = Book(self.store, b"", (), None)
         if self.arrivals is not None:
             self.arrivals.appliers[NODE] = self._arrived
 
@@ -55,8 +59,10 @@ class Publisher:
     async def book(self, owner: JID) -> Book:
         """The account's book; of an account that is not in memory, or does not exist, what is open to everybody. Raises
         StorageError."""
-        account = self.services.account(owner)
-        return await (self.library.shown(self.store, owner) if account is None else self.load(account))
+        account, shows = self.services.account(owner), self.library.shows(self.store, owner)
+        if account is not None:
+            return pep.audience_of(account).book or await self.load(account)
+        return await self.library.shown(self.store, owner) if shows else self._nothing
 
     def publish(self, account: Account, book: Book, node: Node | str, item: str, payload: bytes) -> None:
         """Publishes and tells who wants to know. `node`: a name stands for the node of that name, made with its

@@ -599,9 +599,12 @@ class Router:
             account: Account | None = None
             if target is not None and target.local:
                 account = self.accounts.loaded.get(target)
-                if account is None or (account.blocks and self._shut(account, iq)):
-                    # Away, none at all, or not for the asker: the handler cannot tell, nor can the time it takes.
-                    account = Account.absent(target)
+                if session is None or session.account is not account:
+                    # Away, none at all, or not for the asker: the handler cannot tell, nor can the time it takes, which
+                    # is why one is made for accounts that are there as well.
+                    absent = Account.absent(target)
+                    if account is None or (account.blocks and self._shut(account, iq)):
+                        account = absent
             return await handler(self.context(base, account, session), iq)
 
         suspended = False

@@ -147,3 +147,32 @@ def test_what_cannot_be_kept_is_refused_and_changes_nothing(inner: str, conditio
     world.set(CARD)
     assert f"<{condition} " in world.set(inner)
     assert f"<vCard xmlns='vcard-temp'>{CARD}</vCard>" in world.get()
+
+
+MODEL = (
+    "<configure node='urn:xmpp:vcard4'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>"
+    "<value>http://jabber.org/protocol/pubsub#node_config</value></field><field var='pubsub#access_model'>"
+    "<value>{}</value></field></x></configure>"
+)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_while_its_owner_is_away_a_vcard_that_is_open_can_be_read_and_no_other(shown: bool) -> None:
+    world = World(open=shown)
+    world.set(CARD + "<JABBERID>x@y</JABBERID>")
+    world.alice.leave()
+    for sender in ("bob@b.example/x", "eve@e.example/x"):
+        assert (CARD in world.get(sender)) is shown
+        assert ("service-unavailable" in world.get(sender)) is not shown
+
+
+def test_a_vcard_that_is_opened_or_closed_loses_nothing() -> None:
+    """Not what vCard4 cannot say, either."""
+    world, card, owner = World(), CARD + "<MAILER>m</MAILER>", b"alice@a.example"
+    world.set(card)
+    for model, table, other in (("open", "open_vcard", "vcard"), ("presence", "vcard", "open_vcard")):
+        assert "result" in world.pubsub("set", MODEL.format(model), "#owner")
+        assert card in world.get()
+        store = world.house.storage
+        assert store.get(table, owner, xep0054_vcard.KEY).result() is not None
+        assert store.get(other, owner, xep0054_vcard.KEY).result() is None

@@ -130,3 +130,17 @@ def test_a_clock_set_back_over_a_restart_changes_no_order() -> None:
             f"<message from='alice@a.example/phone' to='bob@a.example' type='chat'><body>{text}</body>"
             f"<delay xmlns='urn:xmpp:delay' from='a.example' stamp='2001-{when}:46:40Z'/></message>"
         )
+
+
+@pytest.mark.parametrize("name", ["alice", "nobody"])
+@pytest.mark.parametrize(
+    ("text", "waits"), [("<body>x</body>", True), ("<body>x</body><no-store xmlns='urn:xmpp:hints'/>", False)]
+)
+def test_an_acknowledgement_waits_for_a_commit_whether_or_not_there_is_such_an_account(
+    name: str, text: str, waits: bool
+) -> None:
+    house = Assembly((xep0160_offline.MODULE,))
+    house.add("alice@a.example")
+    house.storage.commit()
+    house.receive(f"<message to='{name}@a.example' type='chat'><body>x</body>{text}</message>", "bob@b.example/x")
+    assert (house.storage.latest is not None) is waits

@@ -9,7 +9,6 @@ from quietwire.core.errors import StanzaError
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element
 from quietwire.server import commands, disco
-from quietwire.server.account import Account
 from quietwire.server.caps import SERVER_NODE, make_c
 from quietwire.server.module import Context, Hosted, IqGet, Module, Xep
 from quietwire.server.node_config import PUBSUB
@@ -107,7 +106,7 @@ async def _nodes(context: Context, iq: Iq) -> dict[str, Node]:
     assert iq.from_ is not None
     owner, asker = context.account.jid, iq.from_
     book = await context.ports["pep"].book(owner)
-    account = context.services.account(owner) or Account.absent(owner)
+    account = context.services.account(owner) or context.account
     return {name: node for name, node in book.nodes.items() if may_read(account, node, asker)}
 
 

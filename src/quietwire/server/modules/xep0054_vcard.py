@@ -15,7 +15,6 @@ from quietwire.core.jid import JID
 from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build, parse, serialise
 from quietwire.server import avatars
-from quietwire.server.account import Account
 from quietwire.server.module import Context, IqGet, IqSet, Keeps, Module, NodeHook, Setting, Xep
 from quietwire.server.node_config import defaults
 from quietwire.server.nodes import Book, Node
@@ -52,12 +51,12 @@ async def on_get(context: Context, iq: Iq) -> Iq:
         raise StanzaError("service-unavailable")
     owner, publisher = account.jid, _publisher(context)
     book = await publisher.book(owner)
-    account = context.services.account(owner) or Account.absent(owner)
+    account = context.services.account(owner) or account
     node, row = _node(context, book), None
     if (asker.bare == owner or NODE in book.nodes) and may_read(account, node, asker):
         # Nothing is read for who may not see it: that would take its time.
         row = await context.ports["store"].get(_table(node), owner.text.encode(), KEY)
-    photo = await avatars.photo(publisher, owner, asker)
+    photo = await avatars.photo(book, account, asker)
     card = _decode(row) if row is not None else None
     if card is None and photo is None and asker.bare != owner:
         raise StanzaError("service-unavailable")  # in one word for all reasons (XEP-0054 §3.3)

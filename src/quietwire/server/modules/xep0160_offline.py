@@ -108,7 +108,10 @@ def worth_keeping(message: Message) -> bool:
 
 def keep(context: Context, passage: Passage) -> None:
     """From here on the message is not lost. Raises StanzaError(service-unavailable) when the store is full."""
-    if not passage.known or not passage.to.local or not worth_keeping(passage.message):
+    if not passage.to.local or not worth_keeping(passage.message):
+        return
+    if not passage.known:
+        context.ports["arrivals"].pretend(passage.to.bare)  # acknowledged as late as what is kept
         return
     spool = context.ports["spool"]
     account = passage.account
@@ -259,6 +262,6 @@ MODULE = Module(
         ),
     ),
     emits="kept messages with the time they came, when a device becomes available",
-    needs=("spool", "timers", "archive"),
+    needs=("spool", "timers", "archive", "arrivals"),
     state=make_state,
 )

@@ -104,7 +104,7 @@ async def serve(context: Context, iq: Iq) -> Iq:
         raise StanzaError("service-unavailable")  # the server itself has no nodes
     owner = context.account.jid
     book = await book_of(context, owner)
-    account = context.services.account(owner) or Account.absent(owner)
+    account = context.services.account(owner) or context.account
     pubsub = iq.payload
     action = pubsub[0] if len(pubsub) else build("none")
     name = action.get("node", "")
