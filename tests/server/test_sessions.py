@@ -314,6 +314,27 @@ def test_a_request_to_an_account_that_is_away_is_acknowledged_when_it_is_durable
     assert len(play.storage.owners("arrival").result()) == (name == "bob")
 
 
+@pytest.mark.parametrize("unlocked_before", [True, False])
+def test_what_was_acknowledged_to_who_is_away_outlives_a_kill(unlocked_before: bool) -> None:
+    """Also for an account to which nobody has ever logged in, and which has no key of its own."""
+    play = Playbook(accounts=["alice", "bob"])
+    if unlocked_before:
+        play.client("bob/desk").cut()
+    alice = play.client("alice/phone", "<presence/>")
+    alice >> "<presence to='bob@a.example' type='subscribe'/>"
+    alice.take()
+    again = Playbook(storage=play.storage.crash())
+    bob = again.client("bob/desk")
+    bob >> "<presence/>"
+    told = [each.get("type") for each in bob.take() if isinstance(each, Element)]
+    assert told.count("subscribe") == 1
+    third = Playbook(storage=again.storage.crash())
+    assert third.storage.owners("arrival").result() == []
+    bob = third.client("bob/desk")
+    bob >> "<presence/>"
+    assert [each.get("type") for each in bob.take() if isinstance(each, Element)].count("subscribe") == 1
+
+
 def test_a_request_that_comes_during_a_login_is_in_the_roster_of_who_logs_in() -> None:
     play = Playbook(accounts=["alice", "bob"])
     alice = play.client("alice/phone", "<presence/>")
