@@ -206,8 +206,6 @@ class Archive:
         if shelf is None:
             letters = ACCOUNT if owner.endswith(self._suffix) else ROOM
             shelf = self._shelves[owner] = Shelf(owner, self._safe.owner(TABLE, owner), letters)
-            if letters is ROOM:
-                self._safe.seal(TABLE, owner, b"", b"")  # a room's secret is there before what lies under it
         return shelf
 
     def _grown(self, shelf: Shelf) -> None:
