@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,8 @@ async def lived(
     ours = system == "quietwire"
     cases, seizures = [], []
     try:
-        life = await live(plan, home, evening=evening)
+        before = partial(cut, home) if ours and not quick else None
+        life = await live(plan, home, evening=evening, before=before)
         if ours:
             await asyncio.to_thread(invite, folder, plan.canaries.new("invited name"))
         await life.go(list(life.online))
@@ -118,6 +120,16 @@ async def lived(
     finally:
         home.running.stop()
     return cases, seizures
+
+
+async def cut(home: Home) -> None:
+    """Until our write-ahead log has been cut, so that what comes now is in it whole. Raises PeerError."""
+    (log,) = home.data.glob("*.sqlite-wal")
+    for _ in range(int(3 * CLOSED)):
+        if not log.stat().st_size:
+            return
+        await asyncio.sleep(1)
+    raise PeerError("Quietwire does not cut its write-ahead log")
 
 
 def looked(system: str, plan: Plan, home: Home, folder: Path, owners: str, log: str) -> list[Case]:

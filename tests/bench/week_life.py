@@ -10,7 +10,7 @@ import ssl
 import urllib.request
 import uuid
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
@@ -270,8 +270,11 @@ class Life:
         await self._all([client.ask("set", say.LAST_PAGE) for client in self.online.values()])
 
 
-async def live(plan: Plan, home: Home, *, most: int = 3, evening: int = 100) -> Life:
-    """The whole week; in the end everybody is online who was on the last day."""
+async def live(
+    plan: Plan, home: Home, *, most: int = 3, evening: int = 100, before: Callable[[], Awaitable[None]] | None = None
+) -> Life:
+    """The whole week; in the end everybody is online who was on the last day. `before`: awaited before the last
+    evening."""
     life = Life(plan, home, {}, unverified_tls())
     for number, there in enumerate(plan.there):
         await life.go([name for name in life.online if name not in there])
@@ -283,5 +286,7 @@ async def live(plan: Plan, home: Home, *, most: int = 3, evening: int = 100) -> 
             await life.read()
         await life.write(most)
         await life.meet(1 if number % 3 else 2)
+    if before is not None:
+        await before()
     await life.evening(evening)
     return life
