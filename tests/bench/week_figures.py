@@ -151,9 +151,9 @@ def left(week: Week) -> str:
 INTRODUCTION = """\
 A week passes in a minute: times of day are not those of people, and all is in one month. On the last evening a
 hundred messages come one by one, a tenth of a second apart, so that each is a transaction of its own, as on a quiet
-server; it begins when our write-ahead log has just been cut, so that all of it is in the log. Prosody and ejabberd are as Debian has them, with their archives on, default storage and default logs, which
-count as theirs; they have no key apart from their files. *Away*: all have logged out, and the disk of the running
-server was copied (*log open*: a second later, before our write-ahead log was cut). *Half on*: every second owner is
+server; it begins when our write-ahead log has just been cut, so that all of it is in the log. Prosody and ejabberd are
+as Debian has them, with their archives on, default storage and default logs, which count as theirs; they have no key
+apart from their files. *Away*: all have logged out, and the disk of the running server was copied (*log open*: a second later, before our write-ahead log was cut). *Half on*: every second owner is
 logged in again."""
 
 OF_EDGES = """\

@@ -11,6 +11,7 @@ from quietwire.seal.recovery import make_recovery_code
 from quietwire.server.accounts import ARRIVALS, CREDENTIALS, TABLE
 from quietwire.server.admin import AccountExists, AdminError
 from quietwire.server.archive_index import Query
+from quietwire.server.sealed.store import vouched
 from quietwire.testing.playbook import Playbook
 
 
@@ -193,14 +194,19 @@ def wrong(office: Office, password: str) -> None:
     assert "not-authorized" in str(client.take()[0][0].tag)  # type: ignore[index, union-attr]
 
 
-def test_an_account_has_a_key_for_what_comes_before_its_first_login() -> None:
+def test_an_account_has_all_that_others_have_before_its_first_login() -> None:
     office = Office()
     office.do(office.admin.add("alice", "pass"))
+    office.play.settle()
+    assert office.play.server.keyring.get(OWNER) is None
     public = office.store.get(TABLE, OWNER, ARRIVALS).result()
+    rows = office.play.storage.scan("sealed", office.play.server.seals.owner("sealed", OWNER)).result()
+    assert len(rows) == 8
     office.play.client("alice/phone")
     unlocked = office.play.server.keyring.get(OWNER)
     assert unlocked is not None
-    assert unlocked.keys.arrival_public() == public
+    assert public == vouched(unlocked.keys, unlocked.keys.arrival_public())
+    assert office.play.storage.scan("sealed", office.play.server.seals.owner("sealed", OWNER)).result() == rows
 
 
 def test_a_reset_while_the_owner_is_there_loses_nothing() -> None:

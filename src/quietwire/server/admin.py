@@ -78,6 +78,8 @@ class Admin:
     """Of the accounts there are."""
     destroy: Callable[[JID, bytes], None]
     """Erases what the account keeps under keys of its own; what comes from now on is for this public key."""
+    begin: Callable[[JID, bytes, bytearray], Awaitable[None]]
+    """Gives a new account its first rows. The secret, after its public key, becomes the callee's."""
     reset: Callable[[JID, JID | None], None] = lambda bare, keep: None
     """The account's password was changed: its sessions end, but `keep`."""
     leaving: Callable[[JID], Awaitable[None]] = _nobody
@@ -106,7 +108,7 @@ class Admin:
         with self._alone(jid, taken):
             if await self._record(jid) is not None:
                 raise taken
-            await self._create(jid, password, iterations, recovery_code)
+            await self._make(jid, password, iterations, recovery_code)
             await self.durable()
             await self.changed(jid)
         return jid
@@ -117,19 +119,29 @@ class Admin:
         for jid, password in [(self.jid(name), password) for name, password in accounts]:  # one bad name: none is made
             if jid not in self._busy and await self._record(jid) is None:
                 with self._alone(jid):
-                    await self._create(jid, password, iterations)
+                    await self._make(jid, password, iterations)
                 made.append(jid)
         await self.durable()
         for jid in made:
             await self.changed(jid)
         return len(made)
 
-    async def _create(self, jid: JID, password: str, iterations: int, recovery_code: str = "") -> bytes:
+    async def _make(self, jid: JID, password: str, iterations: int, recovery_code: str = "") -> None:
+        """An account that has all that others have from the start: who never came cannot be told, and the first login
+        costs what others do."""
+        public, secret = await self._create(jid, password, iterations, recovery_code)
+        await self.begin(jid, public, secret)
+
+    async def _create(
+        self, jid: JID, password: str, iterations: int, recovery_code: str = ""
+    ) -> tuple[bytes, bytearray]:
         """A record with a new secret, and the public key under which is sealed what comes before the first login; in
-        one commit. -> that key."""
+        one commit. -> that key and the secret, which is the caller's to wipe."""
+        held = bytearray(SECRET_BYTES)
 
         def work() -> bytes:
             secret = bytearray(self.randomness(SECRET_BYTES))
+            held[:] = secret
             keys = AccountKeys(secret)
             try:
                 made = Credentials.create(
@@ -148,7 +160,7 @@ class Admin:
         public, record = made[:KEY_BYTES], made[KEY_BYTES:]
         self.store.put(TABLE, jid.text.encode(), CREDENTIALS, record)
         self.store.put(TABLE, jid.text.encode(), ARRIVALS, public)
-        return public
+        return public, held
 
     # -- another password -------------------------------------------------------------------------------------------
 
@@ -167,7 +179,8 @@ class Admin:
             if secret is not None:
                 await self._rewrap(jid, record, secret, password)
             elif destroy:
-                public = await self._create(jid, password, 0)
+                public, made = await self._create(jid, password, 0)
+                wipe(made)
                 self.reset(jid, None)  # a login that is under way would bring the former secret back
                 self.destroy(jid, public)
             else:

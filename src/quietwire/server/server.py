@@ -148,6 +148,7 @@ class Server:
             changed=self._changed,
             number=lambda: len(self.accounts.names),
             destroy=self._destroy,
+            begin=self._begin,
             reset=self._reset,
             leaving=self._farewell,
         )
@@ -537,6 +538,17 @@ class Server:
         return self.router.nonza(bound.session, nonza)
 
     # -- accounts -----------------------------------------------------------------------------------------------
+
+    async def _begin(self, bare: JID, public: bytes, secret: bytearray) -> None:
+        """The account was made: it gets rows of its own now, not at its first login."""
+        owner = bare.text.encode()
+        self.seals.learn(self.seals.handle_of(owner), public)
+        lease = self.keyring.unlock(owner, secret)
+        try:
+            await self.store.unlock(owner)
+        finally:
+            lease.unlocked.cache = None
+            lease.release()
 
     async def _farewell(self, bare: JID) -> None:
         """The account is about to be deleted."""

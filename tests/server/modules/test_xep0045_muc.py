@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from den import OPEN, ROOM, SERVICE, Den, jid, said
+from den import OPEN, SERVICE, Den, jid, said
 
 from quietwire.server.account import Account
 from quietwire.server.module import AccountHook

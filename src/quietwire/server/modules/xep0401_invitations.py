@@ -190,8 +190,8 @@ MODULE = Module(
     ),
     keeps=(
         Keeps(
-            "under the server's key the hash of the token, the day on which it ends, what it is good for, and hashes of "
-            "the inviter and of the name that is promised; these themselves under a key that only the link gives",
+            "under the server's key the hash of the token, the day on which it ends, what it is good for, and hashes "
+            "of the inviter and of the name that is promised; these themselves under a key that only the link gives",
             TABLE,
             False,
             "used, withdrawn, or the day is over",
