@@ -153,8 +153,8 @@ A week passes in a minute: times of day are not those of people, and all is in o
 hundred messages come one by one, a tenth of a second apart, so that each is a transaction of its own, as on a quiet
 server; it begins when our write-ahead log has just been cut, so that all of it is in the log. Prosody and ejabberd are
 as Debian has them, with their archives on, default storage and default logs, which count as theirs; they have no key
-apart from their files. *Away*: all have logged out, and the disk of the running server was copied (*log open*: a second later, before our write-ahead log was cut). *Half on*: every second owner is
-logged in again."""
+apart from their files. *Away*: all have logged out, and the disk of the running server was copied (*log open*: a second
+later, before our write-ahead log was cut). *Half on*: every second owner is logged in again."""
 
 OF_EDGES = """\
 *Named outright*: pairs that a contact list, a request or a message in storage names. The others are attacks on sealed
