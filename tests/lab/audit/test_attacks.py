@@ -111,3 +111,17 @@ def test_padded_and_written_together_it_tells_nothing(tmp_path: Path) -> None:
     assert told["co-write"].area == 0.5
     assert told["sizes"].area == 0.5
     assert abs(told["row order"].area - 0.5) < 0.15
+
+
+def test_rows_that_were_folded_since_are_still_in_the_log(tmp_path: Path) -> None:
+    with archive(tmp_path / "a.sqlite", singly=True, padded=True) as (truth, path):
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("DELETE FROM archive")
+        db.execute(OURS.format("other"))
+        fillers = [(b"other" + bytes((number,)), bytes(16), bytes(700)) for number in range(200)]
+        db.executemany("INSERT INTO other VALUES (?, ?, ?)", fillers)
+        left = [(person, b"page", b"\1" + bytes(300)) for person in PEOPLE]
+        db.executemany("INSERT INTO archive VALUES (?, ?, ?)", left)
+        told = attacked(path, truth)
+        db.close()
+    assert told["co-write"].area > 0.95

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -35,7 +35,7 @@ class Attack:
 
 def run(rows: Sequence[Row], file: File, log: Sequence[Commit], tables: Iterable[str]) -> list[Attack]:
     """All attacks, on each of those tables in which two owners or more have rows."""
-    written = written_together(file, log)
+    written = written_together(file, log, {row.owner: row.table for row in rows})
     found = []
     for table in tables:
         of = [row for row in rows if row.table == table]
@@ -52,8 +52,11 @@ def run(rows: Sequence[Row], file: File, log: Sequence[Commit], tables: Iterable
     return found
 
 
-def written_together(file: File, log: Sequence[Commit]) -> list[list[tuple[str, Owner]]]:
-    """For each transaction in the log the (table, owner) of every row that it added: those that no page had before."""
+def written_together(file: File, log: Sequence[Commit], tables: Mapping[Owner, str]) -> list[list[tuple[str, Owner]]]:
+    """For each transaction in the log the (table, owner) of every row that it added: those that no page had before.
+
+    `tables`: where owners have rows now. An owner has another hash in each table, so this says which table a row was of
+    even where its page belongs to another one by now."""
     known: set[tuple[Owner, bytes]] = set()
     for number in file.pages:
         known.update(_keys(file, number, file.pages[number]))
@@ -65,7 +68,7 @@ def written_together(file: File, log: Sequence[Commit]) -> list[list[tuple[str, 
             before[number] = data
             for key in _keys(file, number, data):
                 if key not in known:
-                    rows[key] = file.of.get(number, "")
+                    rows[key] = tables.get(key[0]) or file.of.get(number, "")
         known.update(rows)
         added.append([(table, owner) for (owner, _), table in rows.items()])
     return added
