@@ -14,6 +14,7 @@ from quietwire.server.roster import Roster
 from quietwire.server.sealed import arriving
 from quietwire.server.sealed.arriving import DOMAIN, FOREIGN, LONGEST, PRESENCE, SENDER, TABLE, TOTAL, Arrivals
 from quietwire.server.sealed.findings import Findings
+from quietwire.server.sealed.seals import Sealed
 from quietwire.store.memory import MemoryStorage
 from quietwire.testing.assembly import Slow
 from quietwire.testing.safe import PlainSafe
@@ -208,6 +209,34 @@ def test_what_cannot_be_done_is_over() -> None:
     porch.keep("x")
     assert porch.settle() == ["x"]
     assert porch.kept == 0
+
+
+def test_what_nobody_understands_shuts_no_account() -> None:
+    porch = Porch()
+
+    def stumble(account: Account, content: bytes) -> None:
+        raise ValueError("not what this version writes")
+
+    porch.arrivals.appliers[arriving.BEFRIEND] = stumble
+    porch.arrivals.keep(ALICE, arriving.BEFRIEND, BOB, b"bob@b.example")
+    porch.arrivals.keep(ALICE, 99, BOB, b"of a later version")
+    porch.keep("x")
+    assert porch.settle() == ["x"]
+    assert porch.kept == 2
+    assert porch.notes == ["sealed-rows-isolated {'count': '2'}"]
+
+
+def test_who_is_locked_meanwhile_loses_nothing() -> None:
+    porch = Porch()
+
+    def refuse(account: Account, content: bytes) -> None:
+        raise Sealed
+
+    porch.arrivals.appliers[arriving.BEFRIEND] = refuse
+    porch.arrivals.keep(ALICE, arriving.BEFRIEND, BOB, b"bob@b.example")
+    with pytest.raises(Sealed):
+        porch.settle()
+    assert porch.kept == 1
 
 
 def test_an_erased_account_has_no_past() -> None:

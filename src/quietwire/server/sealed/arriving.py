@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -24,8 +23,8 @@ from quietwire.seal import rows
 from quietwire.seal.wraps import SealError
 from quietwire.server.account import Account
 from quietwire.server.sealed.findings import Findings, finding
-from quietwire.server.sealed.seals import Safe
-from quietwire.store.ports import Store
+from quietwire.server.sealed.seals import Safe, Sealed
+from quietwire.store.ports import StorageError, Store
 
 TABLE: Final = "arrival"
 PRESENCE, BEFRIEND, ADMIT, NODE = 1, 2, 3, 4
@@ -136,7 +135,8 @@ class Arrivals:
 
     async def settle(self, account: Account) -> None:
         """Applies what waits, in the order in which it came, also what comes meanwhile; what was applied is deleted in
-        the commit that has its effects. When it returns nothing waits, until the next await. Raises StorageError."""
+        the commit that has its effects. When it returns nothing waits, until the next await. What cannot be understood
+        is isolated: nobody's account is shut by what others have sent. Raises StorageError, Sealed."""
         hashed = self._seals.owner(TABLE, account.owner)
         waiting = self._waiting.get(hashed)
         if waiting is None:
@@ -144,17 +144,24 @@ class Arrivals:
         damaged: dict[bytes, bytes] = {}
         while True:
             before = waiting.total
-            came = []
+            came: list[tuple[bytes, bytes, int, bytes, bytes]] = []
             for key, row in await self._store.scan(TABLE, hashed):
                 if key not in damaged:
                     try:
                         kind, _, value = rows.unpack(self._seals.open(TABLE, account.owner, key, row))
-                        came.append((value[:8], key, kind, value[8:]))
+                        came.append((value[:8], key, kind, value[8:], row))
                     except SealError:
                         damaged[key] = finding(TABLE, key, row)
-            for _, key, kind, content in sorted(came):
-                with suppress(StanzaError):
+            for _, key, kind, content, row in sorted(came):
+                try:
                     self.appliers[kind](account, content)
+                except (Sealed, StorageError):
+                    raise  # later
+                except StanzaError:
+                    pass
+                except Exception:
+                    damaged[key] = finding(TABLE, key, row)
+                    continue
                 self._store.delete(TABLE, hashed, key)
             if waiting.total == before:
                 break  # else more came while the rows were read, or because of them
