@@ -36,7 +36,7 @@ class Archived:
             self._report,
         )
         self.world.keyring.locking.append(lambda unlocked: self.archive.lock(unlocked.owner))
-        run(self.archive.open())
+        run(self.archive.open(NOW))
 
     def _report(self, owner: bytes, found: Iterable[tuple[str, bytes, bytes]]) -> None:
         self.world.store.findings.report(owner, (finding(*each) for each in found))

@@ -113,6 +113,24 @@ def test_a_batch_that_was_folded_and_is_put_back_is_not_read_again() -> None:
     assert restarted.unlock().all() == ["0", "1"]
 
 
+@pytest.mark.parametrize("row", [None, b"damaged"])
+def test_the_count_of_starts_can_be_lost_and_no_archive_takes_new_messages_for_old_ones(row: bytes | None) -> None:
+    before = Archived().unlock()
+    for _ in range(3):
+        before = before.lock().restart().unlock()
+        before.each("a", "b")
+        run(before.archive.fold(ALICE))
+    world = before.lock().world
+    (key,) = world.rows("preference", b"a.example")
+    world.set("preference", b"a.example", key, row)
+    after = before.restart()
+    after.each("c", "d")
+    after.unlock()
+    assert after.all() == ["a", "b"] * 3 + ["c", "d"]
+    run(after.archive.fold(ALICE))
+    assert after.lock().restart().unlock().all() == ["a", "b"] * 3 + ["c", "d"]
+
+
 def test_rows_of_another_account_open_in_neither() -> None:
     here = folded(3)
     for key, row in here.rows().items():

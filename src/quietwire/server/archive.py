@@ -130,9 +130,13 @@ class Archive:
         """Stamps: what is older is too old."""
         self._month = (0, 0, 0)
 
-    async def open(self) -> None:
-        """Messages of this life come after those of every earlier one, though the clock may have been set back."""
+    async def open(self, now: float = 0.0) -> None:
+        """Messages of this life come after those of every earlier one, though the clock may have been set back. `now`,
+        in seconds: where the count of lives is lost, what is new must still not be taken for what was folded long ago.
+        """
         last = await self._store.get("preference", self._server, _GENERATION)
+        if last is None and await self._driver.owners(TABLE):
+            last = int(now // 3_600).to_bytes(3, "big")  # more hours than starts
         generation = int.from_bytes(last or b"", "big") + 1
         self._store.put("preference", self._server, _GENERATION, generation.to_bytes(3, "big"))
         swept = (await self._store.get("preference", self._server, _SWEPT) or b"").ljust(4, b"\0")

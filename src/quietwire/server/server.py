@@ -219,7 +219,7 @@ class Server:
         await self.migration.start()
         await self.accounts.open()
         await self.invitations.open()
-        await self.archive.open()
+        await self.archive.open(self.ports.clock())
         await self.arrivals.open(self.archive.generation)
         await self.router.open()
 
