@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from itertools import pairwise
 
+import pytest
 from den import OPEN, ROOM, Den, jid, said
 
-from quietwire.server.rooms import affiliations, persistence
+from quietwire.server.rooms import affiliations, operator, persistence
 from quietwire.server.rooms.config import RoomConfig
 from quietwire.server.rooms.ranks import Affiliation
 from quietwire.server.rooms.standings import Standing
@@ -121,6 +122,26 @@ def test_it_lasts_without_anybody_in_it() -> None:
     alice.leave()
     other = den.restart()
     assert said(other.enter("bob"))[0].startswith("bo here none/participant")
+
+
+@pytest.mark.parametrize("config", [None, b"\x02{}", b"\x01{", b"\x01[]", b"\x01{}"])
+def test_a_room_that_cannot_be_read_is_nobodys(config: bytes | None) -> None:
+    den = Den()
+    alice = den.make(persistentroom="1", **OPEN)
+    den.say(alice, "for us")
+    if config is None:
+        den.storage.store.delete("room", ROOM.encode(), b"config")
+    else:
+        den.storage.store.put("room", ROOM.encode(), b"config", config)
+    other = den.restart()
+    assert "not-allowed" in said(other.enter("bob"))[0]
+    assert other.rooms.rooms == {}
+    operator.create(other.rooms, "den", jid("bob@a.example"))
+    other.enter("bob")
+    assert other.room.standings.count(Affiliation.MEMBER) == 1
+    assert "for us" not in "".join(said(other.guest("bob")))
+    assert sum(key.startswith(b"member:") for key in rows(den)) == 1, "none of the former room's"
+    assert den.restart().rooms.unread == set()
 
 
 def test_rows_that_cannot_be_read() -> None:

@@ -24,6 +24,8 @@ PATIENCE: Final = 900.0
 def may_create(rooms: Rooms, bare: JID, local: str) -> None:
     """Raises StanzaError(not-allowed) or (resource-constraint)."""
     create = rooms.limits.create
+    if local in rooms.unread:
+        raise StanzaError("not-allowed")
     if create == NOBODY or (create == LOCAL and not (rooms.local(bare) and bare.local)):
         raise StanzaError("not-allowed")
     if len(local.encode()) > MAX_LOCALPART or rooms.owned(bare) >= rooms.limits.rooms_per_account:
@@ -34,6 +36,8 @@ def may_create(rooms: Rooms, bare: JID, local: str) -> None:
 
 def create(rooms: Rooms, jid: JID, owner: JID) -> Room:
     """A locked room with one owner (a bare JID)."""
+    if jid.local in rooms.unread:  # the operator has said so
+        persistence.clear(rooms, jid)
     room = Room(jid, rooms.defaults, rooms.randomness(32), since=rooms.now)
     room.locked = True
     room.stand(owner, Standing(Affiliation.OWNER))

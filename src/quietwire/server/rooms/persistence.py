@@ -134,6 +134,14 @@ def forget(rooms: Rooms, room: Room) -> None:
         room.stored = room.archived = False
 
 
+def clear(rooms: Rooms, jid: JID) -> None:
+    """What could not be read of a former room of that name."""
+    rooms.unread.discard(jid.local)
+    rooms.store.erase(jid.text.encode())
+    if rooms.archive is not None:
+        rooms.archive.forget(jid.text.encode())
+
+
 async def load(rooms: Rooms) -> None:
     """All rooms of the service. Those from before the sealed store are written anew."""
     suffix = f"@{rooms.domain.domain}".encode()
@@ -142,8 +150,12 @@ async def load(rooms: Rooms) -> None:
         if not name.endswith(suffix):
             continue
         rows = await rooms.store.scan(TABLE, name)
-        room = read(name.decode(), rows)
+        try:
+            room = read(name.decode(), rows)
+        except (ValueError, LookupError, TypeError, AttributeError):
+            room = None
         if room is None:
+            rooms.unread.add(parse_jid(name.decode()).local)
             continue
         rooms.rooms[room.jid] = room
         legacy = [key for key, _ in rows if key.startswith(LEGACY)]

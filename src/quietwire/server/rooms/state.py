@@ -49,6 +49,9 @@ class Rooms:
     archive: Any = None
     now: float = 0.0
     rooms: dict[JID, Room] = field(default_factory=dict)
+    unread: set[str] = field(default_factory=set)
+    """Localparts of rooms that are kept and cannot be read: nobody who comes gets their names, and with these what
+    lies under them."""
     lost: set[tuple[JID, JID]] = field(default_factory=set)
     """(room, session): those that could not be reached any more; they are taken out when the call is done."""
 
