@@ -36,7 +36,8 @@ CODE = r"recovery code: ([0-9A-Z]{4}(?:-[0-9A-Z]{4}){6})\n"
 
 def test_the_life_of_an_account_without_a_server(config: str) -> None:
     output = run("add", "alice", "-c", config)
-    assert re.fullmatch(r"alice@a.example\npassphrase: [a-z-]{29}\n" + CODE, output)
+    assert re.fullmatch(r"alice@a.example\npassphrase: [a-z-]{29}\n" + CODE + r"Shown once.*\n", output)
+    assert run("list", "-c", config) == "1 account, 1 of them locked: names are kept as hashes\n"
     given = run("add", "bob@a.example", "-c", config, "--password-stdin", "--no-recovery", stdin="secret\n")
     assert given == "bob@a.example\n"
     assert run("list", "-c", config) == "2 accounts, 2 of them locked: names are kept as hashes\n"
@@ -48,7 +49,8 @@ def test_the_life_of_an_account_without_a_server(config: str) -> None:
 
 def test_a_forgotten_password_without_the_code_destroys_or_is_refused(config: str) -> None:
     run("add", "bob", "-c", config)
-    assert "--destroy-sealed-data" in failed("passwd", "bob", "-c", config)
+    refused = failed("passwd", "bob", "-c", config)
+    assert all(way in refused for way in ("--old-password", "account recover", "--destroy-sealed-data"))
     told = run("passwd", "bob", "-c", config, "--destroy-sealed-data", "--password-stdin", stdin="other\n")
     assert told.startswith("bob@a.example\n")
     assert "destroyed" in told

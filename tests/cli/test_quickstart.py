@@ -62,6 +62,7 @@ def test_the_instructions_can_be_typed(made: tuple[Path, str, str]) -> None:
     listen = load(config).listen
     assert "alice@chat.example" in said
     assert passphrase in said
+    assert "shown once" in said
     assert f"server 127.0.0.1 port {listen.c2s} tls trust" in said
     assert f"--address 127.0.0.1:{listen.c2s_tls} --ca-file {config.parent / 'authority.pem'}" in said
     assert f"quietwire serve -c {config}" in said

@@ -172,17 +172,13 @@ def test_nobody_keeps_a_book_that_nobody_uses() -> None:
     assert library.held(ALICE) is None
 
 
-def test_a_row_that_is_not_ours_fails_all_who_wait_and_may_be_tried_again() -> None:
-    slow, library = Slow(storage()), Library()
-    slow.put("node", OWNER, b"n", b"\x09")
-    slow.held = True
-    errors: list[BaseException | None] = []
-    for _ in range(2):
-        drive(library.book(slow, ALICE), lambda book, error: errors.append(error))
-    slow.release()
-    assert [type(error) for error in errors] == [ValueError, ValueError]
-    slow.delete("node", OWNER, b"n")
-    assert run(library.book(slow, ALICE)).nodes == {}
+def test_a_row_that_cannot_be_read_is_one_node_lost_and_no_account() -> None:
+    store, library = storage().store, Library()
+    run(library.book(store, ALICE)).publish(Node("good"), "1", b"x")
+    library.forget(store, ALICE)
+    for key, row in ((b"version", b"\x09"), (b"json", b"\x01{"), (b"shape", b'\x01{"items": 7}'), (b"jid", b"\x01[]")):
+        store.put("node", OWNER, key, row)
+    assert set(run(library.book(store, ALICE)).nodes) == {"good"}
 
 
 OPEN = NodeConfig(access_model="open", max_items=2)

@@ -65,6 +65,7 @@ def _tell(jid: str, password: str, generated: bool, code: str = "") -> None:
         typer.echo(f"passphrase: {password}")
     if code:
         typer.echo(f"recovery code: {code}")
+        typer.echo("Shown once. The code opens the account when the password is lost: its owner keeps it.", err=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +91,10 @@ def register(app: typer.Typer) -> None:
         for jid in told["unlocked"]:
             typer.echo(f"{jid} (unlocked)")
         locked = told["accounts"] - len(told["unlocked"])
-        typer.echo(f"{told['accounts']} accounts, {locked} of them locked: names are kept as hashes")
+        what = "account" if told["accounts"] == 1 else "accounts"
+        typer.echo(
+            f"{told['accounts']} {what}" + (f", {locked} of them locked: names are kept as hashes" if locked else "")
+        )
 
     @account.command("show")
     def show(name: str, config: Path = CONFIG) -> None:

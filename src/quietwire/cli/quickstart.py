@@ -107,10 +107,12 @@ def instructions(config: Path, name: str, passphrase: str, code: str) -> str:
 Your server is ready in {config.parent}.
 
   address      {jid}
-  passphrase   {passphrase}        (shown once; `quietwire account passwd {name} -c {config}` sets another)
-  recovery     {code}         (shown once; keeps what is sealed when the passphrase is lost)
+  passphrase   {passphrase}
+  recovery     {code}   (a code that opens the account when the passphrase is lost)
   server       127.0.0.1, port {port} (STARTTLS) or {direct} (TLS)
-  authority    {authority}         (made for this machine: clients ask whether to trust it)
+  authority    {authority}   (made for this machine: clients ask whether to trust it)
+
+Keep passphrase and code: they are shown once, and what the account keeps is sealed under them.
 
 profanity:   profanity
              /connect {jid} server 127.0.0.1 port {port} tls trust

@@ -49,10 +49,10 @@ class WouldDestroy(AdminError):
 
     def __init__(self, jid: JID) -> None:
         super().__init__(
-            f"{jid} is locked. A new password without the old one or the recovery code destroys what is sealed: its"
-            " contacts, bookmarks, block list, private data and nodes, message archive and waiting messages."
-            " With the code nothing is lost: `quietwire account recover`. So it is while the owner is logged in."
-            " To destroy it: --destroy-sealed-data"
+            f"{jid} is locked: its owner is away. Nothing is lost with the old password (--old-password), with the"
+            " recovery code (`quietwire account recover`), or while the owner is logged in. Without them a new password"
+            " destroys what is sealed: contacts, bookmarks, block list, private data and nodes, message archive and"
+            " waiting messages. If that may be: --destroy-sealed-data"
         )
 
 

@@ -161,7 +161,8 @@ autocomplete="new-password"></label>
 autocomplete="new-password"></label>
 <button class="go">Set the new password</button></form>
 <p class="small">Your code goes on to hold. Apps that are signed in will ask for the new password.</p></section>
-<footer><p>Without the code only whoever runs this server can help, and only by emptying the account.</p></footer>"""
+<footer><p>Without the code: an app that is still signed in can set a new password. If there is none, only whoever runs
+this server can help, and only by emptying the account.</p></footer>"""
 )
 
 _RECOVERED: Final = Template(

@@ -10,7 +10,8 @@ changes when all were accepted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from types import MappingProxyType
@@ -100,16 +101,26 @@ class Node:
 
     @classmethod
     def decode(cls, key: bytes, value: bytes) -> Node:
-        """Raises ValueError for a row of another version."""
+        """Raises ValueError for a row that is damaged or of another version."""
         _check(value)
         values = json.loads(value[1:])
-        return cls(
-            key.decode(),
-            NodeConfig.from_dict(values.get("config", {})),
-            dict(values["items"]),
-            {parse_jid(jid): affiliation for jid, affiliation in values.get("affiliations", {}).items()},
-            frozenset(map(parse_jid, values.get("subscribers", ()))),
-        )
+        try:
+            return cls(
+                key.decode(),
+                NodeConfig.from_dict(values.get("config", {})),
+                dict(values["items"]),
+                {parse_jid(jid): affiliation for jid, affiliation in values.get("affiliations", {}).items()},
+                frozenset(map(parse_jid, values.get("subscribers", ()))),
+            )
+        except (LookupError, TypeError, AttributeError):
+            raise ValueError("a damaged row") from None
+
+
+def _read(rows: Iterable[tuple[bytes, bytes]]) -> Iterator[Node]:
+    """Without those that cannot be read: one node is lost then, and not the account, whose login reads them."""
+    for row in rows:
+        with suppress(ValueError):
+            yield Node.decode(*row)
 
 
 def _check(value: bytes) -> None:
@@ -274,7 +285,7 @@ class Library:
         """The open nodes of an account, or of none. Raises StorageError."""
         key = owner.text.encode()
         rows = await store.scan(OPEN_NODE, key) if self.shows(store, owner) else ()
-        return Book(store, key, (Node.decode(*row) for row in rows), None)
+        return Book(store, key, _read(rows), None)
 
     async def book(self, store: Store, owner: JID) -> Book:
         """The whole book of an account whose owner is there. Raises StorageError."""
@@ -287,7 +298,7 @@ class Library:
             try:
                 key = owner.text.encode()
                 rows = await store.scan("node", key)
-                book = Book(store, key, (Node.decode(*row) for row in rows), partial(self._changed, store, key))
+                book = Book(store, key, _read(rows), partial(self._changed, store, key))
             except BaseException as error:
                 del self._loading[owner]
                 loading.fail(error)

@@ -15,7 +15,7 @@ Category = Literal[
 ]  # fmt: skip
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 MEANS: dict[Category, str] = {
-    "accounts": "names of accounts",
+    "accounts": "accounts, as #hash where the name is not known",
     "passwords": "what a password can be guessed against",
     "contacts": "who is on whose contact list",
     "requests": "who asked whom for presence, without an answer yet",
@@ -25,7 +25,7 @@ MEANS: dict[Category, str] = {
     "bookmarks": "rooms that somebody goes to",
     "blocks": "who has blocked whom",
     "markers": "how far somebody has read",
-    "preferences": "settings that name others",
+    "preferences": "settings, of the server as well",
     "nodes": "what else clients publish or store for themselves",
     "devices": "clients and their keys",
     "messages": "by whom, to whom, when",

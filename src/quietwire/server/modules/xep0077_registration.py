@@ -197,8 +197,8 @@ MODULE = Module(
     ),
     keeps=(
         Keeps(
-            "names of accounts; of each password what SCRAM compares it with, and under it the account's secret, which "
-            "seals nothing yet",
+            "under the server's key and a hash of the account's name: of its password what SCRAM compares it with, and "
+            "under it, and under a recovery code, the account's secret; a public key to which what comes is sealed",
             "account",
             False,
             "the account is deleted",
