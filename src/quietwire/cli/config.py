@@ -84,7 +84,7 @@ class LimitsTable(_Table):
     depth: Annotated[int, Field(ge=16, le=400)] = 100
     attributes: Annotated[int, Field(ge=16, le=1000)] = 64
     unauthenticated_bytes: Annotated[int, Field(ge=4096)] = 65_536
-    unauthenticated_seconds: Annotated[float, Field(gt=0)] = 30.0
+    unauthenticated_seconds: Annotated[float, Field(gt=0)] = 90.0
     resume_seconds: Annotated[float, Field(ge=0, le=86_400)] = 300.0
     sessions_per_account: Annotated[int, Field(ge=1, le=1000)] = 32
     strangers: Annotated[int, Field(ge=10, le=100_000)] = 1_000

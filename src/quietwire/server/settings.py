@@ -18,8 +18,8 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     unauthenticated_bytes: int = 65_536
     """What a connection may send before it has logged in: headers, a certificate's worth of SASL, no more."""
-    unauthenticated_seconds: float = 30.0
-    """Time to log in: a phone on a bad network needs ten."""
+    unauthenticated_seconds: float = 90.0
+    """Time to log in: a phone on a bad network needs ten, and @xmpp/client twenty for the iterations of SCRAM alone."""
     login_attempts: int = 3
     """On one connection (RFC 6120 §6.4.5 asks for at least 2)."""
     preauth_requests: int = 12

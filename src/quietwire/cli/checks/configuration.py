@@ -90,7 +90,7 @@ def _limits(config: Config) -> Iterator[Finding]:
         yield _warning(
             "limits.unauthenticated_seconds",
             f"a stranger may hold a connection for {limits.unauthenticated_seconds:.0f} s",
-            "30.0",
+            "90.0",
         )
     if limits.strangers_per_network > limits.strangers // 2:
         yield _warning(
