@@ -1,25 +1,20 @@
-"""Which outbox a profile asks for, and its arithmetic."""
+"""Policies that cannot be kept are refused."""
 
 from __future__ import annotations
 
-from quietwire.shaping.outbox import Outbox, SpacePadded
+import pytest
+
 from quietwire.shaping.policy import Policy, Profile
 
 
-def test_off_never_pads() -> None:
-    for padded in (True, False):
-        assert type(Policy().outbox(records_padded=padded)) is Outbox
-    assert Policy().on_the_wire(513) == 513
+def test_times_are_whole_slots() -> None:
+    assert [Policy.slots(seconds) for seconds in (0.05, 0.3, 3.0, 30.0)] == [1, 6, 60, 600]
 
 
-def test_padded_writes_spaces_only_where_tls_cannot_pad() -> None:
-    policy = Policy(Profile.PADDED, 512)
-    assert type(policy.outbox(records_padded=True)) is Outbox
-    outbox = policy.outbox(records_padded=False)
-    assert isinstance(outbox, SpacePadded)
-    assert outbox.block == 512
-
-
-def test_sizes_on_the_wire_are_multiples_of_the_block() -> None:
-    policy = Policy(Profile.PADDED, 512)
-    assert [policy.on_the_wire(size) for size in (0, 1, 512, 513, 1400)] == [0, 512, 512, 1024, 1536]
+@pytest.mark.parametrize(
+    "wrong", [{"tick": 3.1}, {"fast_tick": 0.01}, {"bulk_every": 10.0}], ids=lambda wrong: next(iter(wrong))
+)
+def test_a_schedule_that_cannot_be_kept_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Policy(Profile.STEADY, **wrong)  # type: ignore[arg-type]
+    assert Policy(Profile.OFF, **wrong)  # type: ignore[arg-type]

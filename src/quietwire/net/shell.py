@@ -12,8 +12,8 @@ from typing import Any, Protocol, TypeVar
 from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Later, drive
 from quietwire.server.timers import Timers
-from quietwire.shaping.outbox import Outbox
-from quietwire.shaping.policy import Policy
+from quietwire.shaping.outbox import Outbox, SpacePadded
+from quietwire.shaping.policy import Policy, Profile
 
 T = TypeVar("T")
 
@@ -59,7 +59,9 @@ class Shell:
 
     def outbox(self, tls_version: str | None) -> Outbox:
         """The outbox, which is the shaper, of a connection that is secured by `tls_version`."""
-        return self._policy.outbox(records_padded=self._tls_pads and tls_version == "TLSv1.3")
+        if self._policy.profile is Profile.PADDED and not (self._tls_pads and tls_version == "TLSv1.3"):
+            return SpacePadded(self._policy.block)
+        return Outbox()
 
     # -- writes: once per connection and turn ---------------------------------------------------------------------
 

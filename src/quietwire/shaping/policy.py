@@ -1,36 +1,62 @@
-"""What a link's profile asks for and what it costs. The figures of the cost are arithmetic, not measurements."""
+"""What a link's profile asks for. What it costs: `cost.py`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
-from quietwire.shaping.outbox import Outbox, SpacePadded
+SLOT: float = 0.05
+"""Seconds between two looks of the pacer: all times of `steady` are whole slots of one clock (DESIGN §5). Short against
+any tick, long against what a turn of a busy loop takes."""
 
 
 class Profile(StrEnum):
-    """`jitter` and `steady` come with the laboratory that can judge them."""
+    """`off` as it comes; `padded` sizes; `jitter` random delays, as first published; `steady` sizes and times."""
 
     OFF = "off"
     PADDED = "padded"
+    JITTER = "jitter"
+    STEADY = "steady"
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A profile with its parameter. `block`, bytes: `padded` makes every record a multiple of it."""
+    """A profile with its parameters. Raises ValueError for a policy that cannot be kept.
+
+    Times are seconds, sizes bytes. `steady` writes one cell at each tick; in a window, which begins with each login or
+    resumption and once in `bulk_every` seconds, at each `fast_tick`. Windows come whether there is anything to say or
+    not, and are never prolonged.
+    """
 
     profile: Profile = Profile.OFF
     block: int = 512
+    """`padded`: every record is a multiple of it."""
+    delay: float = 0.3
+    """`jitter`: each write waits for a uniformly distributed time up to this; order is kept."""
+    batch: float = 0.0
+    """`jitter`: what leaves leaves at whole multiples of this; 0: at once."""
+    cell: int = 1022
+    """`steady`: with the type byte and padded to blocks of 512, a record of 1,024."""
+    tick: float = 3.0
+    fast_tick: float = 0.3
+    window: float = 30.0
+    """Length of a window; 0 for none."""
+    bulk_every: float = 3600.0
+    """From the beginning of one bulk window to that of the next; 0 for none."""
+    queue: int = 262_144
+    """Bytes that may wait for cells. More pushes back: 13 minutes of the default cells, or two windows."""
 
-    def outbox(self, *, records_padded: bool) -> Outbox:
-        """The outbox of one stream. `records_padded`: TLS pads its records itself (TLS 1.3 with OpenSSL's
-        RecordPadding); where it cannot, `padded` writes spaces between stanzas (RFC 6120 §11.7)."""
-        if self.profile is Profile.PADDED and not records_padded:
-            return SpacePadded(self.block)
-        return Outbox()
+    def __post_init__(self) -> None:
+        if self.profile is not Profile.STEADY:
+            return
+        if self.slots(self.fast_tick) < 1 or self.slots(self.tick) % self.slots(self.fast_tick):
+            raise ValueError(
+                f"tick ({self.tick:g} s) must be a whole multiple of fast_tick, which is at least {SLOT:g} s"
+            )
+        if self.bulk_every and self.bulk_every < self.window:
+            raise ValueError("bulk_every is shorter than window")
 
-    def on_the_wire(self, size: int) -> int:
-        """Bytes of plaintext and padding for one write of `size` bytes."""
-        if self.profile is Profile.OFF:
-            return size
-        return -(-size // self.block) * self.block
+    @staticmethod
+    def slots(seconds: float) -> int:
+        """Whole slots, the nearest."""
+        return round(seconds / SLOT)

@@ -1,0 +1,34 @@
+"""What a policy costs on an idle link and adds in delay. Arithmetic, not measurements: those are the laboratory's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from quietwire.shaping.policy import Policy, Profile
+
+DAY = 86_400.0
+RECORD = 5 + 16 + 1
+"""What TLS 1.3 adds to a record: header, tag, type byte (RFC 8446 §5.2)."""
+PACKET = 40
+"""Headers of IP and TCP without options, and as much for the acknowledgement that comes back is not counted here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one direction of one link: `day` bytes of an idle day on the wire; seconds of added latency for something that
+    fits one cell and comes when nothing waits: median and 95th percentile, outside of windows."""
+
+    day: float
+    p50: float
+    p95: float
+
+
+def cost(policy: Policy) -> Cost:
+    """Cells and delays of the schedule alone; what `padded` and `jitter` add to traffic depends on the traffic."""
+    if policy.profile is Profile.JITTER:
+        return Cost(0.0, policy.delay * 0.5 + policy.batch * 0.5, policy.delay * 0.95 + policy.batch * 0.5)
+    if policy.profile is not Profile.STEADY:
+        return Cost(0.0, 0.0, 0.0)
+    windows = policy.window / policy.bulk_every if policy.bulk_every else 0.0
+    rate = windows / policy.fast_tick + (1.0 - windows) / policy.tick
+    return Cost(DAY * rate * (policy.cell + RECORD + PACKET), policy.tick * 0.5, policy.tick * 0.95)
