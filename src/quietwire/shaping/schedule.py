@@ -1,4 +1,4 @@
-"""When a `steady` stream writes: fixed at its login, in slots of one clock. Pure, and independent of what it carries."""
+"""When a `steady` stream writes: fixed at its login, in slots of one clock, whatever it carries. Pure."""
 
 from __future__ import annotations
 
