@@ -11,7 +11,7 @@ import pytest
 from omemo_world import ALICE, BOB, Nodes
 from test_db import Ring
 
-from quietwire.client import core, events, pubsub
+from quietwire.client import core, events, pubsub, receipts
 from quietwire.client.core import Client, Settings
 from quietwire.client.errors import ClientError, NoDevices, RequestError
 from quietwire.client.omemo_xml import DEVICES
@@ -56,6 +56,10 @@ class FakeAdapter:
         self.pep = self.server.nodes.of(jid)
         self.written: set[str] = set()
         self.acknowledging = True
+        self.steady = False
+        self.full = asyncio.Event()
+        self.full.set()
+        """Not set while the link's queue is full."""
         self.open = 0
 
     async def connect(self, seconds: float) -> None:
@@ -80,6 +84,15 @@ class FakeAdapter:
     def give_up_session(self) -> None:
         self.outbox.lose()
         self.drop_link()
+
+    def patience(self, seconds: float) -> float:
+        return seconds
+
+    async def room(self, taken: int = 0) -> None:
+        await self.full.wait()
+
+    async def window(self) -> None:
+        return
 
     def put(self, entry: Entry) -> None:
         self.write(self.outbox.put(entry))
@@ -444,3 +457,89 @@ def test_closing_twice_and_using_after_it(town: Run) -> None:
 def test_an_address_that_is_none() -> None:
     with pytest.raises(ClientError, match="not a JID"):
         Client(Settings(jid="@", password="p", store=Path("s")))
+
+
+def seen_of(town: Town, sender: str) -> list[Element]:
+    """Messages that passed the server."""
+    return [s for s in town.server.passed if s.tag == f"{{{ns.CLIENT}}}message" and s.get("from") == f"{sender}/r"]
+
+
+def test_on_a_steady_link_receipt_and_marker_share_a_stanza(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        ids = [await alice.send_text(BOB, text) for text in ("one", "two")]
+        for _ in ids:
+            await next_of(bob, events.Message)
+        t.server.passed.clear()
+        for steady, stanzas in ((False, 2), (True, 1)):
+            adapter_of(bob).steady = steady
+            before = len(seen_of(t, BOB))
+            received = await bob.send_receipt(ALICE, ids[0])
+            displayed = await bob.send_displayed(ALICE, ids[0])
+            assert (received == displayed) is steady
+            # The first answer of a ratchet may have an empty message with it: there was one before these.
+            assert len(seen_of(t, BOB)) - before == stanzas
+            assert (await next_of(alice, events.Receipt)).ref == ids[0]
+            assert (await next_of(alice, events.Displayed)).ref == ids[0]
+        await bob.send_displayed(ALICE, ids[1])  # no receipt waits for this one
+        assert (await next_of(alice, events.Displayed)).ref == ids[1]
+
+    town(test)
+
+
+def test_a_receipt_without_a_marker_goes_alone_and_at_the_latest_at_the_end(
+    town: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        ids = [await alice.send_text(BOB, text) for text in ("one", "two")]
+        for _ in ids:
+            await next_of(bob, events.Message)
+        adapter_of(bob).steady = True
+        monkeypatch.setattr(receipts, "SECONDS", 0.01)
+        assert await bob.send_receipt(ALICE, ids[0])
+        assert (await next_of(alice, events.Receipt)).ref == ids[0]
+        monkeypatch.setattr(receipts, "SECONDS", 3600.0)
+        await bob.send_receipt(ALICE, ids[1])
+        await bob.send_receipt("nobody@b.example", "x")
+        await bob.close()
+        assert (await next_of(alice, events.Receipt)).ref == ids[1]
+
+    town(test)
+
+
+def test_on_a_steady_link_nobody_hears_of_typing(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_text(BOB, "one")
+        await next_of(bob, events.Message)
+        adapter_of(alice).steady = True
+        before = len(t.server.passed)
+        assert await alice.send_chat_state(BOB, "composing") == ""
+        with pytest.raises(ValueError, match="chat state"):
+            await alice.send_chat_state(BOB, "yawning")  # type: ignore[arg-type]
+        assert len(t.server.passed) == before
+        adapter_of(alice).steady = False
+        assert await alice.send_chat_state(BOB, "composing")
+        assert (await next_of(bob, events.ChatState)).state == "composing"
+
+    town(test)
+
+
+def test_a_full_link_pushes_back_and_keeps_the_order(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        await alice.send_text(BOB, "first")
+        await next_of(bob, events.Message)
+        adapter_of(alice).full.clear()
+        sending = [asyncio.ensure_future(alice.send_text(BOB, str(number))) for number in range(20)]
+        before = len(t.server.passed)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in sending)
+        assert len(t.server.passed) == before
+        adapter_of(alice).full.set()
+        await asyncio.gather(*sending)
+        assert [(await next_of(bob, events.Message)).text for _ in range(20)] == [str(number) for number in range(20)]
+
+    town(test)

@@ -77,11 +77,17 @@ def test_a_wrong_h_in_failed_loses_nothing() -> None:
     assert names(outbox.start()) == ["a"]
 
 
-def test_without_stream_management_nothing_is_kept() -> None:
+def test_without_stream_management_an_entry_is_kept_until_it_is_written() -> None:
     outbox = Outbox()
     outbox.disable()
     outbox.start()
     assert names(outbox.put(message("a"))) == ["a"]
+    outbox.put(message("b"))
+    assert not outbox.idle
+    assert names(outbox.wrote(1)) == ["a"]
+    outbox.lose()
+    assert names(outbox.start()) == ["b"]
+    assert names(outbox.wrote(2)) == ["b"]
     assert outbox.idle
 
 

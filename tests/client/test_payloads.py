@@ -70,3 +70,11 @@ def test_characters_that_xml_cannot_carry_are_replaced() -> None:
 def test_an_unknown_chat_state_is_a_mistake_of_the_caller() -> None:
     with pytest.raises(ValueError, match="no such"):
         payloads.chat_state("dancing")  # type: ignore[arg-type]
+
+
+def test_a_receipt_and_its_marker_in_one_envelope_are_two_events() -> None:
+    both = payloads.read_all([*payloads.receipt("1"), *payloads.displayed("1")], ORIGIN)
+    assert [(type(event).__name__, event.ref) for event in both] == [("Receipt", "1"), ("Displayed", "1")]  # type: ignore[attr-defined]
+    assert len(payloads.read_all(payloads.receipt("1"), ORIGIN)) == 1
+    assert len(payloads.read_all(payloads.text("hi"), ORIGIN)) == 1
+    assert payloads.read_all([], ORIGIN) == []

@@ -11,6 +11,7 @@ import random
 import secrets
 import ssl
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 from xml.etree.ElementTree import Element
@@ -23,11 +24,13 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
+from quietwire.client.link import Link, uplink
 from quietwire.client.outbox import BadAck, Entry, Inbound, Outbox
 from quietwire.client.quiet import silence
 from quietwire.client.stanzas import stanza_error
 from quietwire.core import ns
 from quietwire.core.xml import build, serialise
+from quietwire.shaping.policy import Policy, Profile
 
 MECHANISMS: Final = tuple(f"SCRAM-SHA-{size}{plus}" for size in ("512", "256", "1") for plus in ("-PLUS", ""))
 """No PLAIN: the server would learn the password. On TLS 1.3 Python 3.11 offers slixmpp no channel binding, so the
@@ -36,6 +39,9 @@ MECHANISMS: Final = tuple(f"SCRAM-SHA-{size}{plus}" for size in ("512", "256", "
 IQ_SECONDS: Final = 20.0
 ACK_SECONDS: Final = 30.0
 """An <r/> unanswered for so long means a dead link."""
+ASK_SECONDS: Final = 300.0
+"""`steady`: between two <r/> without a reason, which nobody sees there. They find a dead link; and a server that counts
+the spaces since the last element, of which 256 KB are thirteen minutes, counts from 0 again."""
 
 MAX_DELAY: Final = 60.0
 """Seconds between two attempts to reconnect."""
@@ -72,6 +78,22 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+class _Stream(ClientXMPP):
+    """slixmpp's, with a shaper between it and TLS."""
+
+    secured: Callable[[asyncio.Transport], asyncio.Transport]
+    heard: Callable[[], None]
+
+    def connection_made(self, transport: Any, send_event: bool = True) -> None:
+        if transport.get_extra_info("ssl_object") is not None:
+            transport = self.secured(transport)
+        super().connection_made(transport, send_event)
+
+    def data_received(self, data: bytes | str) -> None:
+        self.heard()
+        super().data_received(data)
+
+
 class Adapter:
     """One stream at a time to one server, opened again after each cut until `close`."""
 
@@ -86,8 +108,13 @@ class Adapter:
         direct_tls: bool,
         ca_file: Path | None,
         outbox: Outbox,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
+        """`policy`: how the client's direction of the link is shaped. Raises LinkError if no server would take it."""
         self._listener = listener
+        self._policy = uplink(policy)
+        self._link: Link | None = None
+        self._heard_at = 0.0
         self._address = address
         self._outbox = outbox
         self._inbound = Inbound()
@@ -95,7 +122,10 @@ class Adapter:
         self._sm_reply: asyncio.Future[Element] | None = None
         self._counting_in = False
         self._ack_wanted = False
+        self._asked = False
+        """An <r/> is under way or unanswered."""
         self._ack_timer: asyncio.TimerHandle | None = None
+        self._ask_timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
         self._attempts = 0
         self._closing = False
@@ -123,14 +153,15 @@ class Adapter:
     async def close(self) -> None:
         """Ends stream and session."""
         self._closing = True
-        for timer in (self._retry, self._ack_timer):
+        for timer in (self._retry, self._ack_timer, self._ask_timer):
             if timer is not None:
                 timer.cancel()
         if self._stream.transport is not None:
             self._gone.clear()
-            self._stream.disconnect(wait=2.0, ignore_send_queue=True)
+            seconds = self.patience(2.0)
+            self._stream.disconnect(wait=seconds, ignore_send_queue=True)
             try:
-                async with asyncio.timeout(3.0):
+                async with asyncio.timeout(seconds + 1.0):
                     await self._gone.wait()
             except TimeoutError:
                 self._stream.abort()
@@ -163,7 +194,7 @@ class Adapter:
         try:
             self.put(Entry(serialise(iq, ns.CLIENT), "session"))
             # Not wait_for: before Python 3.12 it swallows a cancellation that comes together with the answer.
-            async with asyncio.timeout(IQ_SECONDS):
+            async with asyncio.timeout(self.patience(IQ_SECONDS)):
                 answer = await future
         except TimeoutError:
             raise RequestError("remote-server-timeout") from None
@@ -173,6 +204,50 @@ class Adapter:
             raise RequestError(stanza_error(answer))
         return answer
 
+    # Shaping
+
+    @property
+    def steady(self) -> bool:
+        return self._policy.profile is Profile.STEADY
+
+    def patience(self, seconds: float) -> float:
+        """`seconds`, and what shaping may add to a question and its answer."""
+        return seconds if self._link is None else seconds + self._link.delay()
+
+    async def room(self, taken: int = 0) -> None:
+        """Returns when the link's queue has room; `taken`: bytes on their way into it. At once while the link is down:
+        there is a limit of its own for that."""
+        if self._link is not None:
+            await self._link.room(taken)
+
+    async def window(self) -> None:
+        """Returns when a window is open: for what is large and can wait."""
+        if self._link is not None:
+            await self._link.window()
+
+    def follow(self) -> None:
+        """The server paces its direction like us from now on."""
+        if self._link is not None:
+            self._link.follow()
+
+    def _secured(self, transport: asyncio.Transport) -> asyncio.Transport:
+        if self._policy.profile is Profile.OFF:
+            return transport
+        self._link = Link(transport, self._policy, asyncio.get_running_loop())
+        return self._link
+
+    def _heard(self) -> None:
+        self._heard_at = asyncio.get_running_loop().time()
+        if self._link is not None:
+            self._link.heard()
+
+    def _when_written(self, call: Callable[[], None]) -> None:
+        transport = self._stream.transport
+        if self._link is not None:
+            self._link.when_written(call)
+        elif transport is not None and not transport.is_closing():
+            call()
+
     # Connection
 
     def _make_stream(
@@ -180,7 +255,8 @@ class Adapter:
     ) -> ClientXMPP:
         full = jid if resource is None else f"{jid}/{resource}"
         mechanisms = {"feature_mechanisms": {"use_mechs": set(MECHANISMS)}}
-        stream = ClientXMPP(full, password, plugin_config=mechanisms, ssl_context=context)
+        stream = _Stream(full, password, plugin_config=mechanisms, ssl_context=context)
+        stream.secured, stream.heard = self._secured, self._heard
         if self._address is not None:
             # With an explicit address slixmpp tries direct TLS first, on a STARTTLS port too.
             stream.enable_direct_tls, stream.enable_starttls = direct_tls, not direct_tls
@@ -275,10 +351,15 @@ class Adapter:
 
     def _on_disconnected(self, _: object) -> None:
         self._gone.set()
+        if self._link is not None:
+            self._link.over()
+            self._link = None
         self._outbox.cut()
         self._counting_in = False
         self._ack_wanted = False
-        self._stop_ack_timer()
+        self._stop_asking()
+        if self._ask_timer is not None:
+            self._ask_timer.cancel()
         if self._sm_reply is not None and not self._sm_reply.done():
             self._sm_reply.cancel()
         if self._sm_id is None:
@@ -328,6 +409,7 @@ class Adapter:
         self._stream.event("session_resumed", answer)
         self._confirm(confirmed)
         self._write(again)
+        self._ask_again()
         self._listener.session_resumed(unacked - len(confirmed))
         return True
 
@@ -359,6 +441,7 @@ class Adapter:
         self._attempts = 0
         waiting = self._outbox.start()
         self._write(waiting)
+        self._ask_again()
         self._listener.session_began(sum(1 for entry in waiting if entry.id))
         if not self._first.done():
             self._first.set_result(None)
@@ -367,12 +450,17 @@ class Adapter:
         if not entries:
             return
         data = b"".join(entry.data for entry in entries)
-        if self._outbox.counting and self._ack_timer is None:
+        asks = self._outbox.counting and not self._asked
+        if asks:
             data += serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT)
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self.drop_link)
         self._send(data)
+        if asks:
+            self._asking()
         if not self._outbox.counting:
-            self._confirm(entries)  # without 0198, handed to the kernel is all that can be known
+            self._when_written(partial(self._wrote, len(entries)))
+
+    def _wrote(self, count: int) -> None:
+        self._confirm(self._outbox.wrote(count))
 
     def _send(self, data: bytes) -> None:
         # After an abort the transport is still there until the loop has told us: what is written then is not sent.
@@ -381,18 +469,55 @@ class Adapter:
             self._stream.send_raw(data)
 
     def _on_ack(self, stanza: Any) -> None:
-        self._stop_ack_timer()
+        self._stop_asking()
         h = stanza.xml.get("h", "")
         try:
             self._confirm(self._outbox.ack(int(h) if h.isdecimal() else -1))
         except BadAck:
             self.give_up_session()
             return
-        if self._outbox.unacked and self._stream.transport is not None:
-            self._send(serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT))
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_SECONDS, self.drop_link)
+        if self._outbox.unacked:
+            self._ask()
 
-    def _stop_ack_timer(self) -> None:
+    def _ask(self) -> None:
+        if self._stream.transport is not None:
+            self._send(serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT))
+            self._asking()
+
+    def _asking(self) -> None:
+        """An <r/> was put. The time for its answer begins when it has left."""
+        self._asked = True
+        deadline = asyncio.get_running_loop().time() + self.patience(ACK_SECONDS)
+        if self.steady:  # the server may have as much waiting for its ticks as we may
+            deadline += self._policy.queue / self._policy.cell * self._policy.tick
+        self._when_written(partial(self._await_ack, deadline))
+
+    def _await_ack(self, deadline: float) -> None:
+        if self._asked:
+            self._ack_timer = asyncio.get_running_loop().call_later(self._silence, self._overdue, deadline)
+
+    @property
+    def _silence(self) -> float:
+        return ACK_SECONDS + (2 * self._policy.tick if self.steady else 0.0)
+
+    def _overdue(self, deadline: float) -> None:
+        """No answer. Where the server writes at ticks only it may wait behind much else; its cells prove the link."""
+        now = asyncio.get_running_loop().time()
+        if self.steady and now < deadline and now - self._heard_at < self._silence:
+            self._await_ack(deadline)
+        else:
+            self.drop_link()
+
+    def _ask_again(self) -> None:
+        """`steady`: see ASK_SECONDS."""
+        if not self.steady:
+            return
+        self._ask_timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_again)
+        if self._outbox.counting and not self._asked:
+            self._ask()
+
+    def _stop_asking(self) -> None:
+        self._asked = False
         if self._ack_timer is not None:
             self._ack_timer.cancel()
             self._ack_timer = None

@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, repeat
 from pathlib import Path
@@ -38,6 +39,7 @@ from quietwire.client.omemo_xml import OmemoXmlError
 from quietwire.client.outbox import Entry, Outbox
 from quietwire.client.pubsub import Pubsub
 from quietwire.client.reader import Reader
+from quietwire.client.receipts import Receipts
 from quietwire.client.stanzas import ENABLE_CARBONS, bare, outgoing, subscription
 from quietwire.client.trust import Decision, Trust
 from quietwire.core import ns
@@ -62,6 +64,8 @@ MAX_EVENTS: Final = 10_000
 RELIST_SECONDS: Final = (2.0, 5.0, 20.0, 3600.0)
 """Pauses before our own device list is read again: the first soon after two new devices, the last for good."""
 PUBLISH_RETRY_SECONDS: Final = 30.0
+STANZA_BYTES: Final = 4096
+"""Of the link's queue, kept for each message that is being encrypted: most need less than half of it."""
 
 
 class Client:
@@ -91,6 +95,9 @@ class Client:
         self._roster = Roster()
         self._fresh: dict[str, float] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._turnstile = asyncio.Lock()
+        self._saying = 0
+        self._receipts = Receipts(lambda peer, ref: self._spawn(self._send_held(peer, ref)))
         self._database: Database | None = None
         self._adapter: Adapter | None = None
         self._omemo: Omemo | None = None
@@ -127,6 +134,7 @@ class Client:
                 direct_tls=settings.direct_tls,
                 ca_file=settings.ca_file,
                 outbox=self._outbox,
+                policy=settings.link,
             )
             await self._adapter.connect(seconds)
             await self._fetch_roster()
@@ -154,6 +162,8 @@ class Client:
         if self._closed:
             return
         if self._omemo is not None:
+            for peer, ref in self._receipts.waiting():
+                await self._send_held(peer, ref)
             await self.drained(CLOSE_SECONDS)
         self._closed = True
         for task in self._tasks:
@@ -186,21 +196,38 @@ class Client:
         while (event := await self._events.get()) is not None:
             yield event
 
-    # Saying something. All return the origin-id, raise NoDevices if nobody could read it, and queue while the link is
-    # down.
+    # Saying something. All return the origin-id, raise NoDevices if nobody could read it, queue while the link is
+    # down, and wait while its queue is full.
 
     async def send_text(self, to: str, text: str) -> str:
         """Asks for a receipt and a displayed marker."""
         return await self._say(to, payloads.text(text))
 
     async def send_chat_state(self, to: str, state: ChatStateName) -> str:
-        return await self._say(to, payloads.chat_state(state), passing=True)
+        """Nothing on a `steady` link, where it would come too late: then the id is empty."""
+        content = payloads.chat_state(state)
+        if self._link.steady:
+            return ""
+        return await self._say(to, content, passing=True)
 
     async def send_receipt(self, to: str, ref: str) -> str:
+        """On a `steady` link it waits a while for `send_displayed` of the same message, and goes with it."""
+        if self._link.steady:
+            return self._receipts.hold(_bare(to), ref)
         return await self._say(to, payloads.receipt(ref))
 
+    async def _send_held(self, peer: str, ref: str) -> None:
+        id = self._receipts.take(peer, ref)
+        try:
+            if id is not None:
+                await self._say(peer, payloads.receipt(ref), id=id)
+        except ClientError:
+            pass  # nobody waits for it here, and nobody there could read it
+
     async def send_displayed(self, to: str, ref: str) -> str:
-        return await self._say(to, payloads.displayed(ref))
+        id = self._receipts.take(_bare(to), ref)
+        received = [] if id is None else payloads.receipt(ref)
+        return await self._say(to, [*received, *payloads.displayed(ref)], id=id or "")
 
     async def send_reaction(self, to: str, ref: str, emojis: Sequence[str]) -> str:
         """All our reactions to `ref`; none: takes them back."""
@@ -217,10 +244,11 @@ class Client:
         return await self._say(to, payloads.retraction(ref))
 
     async def drained(self, seconds: float = 10.0) -> bool:
-        """Waits until the server has acknowledged everything sent (XEP-0198). False: not within `seconds`."""
+        """Waits until the server has acknowledged everything sent (XEP-0198). False: not within `seconds`, to which
+        what shaping takes is added."""
         if not self._idle.is_set():
             try:
-                async with asyncio.timeout(seconds):
+                async with asyncio.timeout(self._link.patience(seconds)):
                     await self._idle.wait()
             except TimeoutError:
                 return False
@@ -291,8 +319,25 @@ class Client:
 
     # Sending
 
-    async def _say(self, to: str, content: list[Element], *, passing: bool = False) -> str:
-        peer, id, stamp = _bare(to), secrets.token_hex(16), self._clock()
+    @asynccontextmanager
+    async def _room(self) -> AsyncIterator[None]:
+        """A place in the link's queue, in the order of the calls."""
+        async with self._turnstile:
+            await self._link.room(self._saying * STANZA_BYTES)
+            self._saying += 1
+        try:
+            yield
+        finally:
+            self._saying -= 1
+
+    async def _say(self, to: str, content: list[Element], *, passing: bool = False, id: str = "") -> str:
+        id = id or secrets.token_hex(16)
+        async with self._room():
+            await self._post_said(_bare(to), content, id, passing=passing)
+        return id
+
+    async def _post_said(self, peer: str, content: list[Element], id: str, *, passing: bool) -> None:
+        stamp = self._clock()
         envelope = sce.seal(content, sender=self._jid, id=id, stamp=stamp, random=self._random)
         for jid in (self._jid, peer):
             await self._freshen(jid)
@@ -305,7 +350,6 @@ class Client:
                 if (event := payloads.read(content, origin)) is not None:
                     state.remember(turn.batch, event, own=True)
             self._post(turn, entry)
-        return id
 
     def _post(self, turn: Turn, *entries: Entry) -> None:
         """`entries`, and the empty messages of the turn, are kept with it and written after it. No await may follow."""
@@ -446,6 +490,7 @@ class Client:
                     await keys.check_published()
                     check = False
                 await keys.bundle_stale.wait()
+                await self._link.window()
                 await keys.publish_bundle()
             except RequestError:
                 await asyncio.sleep(PUBLISH_RETRY_SECONDS)

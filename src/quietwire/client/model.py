@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from quietwire.client.trust import Policy, Trust
+from quietwire.shaping.policy import Policy as LinkPolicy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,9 @@ class Settings:
     resource: str | None = None
     """None: the server chooses, which says least."""
     policy: Policy = Policy.BTBV
+    link: LinkPolicy = field(default_factory=LinkPolicy)
+    """How our direction of the link is shaped; the server is asked for the same in its own. Under `steady` no chat
+    states are sent, and a receipt waits for its displayed marker."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -68,8 +68,7 @@ class Outbox:
                 raise OutboxFull("too many messages wait for the connection to come back")
             self._waiting.append(entry)
             return []
-        if self.counting:
-            self._unacked.append(entry)
+        self._unacked.append(entry)
         return [entry]
 
     def enable(self) -> None:
@@ -86,9 +85,12 @@ class Outbox:
         self.live = True
         ready = list(self._waiting)
         self._waiting.clear()
-        if self.counting:
-            self._unacked.extend(ready)
+        self._unacked.extend(ready)
         return ready
+
+    def wrote(self, count: int) -> list[Entry]:
+        """Without acknowledgements, handed to the kernel is all that can be known: the first `count` were."""
+        return [self._unacked.popleft() for _ in range(min(count, len(self._unacked)))]
 
     def ack(self, h: int) -> list[Entry]:
         """The entries that `h` confirms. Raises BadAck."""

@@ -133,6 +133,19 @@ def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
     return None
 
 
+def read_all(content: Iterable[Element], origin: Origin) -> list[Encrypted]:
+    """Every event in an envelope: `read`'s, and the displayed marker that came with a receipt."""
+    children = list(content)
+    event = read(children, origin)
+    if event is None:
+        return []
+    if isinstance(event, Receipt):
+        marker = next((child for child in children if child.tag == f"{{{MARKERS}}}displayed"), None)
+        if marker is not None and (ref := marker.get("id")):
+            return [event, Displayed(**vars(origin), ref=ref)]
+    return [event]
+
+
 def _emojis(element: Element) -> tuple[str, ...]:
     found = (child.text or "" for child in element.findall(f"{{{REACTIONS}}}reaction"))
     kept = dict.fromkeys(emoji for emoji in found if 0 < len(emoji) <= MAX_EMOJI)

@@ -67,11 +67,9 @@ class Reader:
         try:
             async with self._keys.turn() as turn:
                 decrypted = await turn.decrypt(encrypted, message.sender)
-                event: Event | None = None
                 if decrypted.plaintext is not None:
-                    event = self._understand(turn, message, decrypted.plaintext, decrypted.device, decrypted.trust)
-                if event is not None:
-                    turn.after.append(partial(self._tell, event))
+                    understood = self._understand(turn, message, decrypted.plaintext, decrypted.device, decrypted.trust)
+                    turn.after.extend(partial(self._tell, event) for event in understood)
                 self._post(turn)
         except Duplicate:
             return
@@ -83,23 +81,23 @@ class Reader:
                 lost = Undecryptable(sender=message.sender, id=message.id, reason=failure.reason)
                 self._tell(lost)
 
-    def _understand(self, turn: Turn, message: Incoming, plaintext: bytes, device: int, trust: Trust) -> Event | None:
+    def _understand(self, turn: Turn, message: Incoming, plaintext: bytes, device: int, trust: Trust) -> list[Event]:
         try:
             envelope = sce.unseal(plaintext, sender=message.sender)
         except sce.EnvelopeError:
-            return Undecryptable(sender=message.sender, id=message.id, reason="forged")
+            return [Undecryptable(sender=message.sender, id=message.id, reason="forged")]
         stamp = envelope.stamp if envelope.stamp is not None else message.delayed or self._clock()
         peer = message.to if message.own else message.sender
         origin = payloads.Origin(message.sender, peer, device, trust, envelope.id or message.id, stamp)
-        event = payloads.read(envelope.content, origin)
-        if event is None:
-            return None
-        if isinstance(event, ChatState) and message.delayed is not None:
-            return None  # kept by a server that cannot know what it is; nobody is typing any more
-        if isinstance(event, Correction | Retraction) and not self._may_change(turn, event):
-            return None
-        state.remember(turn.batch, event, own=message.own)
-        return Sent(what=event) if message.own else event
+        understood: list[Event] = []
+        for event in payloads.read_all(envelope.content, origin):
+            if isinstance(event, ChatState) and message.delayed is not None:
+                continue  # kept by a server that cannot know what it is; nobody is typing any more
+            if isinstance(event, Correction | Retraction) and not self._may_change(turn, event):
+                continue
+            state.remember(turn.batch, event, own=message.own)
+            understood.append(Sent(what=event) if message.own else event)
+        return understood
 
     def _may_change(self, turn: Turn, event: Correction | Retraction) -> bool:
         """Not what the other side wrote (XEP-0308 §Security Considerations). What we do not have, we cannot judge."""
