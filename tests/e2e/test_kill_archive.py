@@ -55,6 +55,8 @@ ROOMS = 2
 TALKERS = 2
 """Of each room; its owner is in it as well."""
 IN_FLIGHT = 20
+LAST = 5
+"""Beyond them, just before the kill."""
 ACKNOWLEDGED = (60, 600)
 """Of all stanzas of a round, before the kill: so many, whatever else the machine has to do."""
 LEAST = 5
@@ -218,7 +220,7 @@ class World:
 
         await until(enough, "acknowledgements under load")
         for session in sessions:
-            session.send(5)
+            session.send(LAST)
         await asyncio.sleep(seed.uniform(0, 0.15))
         server.process.kill()
         await asyncio.gather(*(session.gone() for session in (*sessions, *receivers)))
@@ -228,7 +230,7 @@ class World:
         """What was not acknowledged is done once more, and waited for; who was away comes."""
         sessions = await self.begin(server)
         for session in sessions:
-            session.send(IN_FLIGHT)
+            session.send(IN_FLIGHT + LAST)  # as many as a killed server may have taken
             session.ask()
         await until(lambda: all(each.acknowledged >= each.stanzas for each in sessions), "acknowledged in the end")
         repeated = self.repeated

