@@ -94,7 +94,12 @@ class Resolver:
         *,
         server: str | None = None,
         lookup: Lookup | None = None,
+        service: str = "server",
+        port: int = DEFAULT_PORT,
     ) -> None:
+        """`service`: "client" for where a domain's users log in, with its usual `port`."""
+        self._service = service
+        self._port = port
         self._overrides = {_canonical(name): override for name, override in overrides.items()}
         self._randomness = randomness
         self._lookup = lookup or DnsLookup(server)
@@ -106,7 +111,9 @@ class Resolver:
             return [Target(override.host, override.port, override.direct, overridden=True)]
         name = ascii_name(domain)
         found = await asyncio.gather(
-            self._srv(f"_xmpps-server._tcp.{name}"), self._srv(f"_xmpp-server._tcp.{name}"), return_exceptions=True
+            self._srv(f"_xmpps-{self._service}._tcp.{name}"),
+            self._srv(f"_xmpp-{self._service}._tcp.{name}"),
+            return_exceptions=True,
         )
         direct, starttls = (_records(outcome) for outcome in found)
         records = [(record, True) for record in direct if _usable(record)]
@@ -116,7 +123,7 @@ class Resolver:
             raise NotFound("no record can be used", "service-refused" if refused else "dns-nonsense")
         if not records:
             # RFC 6120 §3.2.1: also where the question was not answered.
-            return [Target(name, DEFAULT_PORT)]
+            return [Target(name, self._port)]
         ordered = order(records, self._randomness)
         return [Target(record.target, record.port, is_direct) for record, is_direct in ordered]
 

@@ -97,6 +97,17 @@ def _dial(certificate: Path, key: Path, verifier: Verifier, named: Mapping[str, 
     return context
 
 
+def user_dial_context(verifier: Verifier) -> PeerContext:
+    """For a user's connections to their server, with no certificate of our own; `verifier` judges the server's."""
+    context = PeerContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # judged before a word is said, as with other servers
+    _harden(context)
+    context.set_alpn_protocols(["xmpp-client"])
+    context.verifier = verifier
+    return context
+
+
 _C = TypeVar("_C", bound=ssl.SSLContext)
 
 
