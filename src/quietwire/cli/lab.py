@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from quietwire.cli import lab_flows
 from quietwire.cli.client import MISSING
 from quietwire.core.errors import QuietwireError
 
@@ -39,6 +40,7 @@ def register(app: typer.Typer) -> None:
     lab = typer.Typer(help="See what every adversary learns from a conversation.", no_args_is_help=True)
     lab.callback()(lambda: None)
     lab.command("demo")(demo)
+    lab_flows.register(lab)
     app.add_typer(lab, name="lab")
 
 
