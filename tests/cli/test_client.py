@@ -13,6 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from quietwire.cli import client as cli
+from quietwire.shaping.policy import Policy, Profile
 
 core = pytest.importorskip("quietwire.client.core", reason="the client's libraries are not installed")
 from quietwire.client import events  # noqa: E402
@@ -30,10 +31,12 @@ class FakeClient:
     last: FakeClient
     confirmed = True
     refuses = False
+    answers: events.Shaped | None = None
 
     def __init__(self, settings: Any) -> None:
         self.settings = settings
         self.calls: list[tuple[object, ...]] = []
+        self.shaped = self.answers
         FakeClient.last = self
 
     async def __aenter__(self) -> FakeClient:
@@ -152,3 +155,25 @@ def test_without_the_libraries_one_line_says_what_to_install(run: Any, monkeypat
     result = run("send", "b@b.example", "hi")
     assert result.exit_code == 1
     assert result.stderr == "quietwire: this needs the client's libraries: pip install 'quietwire[client]'\n"
+
+
+def test_the_link_is_asked_for_and_what_is_not_shaped_is_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run("send", "b@b.example", "hi").stderr == ""
+    assert FakeClient.last.settings.link == Policy()
+    monkeypatch.setattr(FakeClient, "answers", events.Shaped(up="steady", down="steady"))
+    steady = ("--link-profile", "steady", "--link-tick", "6")
+    for command in (("send", "b@b.example", "hi"), ("listen",), ("devices", "list")):
+        result = run(*command, *steady)
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert FakeClient.last.settings.link == Policy(Profile.STEADY, tick=6.0)
+    monkeypatch.setattr(FakeClient, "answers", events.Shaped(up="steady", down="off"))
+    result = run("send", "b@b.example", "hi", *steady)
+    assert result.exit_code == 0
+    assert "downlink not shaped" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_link_can_be_set_for_good(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QUIETWIRE_LINK_PROFILE", "padded")
+    assert run("listen").exit_code == 0
+    assert FakeClient.last.settings.link.profile is Profile.PADDED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quietwire.cli.link_options import CELL, PROFILE, TICK, LinkCell, LinkProfile, LinkTick, link_policy
 from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID, JIDError
 
@@ -60,6 +61,9 @@ def send(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
+    link_profile: LinkProfile = PROFILE,
+    link_tick: LinkTick = TICK,
+    link_cell: LinkCell = CELL,
 ) -> None:
     """Send one encrypted message and wait until the server has it."""
 
@@ -68,7 +72,10 @@ def send(
         if not await client.drained():
             _fail("the server has not confirmed the message; it goes out with the next connection")
 
-    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+    link = link_policy(link_profile, link_tick, link_cell)
+    _run(
+        use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
+    )
 
 
 def listen(
@@ -80,6 +87,9 @@ def listen(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
+    link_profile: LinkProfile = PROFILE,
+    link_tick: LinkTick = TICK,
+    link_cell: LinkCell = CELL,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what arrives until interrupted."""
@@ -89,7 +99,10 @@ def listen(
             fields = event.as_dict()
             typer.echo(json.dumps(fields, ensure_ascii=False) if as_json else _line(fields))
 
-    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+    link = link_policy(link_profile, link_tick, link_cell)
+    _run(
+        use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
+    )
 
 
 def devices_list(
@@ -102,6 +115,9 @@ def devices_list(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
+    link_profile: LinkProfile = PROFILE,
+    link_tick: LinkTick = TICK,
+    link_cell: LinkCell = CELL,
 ) -> None:
     """List the devices of an account with their fingerprints and what you decided."""
 
@@ -109,7 +125,10 @@ def devices_list(
         for device in await client.devices(jid):
             typer.echo(_device_line(device))
 
-    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+    link = link_policy(link_profile, link_tick, link_cell)
+    _run(
+        use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
+    )
 
 
 def devices_verify(
@@ -123,10 +142,16 @@ def devices_verify(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
+    link_profile: LinkProfile = PROFILE,
+    link_tick: LinkTick = TICK,
+    link_cell: LinkCell = CELL,
 ) -> None:
     """Say that you compared this fingerprint with its owner."""
     use = _decide(jid, fingerprint, "verified")
-    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+    link = link_policy(link_profile, link_tick, link_cell)
+    _run(
+        use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
+    )
 
 
 def devices_distrust(
@@ -140,10 +165,16 @@ def devices_distrust(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
+    link_profile: LinkProfile = PROFILE,
+    link_tick: LinkTick = TICK,
+    link_cell: LinkCell = CELL,
 ) -> None:
     """Write nothing to this device any more, and read nothing from it."""
     use = _decide(jid, fingerprint, "distrusted")
-    _run(use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file)
+    link = link_policy(link_profile, link_tick, link_cell)
+    _run(
+        use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
+    )
 
 
 def _decide(jid: str, fingerprint: str, decision: str) -> Use:
@@ -175,8 +206,10 @@ def _run(use: Use, account: str, password: str, passphrase: str | None, **option
             address=_address(options["address"]),
             direct_tls=not options["starttls"],
             ca_file=options["ca_file"],
+            link=options["link"],
         )
         async with Client(settings) as client:
+            _say_what_is_not_shaped(client)
             await use(client)
 
     try:
@@ -185,6 +218,13 @@ def _run(use: Use, account: str, password: str, passphrase: str | None, **option
         _fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
+
+
+def _say_what_is_not_shaped(client: Client) -> None:
+    shaped = client.shaped
+    if shaped is not None and shaped.up != shaped.down:
+        line = f"uplink {shaped.up}, downlink not shaped: this server does not offer it"
+        typer.echo(f"quietwire: {line}", err=True)
 
 
 def _is_account(text: str) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
-from quietwire.client import caps, payloads, sce, state
+from quietwire.client import caps, downlink, payloads, sce, state
 from quietwire.client.adapter import Adapter
 from quietwire.client.contacts import Roster
 from quietwire.client.db import Database
@@ -28,6 +28,7 @@ from quietwire.client.events import (
     Event,
     LinkLost,
     Resumed,
+    Shaped,
     Subscribed,
     SubscriptionRequest,
     Undecryptable,
@@ -45,6 +46,7 @@ from quietwire.client.trust import Decision, Trust
 from quietwire.core import ns
 from quietwire.core.jid import JIDError, parse_jid
 from quietwire.core.xml import build, serialise
+from quietwire.shaping.policy import Profile
 
 __all__ = ["Client", "Contact", "Device", "Settings"]
 
@@ -103,6 +105,8 @@ class Client:
         self._omemo: Omemo | None = None
         self._reader: Reader
         self._closed = False
+        self.shaped: Shaped | None = None
+        """How this session's link is shaped; None while no profile but `off` was asked for."""
 
     async def __aenter__(self) -> Client:
         await self.connect()
@@ -137,6 +141,7 @@ class Client:
                 policy=settings.link,
             )
             await self._adapter.connect(seconds)
+            await self._shape()
             await self._fetch_roster()
             self._omemo = await Omemo.create(
                 self._database,
@@ -407,6 +412,7 @@ class Client:
         self._linked.set()
         self._note_idle()
         self._tell(Resumed(resent=resent))
+        self._spawn(self._shape_again())
 
     def link_lost(self) -> None:
         self._linked.clear()
@@ -448,6 +454,27 @@ class Client:
 
     # Session
 
+    async def _shape(self) -> None:
+        """Asks the server to shape its direction as we do ours. It is asked anew on each connection."""
+        policy = self._settings.link
+        if policy.profile is Profile.OFF:
+            return
+        down = Profile.OFF
+        try:
+            down = downlink.answered(await self._link.request("set", downlink.ask(policy)))
+        except RequestError:
+            pass  # stock servers; ours where its operator allows no choice
+        if down is Profile.STEADY:
+            self._link.follow()
+        self.shaped = Shaped(up=str(policy.profile), down=str(down))
+        self._tell(self.shaped)
+
+    async def _shape_again(self) -> None:
+        try:
+            await self._shape()
+        except ClientError:
+            pass  # closed meanwhile
+
     async def _fetch_roster(self) -> None:
         answer = await self._link.request("get", build(f"{{{ns.ROSTER}}}query"))
         batch = self._open.batch()
@@ -470,6 +497,7 @@ class Client:
 
     async def _begin_again(self) -> None:
         try:
+            await self._shape()
             await self._fetch_roster()
             await self._be_present()
         except RequestError:
