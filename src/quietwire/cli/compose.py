@@ -40,7 +40,6 @@ from quietwire.server.sealed.keeper import Keeper, stored
 from quietwire.server.server import Ports, Server
 from quietwire.server.uploads import PATH as UPLOAD_PATH
 from quietwire.shaping.bucket import Rates
-from quietwire.shaping.policy import Policy, Profile
 from quietwire.store.sqlite import SqliteStorage
 
 DATABASE = "quietwire.sqlite"
@@ -239,8 +238,8 @@ async def open_server(config: Config, shell: Shell, log: Log) -> Server:
 
 async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composition:
     """Builds the server and opens its ports. Raises ConfigError."""
-    policy = Policy(Profile(config.links.profile), config.links.block)
-    shell = Shell(asyncio.get_running_loop(), policy=policy, tls_pads=padding_in_force(os.environ) == policy.block)
+    shell = Shell(asyncio.get_running_loop(), tls_pads=padding_in_force(os.environ))
+    policies = {"c2s": config.links.policy(), "s2s": config.links.server_policy()}
     tls = read_tls(config)
     server = await open_server(config, shell, log)
     storage = server.ports.storage
@@ -248,7 +247,7 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     settings = server.settings
     overrides = {name: Override(o.host, o.port, o.tls == "direct") for name, o in config.federation.override.items()}
     resolver = Resolver(overrides, secrets.token_bytes, server=config.federation.resolver)
-    dialler = Dialler(shell, resolver, tls.dial, wrap)
+    dialler = Dialler(shell, resolver, tls.dial, wrap, policies["s2s"])
     common = Common(
         settings,
         shell.timers,
@@ -285,7 +284,16 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
             local = key == "c2s_local"
             address = "127.0.0.1" if local else listen.address
             listener = Listener(
-                address, port, accept, tls.contexts[context], tls.certificate, direct, key, rates, local
+                address,
+                port,
+                accept,
+                tls.contexts[context],
+                tls.certificate,
+                direct,
+                key,
+                rates,
+                local,
+                policies[context],
             )
             ports[key] = await daemon.listen(listener)
     web = Web(shell, log.fault, daemon)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from quietwire.core.errors import ConfigError
 from quietwire.core.framing import Limits
@@ -20,7 +20,9 @@ from quietwire.net import doors
 from quietwire.seal.server_key import Source
 from quietwire.server.s2s_policy import Authentication, Policy
 from quietwire.server.settings import Settings
+from quietwire.shaping import policy as shaping
 from quietwire.shaping.bucket import Rates
+from quietwire.shaping.presets import PRESETS
 
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -70,12 +72,62 @@ class Listen(_Table):
     """The same without TLS, on 127.0.0.1 only, for a reverse proxy that does TLS."""
 
 
-class Links(_Table):
-    """What goes on the wire when."""
+ProfileName = Literal["off", "padded", "jitter", "steady"]
+PresetName = Literal["desktop", "phone", "server"]
+Seconds = Annotated[float, Field(ge=0, le=86_400)]
 
-    profile: Literal["off", "padded"] = "off"
+
+class _Shape(_Table):
+    """What goes on the wire when. What is None is as the preset has it."""
+
+    delay: Annotated[float, Field(ge=0, le=60)] | None = None
+    batch: Annotated[float, Field(ge=0, le=60)] | None = None
+    cell: Annotated[int, Field(ge=128, le=16_382)] | None = None
+    """16,382: the longest TLS record."""
+    tick: Seconds | None = None
+    fast_tick: Seconds | None = None
+    window: Seconds | None = None
+    bulk_every: Annotated[float, Field(ge=0, le=864_000)] | None = None
+    queue: Annotated[int, Field(ge=4_096, le=4 << 20)] | None = None
+
+    def _made(self, profile: str, preset: shaping.Policy, **others: Any) -> shaping.Policy:
+        given = {key: value for key in _Shape.model_fields if (value := getattr(self, key)) is not None}
+        return replace(preset, profile=shaping.Profile(profile), **{**others, **given})
+
+
+class ServerLinks(_Shape):
+    """Of links with other servers."""
+
+    profile: ProfileName | None = None
+    preset: PresetName = "server"
+    block: Annotated[int, Field(ge=64, le=8192)] | None = None
+
+
+class Links(_Shape):
+    """Of clients' links."""
+
+    profile: ProfileName = "off"
+    preset: PresetName = "desktop"
     block: Annotated[int, Field(ge=64, le=8192)] = 512
     """`padded`: every TLS 1.3 record is a multiple of this many bytes."""
+    s2s: ServerLinks = ServerLinks()
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Links:
+        self.policy()
+        self.server_policy()
+        return self
+
+    def policy(self) -> shaping.Policy:
+        """Of clients' links. Raises ValueError for what cannot be kept."""
+        return self._made(self.profile, PRESETS[self.preset], block=self.block)
+
+    def server_policy(self) -> shaping.Policy:
+        """Of links with other servers: the same profile where nothing else is said, with the delays of clients' links
+        and cells of its own."""
+        s2s, own = self.s2s, {"block": self.s2s.block or self.block}
+        delays = {key: value for key in ("delay", "batch") if (value := getattr(self, key)) is not None}
+        return s2s._made(s2s.profile or self.profile, PRESETS[s2s.preset], **own, **delays)
 
 
 class LimitsTable(_Table):

@@ -26,7 +26,8 @@ def openssl_configuration(block: int) -> str:
 
 
 def wanted_block(arguments: Sequence[str]) -> int:
-    """The block that `serve --config FILE` asks for, 0 for none. Mistakes are left to the real reader of the file."""
+    """The block that `serve --config FILE` asks for, 0 for none: that of clients' links, where servers' have another.
+    Mistakes are left to the real reader of the file."""
     if len(arguments) < 2 or arguments[1] != "serve":
         return 0
     path = "quietwire.toml"
@@ -40,10 +41,13 @@ def wanted_block(arguments: Sequence[str]) -> int:
             links: Any = tomllib.load(file).get("links", {})
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return 0
-    if not isinstance(links, dict) or links.get("profile") != "padded":
+    if not isinstance(links, dict):
         return 0
-    block = links.get("block", DEFAULT_BLOCK)
-    return block if isinstance(block, int) else 0
+    profile, block = links.get("profile"), links.get("block", DEFAULT_BLOCK)
+    servers = links.get("s2s")
+    if profile != "padded" and isinstance(servers, dict) and servers.get("profile") == "padded":
+        profile, block = "padded", servers.get("block", block)
+    return block if profile == "padded" and isinstance(block, int) else 0
 
 
 def padding_in_force(environment: Mapping[str, str]) -> int:

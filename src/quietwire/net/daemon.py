@@ -14,6 +14,7 @@ from quietwire.net.doors import RESERVED, Doors, Limits, Visitor
 from quietwire.net.shell import Shell
 from quietwire.net.stream import Accept, Connection
 from quietwire.shaping.bucket import Rates
+from quietwire.shaping.policy import Policy
 
 STOP_SECONDS = 8.0
 """For streams to say good-bye; the storage gets what is left of the ten seconds (DESIGN §4)."""
@@ -21,8 +22,8 @@ STOP_SECONDS = 8.0
 
 @dataclass(slots=True)
 class Listener:
-    """One port. `direct`: TLS from the first byte. Context, certificate and rates may be replaced: connections that
-    come later get the new ones."""
+    """One port. `direct`: TLS from the first byte. Context, certificate, rates and policy may be replaced: connections
+    that come later get the new ones."""
 
     address: str
     port: int
@@ -35,6 +36,7 @@ class Listener:
     rates: Rates = Rates()  # noqa: RUF009 - frozen
     local: bool = False
     """Of this machine alone: secure without TLS."""
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
 
 
 Stage = tuple[Callable[[], None], Callable[[], int]]
@@ -69,6 +71,7 @@ class Daemon:
                 rates=listener.rates,
                 visitor=visitor,
                 secure=listener.local,
+                policy=listener.policy,
             )
 
         acceptor = self.open(

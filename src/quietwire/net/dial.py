@@ -15,6 +15,7 @@ from quietwire.net.stream import Accept, Connection
 from quietwire.net.verify import PeerContext
 from quietwire.server.links import Link, Stream
 from quietwire.server.s2s import Failure
+from quietwire.shaping.policy import Policy
 
 CONNECT_SECONDS = 7.0
 """For TCP and, on a direct-TLS port, the handshake: a SYN is repeated after 1 and 3 seconds."""
@@ -40,8 +41,9 @@ _TELLING = (_TLS, _SILENT, _REFUSED, _NO_DNS, _NONSENSE, _SERVICE_REFUSED, _NOT_
 class Dialler:
     """`dial` implements `s2s.Dial`.
 
-    `context` is `tls.server_dial_context`; it may be replaced. `wrap(kind, accept)`,
-    kind "s2s-out", may put a recorder between a connection and its stream; without one it returns `accept`.
+    `context` is `tls.server_dial_context`; it may be replaced, as may `policy`, what goes on the wire when.
+    `wrap(kind, accept)`, kind "s2s-out", may put a recorder between a connection and its stream; without one it
+    returns `accept`.
     """
 
     def __init__(
@@ -50,10 +52,12 @@ class Dialler:
         resolver: Resolver,
         context: PeerContext,
         wrap: Callable[[str, Accept], Accept],
+        policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         self._shell = shell
         self._resolver = resolver
         self.context = context
+        self.policy = policy
         self._wrap = wrap
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -124,7 +128,15 @@ class Dialler:
 
     async def _try(self, ours: str, target: Target, address: str, name: str, accept: Accept) -> Failure | None:
         context = self.context.for_domain(ours)
-        connection = partial(Connection, self._shell, accept, context=context, server_side=False, server_name=name)
+        connection = partial(
+            Connection,
+            self._shell,
+            accept,
+            context=context,
+            server_side=False,
+            server_name=name,
+            policy=self.policy,
+        )
         direct = context if target.direct else None
         try:
             async with asyncio.timeout(CONNECT_SECONDS):

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Later, drive
+from quietwire.net.pacer import Pacer
 from quietwire.server.timers import Timers
 from quietwire.shaping.outbox import Outbox, SpacePadded
 from quietwire.shaping.policy import Policy, Profile
@@ -42,13 +43,13 @@ class Shell:
         self,
         loop: asyncio.AbstractEventLoop,
         workers: int = 1,
-        policy: Policy = Policy(),  # noqa: B008 - frozen
-        tls_pads: bool = False,
+        tls_pads: int = 0,
     ) -> None:
-        """`tls_pads`: this process' OpenSSL pads TLS 1.3 records as `policy` asks."""
+        """`tls_pads`: the block to which this process' OpenSSL pads TLS 1.3 records, 0 for none."""
         self.loop = loop
-        self._policy = policy
         self._tls_pads = tls_pads
+        self.pacer = Pacer(loop)
+        """Of links that are shaped by time."""
         self.timers = Timers(time.monotonic, self._rearm)
         self._alarm: asyncio.TimerHandle | None = None
         self._pending: list[Flushes] = []
@@ -57,10 +58,10 @@ class Shell:
         # PBKDF2 lets go of the interpreter lock: one worker leaves the other core to the loop.
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="compute")
 
-    def outbox(self, tls_version: str | None) -> Outbox:
-        """The outbox, which is the shaper, of a connection that is secured by `tls_version`."""
-        if self._policy.profile is Profile.PADDED and not (self._tls_pads and tls_version == "TLSv1.3"):
-            return SpacePadded(self._policy.block)
+    def outbox(self, policy: Policy, tls_version: str | None) -> Outbox:
+        """The outbox, which is the shaper, of a connection that is secured by `tls_version`: by size alone."""
+        if policy.profile is Profile.PADDED and not (self._tls_pads == policy.block and tls_version == "TLSv1.3"):
+            return SpacePadded(policy.block)
         return Outbox()
 
     # -- writes: once per connection and turn ---------------------------------------------------------------------

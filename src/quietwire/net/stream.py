@@ -10,11 +10,13 @@ from typing import cast
 
 from quietwire.net.channel import bindings_of, version_of
 from quietwire.net.doors import Visitor
+from quietwire.net.pacer import Line, line_for
 from quietwire.net.shell import Shell
 from quietwire.net.tls import NOTHING, Shown, shown_by
 from quietwire.server.links import Link, Stream
 from quietwire.shaping.bucket import Meter, Rates
 from quietwire.shaping.outbox import Outbox
+from quietwire.shaping.policy import Policy
 
 OUTBOX_BYTES = 8 << 20
 """Not yet in the kernel's hands. A phone that wakes to a thousand messages has 2 MB waiting; a peer that lets more
@@ -37,8 +39,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_heard", "_held",
-        "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_shown", "_slice", "_stream",
-        "_tls_pending", "_transport", "_unwritten", "_visitor", "secure", "tls",
+        "_line", "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_shown", "_slice",
+        "_stream", "_tls_pending", "_transport", "_unwritten", "_visitor", "paced", "policy", "secure", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -53,11 +55,13 @@ class Connection(asyncio.Protocol):
         rates: Rates = Rates(),  # noqa: B008 - frozen
         visitor: Visitor | None = None,
         secure: bool = False,
+        policy: Policy = Policy(),  # noqa: B008 - frozen
     ) -> None:
         """`context`: for STARTTLS, None where TLS is up from the first byte. `certificate`: our own, DER, for
         tls-server-end-point. `server_name`: for SNI where we are the client. `rates`: what the peer may send, by
         traffic shaping: it is not read from while it is over them. `visitor`: its place at the doors. `secure`: it
-        never leaves this machine, so that TLS is not asked for."""
+        never leaves this machine, so that TLS is not asked for. `policy`: what goes on the wire when, once there is
+        TLS."""
         self._shell = shell
         self._accept = accept
         self._context = context
@@ -69,6 +73,10 @@ class Connection(asyncio.Protocol):
         self._outbox = Outbox()
         self._out = self._outbox.parts
         """The outbox's parts, which the hot path appends to."""
+        self._line: Line | None = None
+        """Where the profile knows of time; then the outbox is the line's."""
+        self.policy = policy
+        self.paced = False
         self._closing = False
         self._held = 0
         self._rates = rates
@@ -98,8 +106,7 @@ class Connection(asyncio.Protocol):
         self.secure = True
         assert self._transport is not None
         connection = self._transport.get_extra_info("ssl_object")
-        self._outbox = self._shell.outbox(connection.version())
-        self._out = self._outbox.parts
+        self._shape(connection.version())
         self.tls = version_of(connection)
         if self._server_side:
             self._bindings = bindings_of(connection, self._certificate)
@@ -145,6 +152,8 @@ class Connection(asyncio.Protocol):
             self._deadline.cancel()
         self._transport = None
         self._out.clear()
+        if self._line is not None:
+            self._line.stop()
         if self._visitor is not None:
             self._visitor.gone()
         stream, self._stream = self._stream, None
@@ -184,6 +193,12 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or self._stream is None:
             return
+        if self._line is not None:
+            self._unwritten = True
+            self._line.admit()
+            if self._line.waiting() + transport.get_write_buffer_size() > OUTBOX_BYTES:
+                self._overflow()
+            return
         if self._out:
             transport.write(self._outbox.take())
         waiting = transport.get_write_buffer_size()
@@ -200,7 +215,9 @@ class Connection(asyncio.Protocol):
         self._unwritten = False
         if self._transport is None or self._stream is None:
             return
-        if self._transport.get_write_buffer_size() == 0:
+        if self._line is not None and self._line.waiting():
+            self._unwritten = True  # the line tells when it is `drained`
+        elif self._transport.get_write_buffer_size() == 0:
             self._stream.written()
         else:
             self._unwritten = True
@@ -254,8 +271,13 @@ class Connection(asyncio.Protocol):
             self._held = 0
             with contextlib.suppress(RuntimeError):
                 self._transport.resume_reading()
-        self._transport.close()
-        self._deadline = self._shell.loop.call_later(CLOSE_SECONDS, self.abort)
+        patience = CLOSE_SECONDS
+        if self._line is not None:
+            self._line.finish()
+            patience += self._line.patience()
+        else:
+            self._transport.close()
+        self._deadline = self._shell.loop.call_later(patience, self.abort)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -284,7 +306,57 @@ class Connection(asyncio.Protocol):
 
     def backlog(self) -> int:
         buffered = self._transport.get_write_buffer_size() if self._transport is not None else 0
-        return buffered + sum(map(len, self._out))
+        return buffered + (self._line.waiting() if self._line is not None else sum(map(len, self._out)))
+
+    # -- shaping by time, `pacer.Host` --------------------------------------------------------------------------------
+
+    def _shape(self, tls: str | None) -> None:
+        """The outbox, which is the shaper, of a connection that is secured by `tls`."""
+        self._line = line_for(self._shell.pacer, self.policy, self)
+        self._outbox = self._line.outbox if self._line is not None else self._shell.outbox(self.policy, tls)
+        self._out = self._outbox.parts
+        self.paced = self._line is not None and self._line.paced
+
+    def shape(self, policy: Policy) -> bool:
+        transport = self._transport
+        if transport is None or self._closing or self._tls_pending:
+            return False
+        left = self._line.stop() if self._line is not None else b""
+        parts = [left, *self._out] if left else [*self._out]
+        self._out.clear()
+        self.policy = policy
+        connection = transport.get_extra_info("ssl_object")
+        self._shape(connection.version() if connection is not None else None)
+        self._out += parts
+        self._shell.flush_soon(self)
+        return True
+
+    def space(self) -> int:
+        return self._line.space() if self._line is not None else 1 << 30
+
+    def welcome(self) -> None:
+        if self._line is not None:
+            self._line.welcome()
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def clear(self) -> bool:
+        return self._transport is not None and self._transport.get_write_buffer_size() == 0
+
+    def drained(self) -> None:
+        if self._unwritten:
+            self._look_again(0.05)
+
+    def roomy(self) -> None:
+        room = getattr(self._stream, "room", None)
+        if room is not None:
+            room()
+
+    def end(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
 
 
 def portion(rates: Rates) -> int:

@@ -22,6 +22,7 @@ from quietwire.net.shell import Shell
 from quietwire.net.stream import CLOSE_SECONDS, EMPTY, OUTBOX_BYTES, PAUSE_SECONDS
 from quietwire.server.links import Link, Stream
 from quietwire.shaping.bucket import Meter, Rates
+from quietwire.shaping.policy import Policy
 
 SUBPROTOCOL = "xmpp"
 SPARE_BYTES = 16_384
@@ -100,6 +101,10 @@ class SocketLink:
     )  # fmt: skip
 
     secure = True
+    paced = False
+    policy = Policy()
+    """Declared: frames have no filling that browsers' programs would not see (RFC 7395 §3.3.3), so a WebSocket is only
+    padded, by TLS, where the whole process is."""
     peer_domains: frozenset[str] = frozenset()
     peer_fault: str = "missing"
 
@@ -263,3 +268,11 @@ class SocketLink:
 
     def backlog(self) -> int:
         return self._waiting + self._transport.get_write_buffer_size()
+
+    def space(self) -> int:
+        return 1 << 30
+
+    def welcome(self) -> None: ...
+
+    def shape(self, policy: Policy) -> bool:
+        return False

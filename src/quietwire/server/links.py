@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from quietwire.shaping.policy import Policy
+
 
 class Link(Protocol):
     """One connection, either direction. Nothing here blocks, and nothing is written before the turn's end."""
@@ -64,12 +66,36 @@ class Link(Protocol):
         """Bytes that are not yet handed to the kernel."""
         ...
 
+    @property
+    def paced(self) -> bool:
+        """It is `steady`: little leaves at a time, whatever is put. Who has much puts what `space` says, and goes on
+        when the stream is told `room`."""
+        ...
+
+    @property
+    def policy(self) -> Policy:
+        """What goes on the wire when, from the moment that TLS is up."""
+        ...
+
+    def space(self) -> int:
+        """Bytes that the next cell has room for; very many where it is not `paced`."""
+        ...
+
+    def welcome(self) -> None:
+        """Somebody has logged in or resumed a session: a `steady` link opens a window (DESIGN §5)."""
+        ...
+
+    def shape(self, policy: Policy) -> bool:
+        """From now on. What waits is kept, in its order. False where this link cannot be shaped."""
+        ...
+
 
 class Stream(Protocol):
     """What a connection tells its stream.
 
-    A stream may have two attributes that its connection looks at: `known`, whether the peer has proved who it is
-    (without it: it has), and `heard`, how many first-level children have come (without it: they are not counted)."""
+    A stream may have attributes that its connection looks at: `known`, whether the peer has proved who it is (without
+    it: it has), `heard`, how many first-level children have come (without it: they are not counted), and a method
+    `room()`, which a link that is `paced` calls before each cell that is not full."""
 
     def received(self, data: bytes) -> None: ...
 

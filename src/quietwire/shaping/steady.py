@@ -1,22 +1,30 @@
 """`steady`: one cell of one size at each tick, with spaces where there is nothing to say. Pure (DESIGN §5).
 
 What is put is whole stanzas, so wherever the queue ends spaces are legal (RFC 6120 §11.7), and counted by nobody
-(XEP-0198). A stanza may lie in several cells; no space is ever put inside one.
+(XEP-0198). A stanza may lie in several cells; no space is ever put inside one. Spaces may stand before a stream header
+as well, where an XML declaration may not: it is left out, as RFC 6120 §11.5 lets us.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import Policy
 from quietwire.shaping.schedule import Schedule
 
 
+@lru_cache(maxsize=64)
+def _spaces(size: int) -> bytes:
+    """One object for all streams that are idle."""
+    return b" " * size
+
+
 class Steady(Outbox):
     """A queue, and the next cell, which is made before its time comes: `fill()`, then in its slot `cell()`."""
 
-    __slots__ = ("_empty", "_ready", "_size", "queue", "schedule")
+    __slots__ = ("_ready", "_size", "_used", "queue", "schedule")
 
     def __init__(self, policy: Policy, slot: int, phase: int) -> None:
         """`slot`, `phase`: see `Schedule`."""
@@ -24,35 +32,53 @@ class Steady(Outbox):
         self.schedule = Schedule(policy, slot, phase)
         self.queue = bytearray()
         self._size = policy.cell
-        self._empty = b" " * policy.cell
         self._ready = b""
+        self._used = 0
+        """Bytes of `_ready` that are not filling."""
 
     def admit(self) -> None:
         """Moves what was put to the queue."""
-        self.queue += b"".join(self.parts)
+        for part in self.parts:
+            self.queue += part[part.index(b"?>") + 2 :] if part.startswith(b"<?xml") else part
         self.parts.clear()
 
     def waiting(self) -> int:
         """Bytes that no cell was written with yet."""
-        return len(self.queue) + len(self._ready.rstrip(b" ")) + sum(map(len, self.parts))
+        return len(self.queue) + self._used + sum(map(len, self.parts))
+
+    def room(self) -> int:
+        """Bytes that the next cell has room for."""
+        return self._size - len(self.queue) - sum(map(len, self.parts))
 
     def fill(self) -> None:
         """Makes the next cell, unless the one before was not written: a stalled socket."""
         if self._ready:
             return
         self.admit()
-        queue = self.queue
+        queue, size = self.queue, self._size
         if not queue:
-            self._ready = self._empty
+            self._ready = _spaces(size)
             return
-        self._ready = bytes(queue[: self._size]).ljust(self._size)
-        del queue[: self._size]
+        self._used = min(len(queue), size)
+        self._ready = bytes(queue[:size]).ljust(size)
+        del queue[:size]
+        if not queue:
+            self.queue = bytearray()  # after a flood the memory goes back
 
     def cell(self) -> bytes:
         """The next cell. Its size is the same whatever was put."""
         self.fill()
         ready, self._ready = self._ready, b""
+        self._used = 0
         return ready
+
+    def rest(self) -> bytes:
+        """What no cell was written with: the link gets another profile. Nothing is left here."""
+        self.admit()
+        data = self._ready[: self._used] + self.queue
+        self._ready, self._used = b"", 0
+        self.queue = bytearray()
+        return bytes(data)
 
 
 class Pacemaker:
@@ -62,42 +88,75 @@ class Pacemaker:
     written first; then those are filled that are due in the next, so that what it takes to fill one shifts none.
     """
 
-    __slots__ = ("_due", "_fill", "_write", "at")
+    __slots__ = ("_arrivals", "_due", "_fill", "_places", "_write", "at")
 
     def __init__(self, write: Callable[[object], None], fill: Callable[[object], None]) -> None:
         self._write = write
         self._fill = fill
-        self._due: dict[int, dict[object, Schedule]] = {}
+        self._due: dict[int, list[object]] = {}
+        self._places: dict[object, tuple[int, int, Schedule]] = {}
+        """(number of its arrival, slot in which it is due, schedule)."""
+        self._arrivals = 0
         self.at = -1
         """The last slot that was served."""
 
     def __len__(self) -> int:
-        return sum(map(len, self._due.values()))
+        return len(self._places)
 
     def add(self, stream: object, schedule: Schedule) -> None:
-        """Enters the stream for its next slot. Adding it again changes when that is: after `Schedule.welcome()`."""
-        self.remove(stream)
-        self._enter(stream, schedule)
+        """Enters the stream for its next slot. Adding it again changes when that is, after `Schedule.welcome()`, and
+        leaves it its place in the order."""
+        former = self._places.get(stream)
+        if former is None:
+            self._arrivals += 1
+            self._enter(stream, self._arrivals, schedule)
+        else:
+            self._leave(stream, former[1])
+            self._enter(stream, former[0], schedule)
 
     def remove(self, stream: object) -> None:
-        """A stream that has ended."""
-        for streams in self._due.values():
-            if streams.pop(stream, None) is not None:
-                return
+        """A stream that has ended. It may be removed while a slot is served."""
+        place = self._places.pop(stream, None)
+        if place is not None:
+            self._leave(stream, place[1])
 
-    def _enter(self, stream: object, schedule: Schedule) -> None:
-        self._due.setdefault(schedule.next_after(self.at), {})[stream] = schedule
+    def next_at(self) -> int | None:
+        """The slot for which `beat` is to be called next, at its time; None while there are no streams."""
+        if not self._due:
+            return None
+        due = min(self._due)
+        return due if due <= self.at + 1 else due - 1  # the one before, to fill
+
+    def _enter(self, stream: object, number: int, schedule: Schedule) -> None:
+        slot = schedule.next_after(self.at)
+        self._places[stream] = number, slot, schedule
+        self._due.setdefault(slot, []).append(stream)
+
+    def _leave(self, stream: object, slot: int) -> None:
+        streams = self._due.get(slot)
+        if streams is None:  # that slot is being served
+            return
+        streams.remove(stream)
+        if not streams:
+            del self._due[slot]
 
     def beat(self, slot: int) -> None:
         """Serves every slot up to this one. Slots that were missed, as the machine was busy or asleep, are served
-        once a stream, never twice: no burst tells how long it took."""
-        late: dict[object, Schedule] = {}
+        once a stream, never twice: no burst tells how long it took. A slot that was served is not served again."""
+        if slot <= self.at:
+            return
+        places, late = self._places, []
         for number in sorted(number for number in self._due if number <= slot):
-            late.update(self._due.pop(number))
+            late += self._due.pop(number)
+        late.sort(key=lambda stream: places[stream][0])
         self.at = slot
         for stream in late:
-            self._write(stream)
-        for stream, schedule in late.items():
-            self._enter(stream, schedule)
-        for stream in self._due.get(slot + 1, ()):
-            self._fill(stream)
+            if stream in places:
+                self._write(stream)
+        for stream in late:
+            place = places.get(stream)
+            if place is not None and place[1] <= slot:  # not if it was added again meanwhile
+                self._enter(stream, place[0], place[2])
+        for stream in tuple(self._due.get(slot + 1, ())):
+            if stream in places:
+                self._fill(stream)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from quietwire.server.links import Stream
+from quietwire.shaping.policy import Policy
 
 
 class FakeLink:
@@ -39,6 +40,11 @@ class FakeLink:
         self._fault = peer_fault
         self._out = bytearray()
         self._pending = 0
+        self.paced = False
+        self.policy = Policy()
+        self.room = 0
+        """What a paced link has room for; `flushes` makes none."""
+        self.welcomes = 0
 
     # -- what a test does ---------------------------------------------------------------------------------------
 
@@ -63,6 +69,13 @@ class FakeLink:
         """The kernel takes everything put so far."""
         self._pending = 0
         self._stream.written()
+
+    def has_room(self, size: int) -> None:
+        """A paced link has room in its next cell."""
+        self.room = size
+        room = getattr(self._stream, "room", None)
+        if room is not None:
+            room()
 
     def breaks(self) -> None:
         """The connection is lost, as it is after `close` or `abort`."""
@@ -97,6 +110,7 @@ class FakeLink:
         assert not self.closed, "put after close"
         self._out += data
         self._pending += len(data)
+        self.room -= len(data)
 
     def start_tls(self) -> None:
         assert not self.secure
@@ -117,3 +131,13 @@ class FakeLink:
 
     def backlog(self) -> int:
         return self._pending
+
+    def space(self) -> int:
+        return self.room if self.paced else 1 << 30
+
+    def welcome(self) -> None:
+        self.welcomes += 1
+
+    def shape(self, policy: Policy) -> bool:
+        self.policy = policy
+        return True
