@@ -21,6 +21,7 @@ from quietwire.cli import (
     reload,
     room,
     serve,
+    shield,
     status,
 )
 from quietwire.core.errors import QuietwireError
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (quickstart, serve, check, status, reload, account, room, invite, key, backup, audit, client, lab):
+for part in (quickstart, serve, shield, check, status, reload, account, room, invite, key, backup, audit, client, lab):
     part.register(app)
 
 

@@ -43,10 +43,15 @@ def header(opened: StreamOpen) -> bytes:
     return f"<stream:stream xmlns='{xml.escape(opened.content)}' xmlns:stream='{ns.STREAMS}'{attributes}>".encode()
 
 
-def greeting(domain: str, id: str = "", from_: str = "") -> bytes:
-    """A header of our own: to a server, or with `from_` and `id` to a client."""
-    attributes = {"to": domain} if not from_ else {"from": from_, "id": id}
-    return header(StreamOpen({**attributes, "version": "1.0"}, ns.CLIENT))
+def greeting(*, to: str = "", from_: str = "", id: str = "") -> bytes:
+    """A header of our own; what is '' is left out."""
+    given = {name: value for name, value in (("to", to), ("from", from_), ("id", id)) if value}
+    return header(StreamOpen({**given, "version": "1.0"}, ns.CLIENT))
+
+
+def addressed(opened: StreamOpen, domain: str) -> bool:
+    """Whether a client's header names the domain; '' for one that is behind it, whichever."""
+    return not domain or opened.attributes.get("to", "").lower() == domain
 
 
 def error(failed: StreamError) -> bytes:
@@ -148,8 +153,9 @@ class Relay:
         logs_in: bool,
         spaces: bool,
     ) -> None:
-        """`bindings`: of the link to the server, the best first. `logs_in`: takes a login upon itself where the server
-        offers to bind it. `spaces`: a client's lone spaces, by which it keeps its link alive, pass as well."""
+        """`domain`: the server's, '' if it has several. `bindings`: of the link to the server, the best first.
+        `logs_in`: takes a login upon itself where the server offers to bind it. `spaces`: a client's lone spaces, by
+        which it keeps its link alive, pass as well."""
         self._domain = domain
         self._near = near
         self._far = far
@@ -180,7 +186,7 @@ class Relay:
 
     def _upward(self, event: Event) -> None:
         if isinstance(event, StreamOpen):
-            if event.attributes.get("to", "").lower() != self._domain:
+            if not addressed(event, self._domain):
                 raise StreamError("host-unknown")
             self._far(header(event))
         elif isinstance(event, StreamClose):

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.framing import Broken, Limits, StreamOpen, StreamParser
-from quietwire.core.relay import CLOSING, STRANGER_BYTES, Relay, error, greeting
+from quietwire.core.relay import CLOSING, STRANGER_BYTES, Relay, addressed, error, greeting
 from quietwire.server.links import Link, Stream
 
 READY_SECONDS: Final = 30.0
@@ -59,6 +59,7 @@ class Terms:
     the other is read from no more."""
 
     domain: str
+    """'' for the server's own affair: it may have several."""
     logs_in: bool
     spaces: bool
     near_queue: int = QUEUE
@@ -165,8 +166,8 @@ class Near:
         assert self._parser is not None
         for event in self._parser.feed(data):
             if isinstance(event, StreamOpen):
-                self._greet()
-                if event.attributes.get("to", "").lower() != self._shield.terms.domain:
+                self._greet(event.attributes.get("to", ""))
+                if not addressed(event, self._shield.terms.domain):
                     self.refuse(StreamError("host-unknown"))
                     return
                 self.link.put(_NEEDED)
@@ -182,10 +183,10 @@ class Near:
                 self.refuse(StreamError("policy-violation", "TLS first"))
                 return
 
-    def _greet(self) -> None:
+    def _greet(self, asked: str = "") -> None:
         self._opened = True
         shield = self._shield
-        self.link.put(greeting("", shield.randomness(12).hex(), shield.terms.domain))
+        self.link.put(greeting(from_=shield.terms.domain or asked, id=shield.randomness(12).hex()))
 
     def _hold(self, data: bytes) -> None:
         self._held.append(data)
@@ -288,7 +289,7 @@ class Near:
         """The server has gone; what it said reaches the client first."""
         if self._relay is None:
             if not self._ended:
-                self.unfit(f"{self._shield.terms.domain} has closed the connection: try again later")
+                self.unfit(f"{self._shield.terms.domain or 'the server'} has closed the connection: try again later")
             return
         self._ended = True
         drain(self._shield.loop, self.link)
@@ -309,7 +310,7 @@ class Far:
             shield.loop.call_soon(self.secured)  # the connection must know its stream first
         else:
             self._parser = StreamParser(PRELUDE)
-            link.put(greeting(shield.terms.domain))
+            link.put(greeting(to=shield.terms.domain))
 
     def received(self, data: bytes) -> None:
         if self._ready:

@@ -45,7 +45,7 @@ def greeting(size: int) -> bytes:
 
 
 class Cells:
-    """What is put, cut into cells: a greeting first, an end last. `next()` is a cell whether there is anything or not."""
+    """What is put, cut into cells: a greeting first, an end last."""
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -64,7 +64,8 @@ class Cells:
         return bool(self._first) or (self._ending and not self.ended)
 
     def next(self, queue: bytearray) -> tuple[bytes, int]:
-        """The next cell, and whether it says something, in bytes: what it took off the queue, or 1."""
+        """The next cell, whether there is anything to say or not, and how much that is: bytes taken off the queue, or 1
+        for the greeting and the end."""
         if self._first:
             first, self._first = self._first, b""
             return first, 1
@@ -133,6 +134,11 @@ class Opener:
         self._size = 0
         """Of the cells that come; 0 before the greeting."""
         self.ended = False
+
+    @property
+    def greeted(self) -> bool:
+        """The other end keeps to the protocol so far."""
+        return bool(self._size)
 
     def feed(self, data: bytes) -> bytes:
         """What was in the cells that are whole now. Raises TunnelError."""
