@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from quietwire.cli.link_options import CELL, PROFILE, TICK, LinkCell, LinkProfile, LinkTick, link_policy
+from quietwire.cli.link_options import LinkCell, LinkPreset, LinkProfile, LinkTick, Preset, link_policy
 from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID, JIDError
+from quietwire.shaping.policy import Profile
 
 if TYPE_CHECKING:
     from quietwire.client.core import Client, Device
@@ -61,9 +62,10 @@ def send(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
-    link_profile: LinkProfile = PROFILE,
-    link_tick: LinkTick = TICK,
-    link_cell: LinkCell = CELL,
+    link_profile: LinkProfile = Profile.OFF,
+    link_preset: LinkPreset = Preset.DESKTOP,
+    link_tick: LinkTick = None,
+    link_cell: LinkCell = None,
 ) -> None:
     """Send one encrypted message and wait until the server has it."""
 
@@ -72,7 +74,7 @@ def send(
         if not await client.drained():
             _fail("the server has not confirmed the message; it goes out with the next connection")
 
-    link = link_policy(link_profile, link_tick, link_cell)
+    link = link_policy(link_profile, link_preset, link_tick, link_cell)
     _run(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
@@ -87,9 +89,10 @@ def listen(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
-    link_profile: LinkProfile = PROFILE,
-    link_tick: LinkTick = TICK,
-    link_cell: LinkCell = CELL,
+    link_profile: LinkProfile = Profile.OFF,
+    link_preset: LinkPreset = Preset.DESKTOP,
+    link_tick: LinkTick = None,
+    link_cell: LinkCell = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Show what arrives until interrupted."""
@@ -99,7 +102,7 @@ def listen(
             fields = event.as_dict()
             typer.echo(json.dumps(fields, ensure_ascii=False) if as_json else _line(fields))
 
-    link = link_policy(link_profile, link_tick, link_cell)
+    link = link_policy(link_profile, link_preset, link_tick, link_cell)
     _run(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
@@ -115,9 +118,10 @@ def devices_list(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
-    link_profile: LinkProfile = PROFILE,
-    link_tick: LinkTick = TICK,
-    link_cell: LinkCell = CELL,
+    link_profile: LinkProfile = Profile.OFF,
+    link_preset: LinkPreset = Preset.DESKTOP,
+    link_tick: LinkTick = None,
+    link_cell: LinkCell = None,
 ) -> None:
     """List the devices of an account with their fingerprints and what you decided."""
 
@@ -125,7 +129,7 @@ def devices_list(
         for device in await client.devices(jid):
             typer.echo(_device_line(device))
 
-    link = link_policy(link_profile, link_tick, link_cell)
+    link = link_policy(link_profile, link_preset, link_tick, link_cell)
     _run(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
@@ -142,13 +146,14 @@ def devices_verify(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
-    link_profile: LinkProfile = PROFILE,
-    link_tick: LinkTick = TICK,
-    link_cell: LinkCell = CELL,
+    link_profile: LinkProfile = Profile.OFF,
+    link_preset: LinkPreset = Preset.DESKTOP,
+    link_tick: LinkTick = None,
+    link_cell: LinkCell = None,
 ) -> None:
     """Say that you compared this fingerprint with its owner."""
     use = _decide(jid, fingerprint, "verified")
-    link = link_policy(link_profile, link_tick, link_cell)
+    link = link_policy(link_profile, link_preset, link_tick, link_cell)
     _run(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
@@ -165,13 +170,14 @@ def devices_distrust(
     address: Address = None,
     starttls: Starttls = False,
     ca_file: CaFile = None,
-    link_profile: LinkProfile = PROFILE,
-    link_tick: LinkTick = TICK,
-    link_cell: LinkCell = CELL,
+    link_profile: LinkProfile = Profile.OFF,
+    link_preset: LinkPreset = Preset.DESKTOP,
+    link_tick: LinkTick = None,
+    link_cell: LinkCell = None,
 ) -> None:
     """Write nothing to this device any more, and read nothing from it."""
     use = _decide(jid, fingerprint, "distrusted")
-    link = link_policy(link_profile, link_tick, link_cell)
+    link = link_policy(link_profile, link_preset, link_tick, link_cell)
     _run(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )

@@ -308,7 +308,10 @@ async def compose(config: Config, log: Log, wrap: Wrap = plain_wrap) -> Composit
     web.mount(WEBSOCKET_PATH, sockets.serve)
     files = server.ports.files
     if isinstance(files, DiskFiles):
-        door = UploadDoor(server.uploads, files, clock=time.time, randomness=secrets.token_bytes, note=log.warn)
+        padded = config.links.profile in ("padded", "steady")
+        door = UploadDoor(
+            server.uploads, files, clock=time.time, randomness=secrets.token_bytes, note=log.warn, padded=padded
+        )
         web.mount(f"{UPLOAD_PATH}/*", door.serve)
     for route, base in server.router.http:
         web.route(route.method, route.path, _handler(server, route, base))

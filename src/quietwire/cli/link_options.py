@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
 from quietwire.core.errors import ConfigError
 from quietwire.shaping.policy import SLOT, Policy, Profile
+from quietwire.shaping.presets import PRESETS
+
+
+class Preset(StrEnum):
+    """Those of `shaping.presets` that are a client's."""
+
+    DESKTOP = "desktop"
+    PHONE = "phone"
+
 
 LinkProfile = Annotated[
     Profile,
@@ -17,29 +28,41 @@ LinkProfile = Annotated[
         help="What a watcher of the network may see of our direction. The server is asked for the same in its own.",
     ),
 ]
+LinkPreset = Annotated[
+    Preset,
+    typer.Option("--link-preset", envvar="QUIETWIRE_LINK_PRESET", help="steady: for the link of a desktop or a phone."),
+]
 LinkTick = Annotated[
-    float, typer.Option("--link-tick", envvar="QUIETWIRE_LINK_TICK", help="steady: seconds between two cells.")
+    float | None,
+    typer.Option("--link-tick", envvar="QUIETWIRE_LINK_TICK", help="steady: seconds between two cells. [preset's]"),
 ]
 LinkCell = Annotated[
-    int, typer.Option("--link-cell", envvar="QUIETWIRE_LINK_CELL", help="steady: bytes of a cell; best 512 k - 2.")
+    int | None,
+    typer.Option(
+        "--link-cell", envvar="QUIETWIRE_LINK_CELL", help="steady: bytes of a cell, best 512 k - 2. [preset's]"
+    ),
 ]
 
-PROFILE = Profile.OFF
-TICK = Policy().tick
-CELL = Policy().cell
-CELLS = range(62, 16_385)
+CELLS = range(128, 16_383)
 """Smaller ones carry hardly a stanza's start tag; larger ones are more than one TLS record."""
 
 
-def link_policy(profile: Profile = PROFILE, tick: float = TICK, cell: int = CELL) -> Policy:
+def link_policy(
+    profile: Profile = Profile.OFF,
+    preset: Preset = Preset.DESKTOP,
+    tick: float | None = None,
+    cell: int | None = None,
+) -> Policy:
     """Raises ConfigError for parameters that cannot be kept."""
+    policy = replace(PRESETS[preset], profile=Profile.OFF)
     if profile is not Profile.STEADY:
-        return Policy(profile)
+        return replace(policy, profile=profile)
+    tick, cell = policy.tick if tick is None else tick, policy.cell if cell is None else cell
     if not 2 * SLOT <= tick <= 600:
         raise ConfigError("command line", "--link-tick", f"{2 * SLOT:g} to 600 seconds")
     if cell not in CELLS:
         raise ConfigError("command line", "--link-cell", f"{CELLS.start} to {CELLS.stop - 1} bytes")
     whole = Policy.slots(tick)
-    least = min(whole, Policy.slots(Policy().fast_tick))
+    least = min(whole, Policy.slots(policy.fast_tick))
     fast = next(slots for slots in range(least, whole + 1) if whole % slots == 0)
-    return Policy(profile, tick=round(whole * SLOT, 2), fast_tick=round(fast * SLOT, 2), cell=cell)
+    return replace(policy, profile=profile, tick=round(whole * SLOT, 2), fast_tick=round(fast * SLOT, 2), cell=cell)

@@ -1,5 +1,8 @@
 """Uploads and downloads (XEP-0363 §7): files pass through in pieces, and are encrypted on the disk (`seal/uploads.py`).
 
+Where links are shaped, answers are padded as well: heads to one length, files to their size class, for whoever accepts
+gzip (`coding.py`; docs/protocols/uploads.md).
+
 What is served is what somebody else chose: only pictures, sound and film are shown in place, and nothing may run.
 """
 
@@ -17,8 +20,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from quietwire.core.later import Ticket
+from quietwire.net.coding import Coder, accepts_gzip, least
 from quietwire.net.files import DiskFiles, write_all
-from quietwire.net.http import expect, plain
+from quietwire.net.http import PADDING, expect, plain
 from quietwire.seal.uploads import (
     CHUNK_BYTES,
     SALT_BYTES,
@@ -90,8 +94,11 @@ class UploadDoor:
         clock: Callable[[], float],
         randomness: Callable[[int], bytes],
         note: Callable[..., None],
+        padded: bool = False,
     ) -> None:
+        """`padded`: answers show neither lengths nor types, as far as HTTP lets them."""
         self._uploads = uploads
+        self._padded = padded
         self._files = files
         self._clock = clock
         self._randomness = randomness
@@ -102,6 +109,8 @@ class UploadDoor:
         answer = await self._serve(request)
         if not answer.prepared:
             answer.headers.update({key: value for key, value in HEADERS.items() if key not in answer.headers})
+            if self._padded:
+                answer.headers[PADDING] = ""
         return answer
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -225,13 +234,20 @@ class UploadDoor:
         head = reader.head(await self._chunk(descriptor, 0))
         if head.expires <= self._clock():
             return plain(404)
-        span = _span(request, head.size)
+        coded = self._padded and accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        # A part would show its length: a server may answer with the whole (RFC 9110 §14.2).
+        span = Span(0, head.size, False) if coded else _span(request, head.size)
         if span is None:
             return plain(416, {"Content-Range": f"bytes */{head.size}"})
         answer = web.StreamResponse(status=206 if span.partial else 200, headers=HEADERS)
         shown = head.type in SHOWN
         answer.headers["Content-Type"] = head.type if shown else "application/octet-stream"
         answer.headers["Content-Disposition"] = "inline" if shown else "attachment"
+        if self._padded:
+            answer.headers[PADDING] = ""
+            answer.headers["Vary"] = "Accept-Encoding"
+        if coded:
+            return await self._send_coded(request, answer, reader, descriptor, head.size)
         answer.headers["Accept-Ranges"] = "bytes"
         if span.partial:
             answer.headers["Content-Range"] = f"bytes {span.first}-{span.stop - 1}/{head.size}"
@@ -247,8 +263,44 @@ class UploadDoor:
             await answer.write_eof()
         return answer
 
+    async def _send_coded(
+        self, request: web.BaseRequest, answer: web.StreamResponse, reader: Reader, descriptor: int, size: int
+    ) -> web.StreamResponse:
+        """All of it, coded, in pieces whose lengths depend on the class alone. Raises Damaged."""
+        total = size_class(least(size))
+        coder = Coder(size, total)
+        answer.headers["Content-Encoding"] = "gzip"
+        answer.content_length = total
+        await answer.prepare(request)
+        if request.method == "HEAD":
+            return answer
+        waiting = bytearray(coder.begin())
+        async with asyncio.timeout(_patience(total)):
+            number = -1
+            for number in chunks_of(0, size):
+                waiting += coder.add(reader.content(number, await self._chunk(descriptor, number), 0, size))
+                await _write_whole(answer, waiting)
+            for filling in coder.finish():
+                waiting += filling
+                if len(waiting) > CHUNK_BYTES:  # what is there only to fill takes as long as what is asked for
+                    number += 1
+                    await self._chunk(descriptor, number)
+                    await _write_whole(answer, waiting)
+            async with asyncio.timeout(IDLE_SECONDS):
+                await answer.write(bytes(waiting))
+            await answer.write_eof()
+        return answer
+
     async def _chunk(self, descriptor: int, number: int) -> bytes:
         return await self._files.run(os.pread, descriptor, CHUNK_BYTES + TAG_BYTES, Reader.where(number))
+
+
+async def _write_whole(answer: web.StreamResponse, waiting: bytearray) -> None:
+    """Writes CHUNK_BYTES at a time and leaves the rest: each write ends a TLS record."""
+    while len(waiting) > CHUNK_BYTES:
+        async with asyncio.timeout(IDLE_SECONDS):
+            await answer.write(bytes(waiting[:CHUNK_BYTES]))
+        del waiting[:CHUNK_BYTES]
 
 
 def _patience(size: int) -> float:
