@@ -13,7 +13,9 @@ from cryptography import x509
 from quietwire.cli.account import administrate
 from quietwire.cli.config import load
 from quietwire.cli.quickstart import instructions, prepare
+from quietwire.cli.link_options import Preset
 from quietwire.core.errors import ConfigError
+from quietwire.shaping.policy import Profile
 
 
 @pytest.fixture(scope="module")
@@ -115,3 +117,12 @@ def test_a_port_in_use_is_not_taken(tmp_path: Path) -> None:
             pass  # somebody else has it: all the better
         config, *_ = prepare(tmp_path / "server", "chat.example", "me")
         assert load(config).listen.c2s != 5222
+
+
+def test_its_links_are_shaped_if_asked_for(tmp_path: Path, made: tuple[Path, str, str]) -> None:
+    assert load(made[0]).links.profile == "off"
+    assert "--link" not in instructions(made[0], "alice", "p", "c")
+    config, passphrase, code = prepare(tmp_path / "s", "chat.example", "me", Profile.STEADY, Preset.PHONE)
+    links = load(config).links
+    assert (links.profile, links.preset) == ("steady", "phone")
+    assert "--link-profile steady --link-preset phone\n" in instructions(config, "me", passphrase, code)

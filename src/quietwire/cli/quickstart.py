@@ -13,11 +13,13 @@ import typer
 from quietwire.cli import serve
 from quietwire.cli.commands import administrate
 from quietwire.cli.config import load
+from quietwire.cli.link_options import LinkPreset, LinkProfile, Preset
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID, JIDError
 from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.seal.passphrase import make_passphrase
 from quietwire.seal.recovery import make_recovery_code
+from quietwire.shaping.policy import Profile
 
 DAYS = 90
 CONFIG = """# Made by `quietwire quickstart`: a server for this machine alone. docs/configuration.md has every key.
@@ -40,6 +42,11 @@ url = "https://localhost:{https}"
 
 [federation]
 enabled = false
+"""
+LINKS = """
+[links]
+profile = "{profile}"
+preset = "{preset}"
 """
 
 
@@ -69,7 +76,9 @@ def _check(domain: str, name: str) -> None:
         raise ConfigError("quickstart", "--name", "the part of an address before the @, for instance alice") from None
 
 
-def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str, str]:
+def prepare(
+    folder: Path, domain: str, name: str, profile: Profile = Profile.OFF, preset: Preset = Preset.DESKTOP
+) -> tuple[Path, str, str]:
     """Makes certificate, configuration and account. -> (configuration file, passphrase, recovery code). Raises
     ConfigError."""
     config = folder / "quietwire.toml"
@@ -90,7 +99,8 @@ def prepare(folder: Path, domain: str, name: str) -> tuple[Path, str, str]:
     descriptor = os.open(folder / "key.pem", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(issued.key)
-    config.write_text(CONFIG.format(domain=domain, c2s=_free(5222), c2s_tls=_free(5223), https=_free(5443)))
+    links = LINKS.format(profile=profile, preset=preset) if profile is not Profile.OFF else ""
+    config.write_text(CONFIG.format(domain=domain, c2s=_free(5222), c2s_tls=_free(5223), https=_free(5443)) + links)
     passphrase = make_passphrase(secrets.token_bytes)
     code = make_recovery_code(secrets.token_bytes)
     administrate(load(config), "account-add", name=name, password=passphrase, recovery_code=code)
@@ -103,6 +113,8 @@ def instructions(config: Path, name: str, passphrase: str, code: str) -> str:
     jid = f"{name}@{settings.domain}"
     authority = config.parent / "authority.pem"
     port, direct = settings.listen.c2s, settings.listen.c2s_tls
+    links = settings.links
+    shaped = "" if links.profile == "off" else f" --link-profile {links.profile} --link-preset {links.preset}"
     return f"""
 Your server is ready in {config.parent}.
 
@@ -117,7 +129,7 @@ Keep passphrase and code: they are shown once, and what the account keeps is sea
 profanity:   profanity
              /connect {jid} server 127.0.0.1 port {port} tls trust
 dino, gajim: add the account {jid}, advanced settings: host 127.0.0.1, port {port}; accept the certificate
-quietwire:   quietwire listen --json --account {jid} --address 127.0.0.1:{direct} --ca-file {authority}
+quietwire:   quietwire listen --json --account {jid} --address 127.0.0.1:{direct} --ca-file {authority}{shaped}
 
 A second account to talk to:   quietwire account add bob -c {config}
 Start it again later:          quietwire serve -c {config}
@@ -131,9 +143,11 @@ def register(app: typer.Typer) -> None:
         domain: str = typer.Option("localhost", help="The domain of its addresses."),
         name: str = typer.Option("me", help="Your account's name."),
         run: bool = typer.Option(True, "--run/--no-run", help="Start the server at once."),
+        link_profile: LinkProfile = Profile.OFF,
+        link_preset: LinkPreset = Preset.DESKTOP,
     ) -> None:
         """Make a local server with one account and run it."""
-        config, passphrase, code = prepare(folder, domain, name)
+        config, passphrase, code = prepare(folder, domain, name, link_profile, link_preset)
         typer.echo(instructions(config, name, passphrase, code))
         if run:
             typer.echo("Running; stop it with Ctrl-C.")
