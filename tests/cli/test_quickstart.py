@@ -12,8 +12,8 @@ from cryptography import x509
 
 from quietwire.cli.account import administrate
 from quietwire.cli.config import load
-from quietwire.cli.quickstart import instructions, prepare
 from quietwire.cli.link_options import Preset
+from quietwire.cli.quickstart import instructions, prepare
 from quietwire.core.errors import ConfigError
 from quietwire.shaping.policy import Profile
 
