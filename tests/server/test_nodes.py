@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 from collections.abc import Coroutine
 from itertools import count
 from typing import Any, TypeVar
@@ -168,7 +167,6 @@ def test_one_book_an_account_however_many_read_it() -> None:
 def test_nobody_keeps_a_book_that_nobody_uses() -> None:
     store, library = storage().store, Library()
     run(library.book(store, ALICE))
-    gc.collect()  # what drove the coroutine is a cycle
     assert library.held(ALICE) is None
 
 

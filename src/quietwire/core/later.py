@@ -127,31 +127,43 @@ def all_of(tickets: Collection[Ticket]) -> Ticket | None:
     return joint
 
 
+class _Driving(Generic[T]):
+    """A coroutine on its way. Refers to nothing that refers to it, so that what a login leaves is gone with its end: a
+    collector of cycles would let it lie for as long as it has nothing better to do."""
+
+    __slots__ = ("coroutine", "done", "ended")
+
+    def __init__(
+        self, coroutine: Coroutine[Any, Any, T], done: Callable[[T | None, BaseException | None], None]
+    ) -> None:
+        self.coroutine = coroutine
+        self.done = done
+        self.ended = False
+
+    def step(self) -> None:
+        try:
+            waited = self.coroutine.send(None)
+        except StopIteration as stop:
+            self.ended = True
+            self.done(stop.value, None)
+        except BaseException as error:
+            self.ended = True
+            self.done(None, error)
+        else:
+            if not isinstance(waited, Later):
+                self.coroutine.close()
+                raise TypeError(f"a coroutine of the server awaited {type(waited).__name__}; ports return Later")
+            waited.when_settled(self.step)
+
+
 def drive(coroutine: Coroutine[Any, Any, T], done: Callable[[T | None, BaseException | None], None]) -> bool:
     """Runs `coroutine` until it ends or suspends on a `Later`; goes on by itself when that settles.
 
     `done(value, error)` is called exactly once. Returns True if it ended before `drive` returned.
     """
-    ended = False
-
-    def step() -> None:
-        nonlocal ended
-        try:
-            waited = coroutine.send(None)
-        except StopIteration as stop:
-            ended = True
-            done(stop.value, None)
-        except BaseException as error:
-            ended = True
-            done(None, error)
-        else:
-            if not isinstance(waited, Later):
-                coroutine.close()
-                raise TypeError(f"a coroutine of the server awaited {type(waited).__name__}; ports return Later")
-            waited.when_settled(step)
-
-    step()
-    return ended
+    driving = _Driving(coroutine, done)
+    driving.step()
+    return driving.ended
 
 
 def started(coroutine: Coroutine[Any, Any, T]) -> Later[T]:

@@ -106,21 +106,29 @@ class ServerKeys:
 class AccountKeys:
     """An account's keys while it is unlocked. `secret` becomes this object's: it is wiped with it."""
 
-    __slots__ = ("_data", "_index", "_secret", "cipher", "parting")
+    __slots__ = ("_data", "_index", "_secret", "_there", "parting")
 
     def __init__(self, secret: bytearray) -> None:
         if len(secret) != KEY_BYTES:
             raise ValueError("a secret has 32 bytes")
         self._secret = secret
         self._data = expand(secret, "account data 1")
-        self.cipher: AESGCM | None = AESGCM(self._data)  # which may look it up there again for each row
-        """None once the account is locked."""
+        self._there = True
         self._index = expand(secret, "account index 1")
         self.parting: Callable[[], None] = lambda: None
         """Called before the keys are wiped: what must still be sealed is."""
 
     def __repr__(self) -> str:
         return "AccountKeys(...)"
+
+    @property
+    def locked(self) -> bool:
+        return not self._there
+
+    @property
+    def cipher(self) -> AESGCM | None:
+        """A new one each time, for a loop to keep: it is 4 KB, an account that is idle has none. None once locked."""
+        return AESGCM(self._data) if self._there else None
 
     @property
     def secret(self) -> bytearray:
@@ -146,13 +154,13 @@ class AccountKeys:
 
     def wipe(self) -> None:
         """The account is locked from now on. Idempotent."""
-        if self.cipher is None:
+        if not self._there:
             return
         self.parting()
         self.parting = lambda: None
-        self.cipher = None
+        self._there = False
         wipe(self._secret, self._data, self._index)
 
     def _check(self) -> None:
-        if self.cipher is None:
+        if not self._there:
             raise SealError("the account is locked")

@@ -11,6 +11,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Final
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from quietwire.core.errors import QuietwireError
 from quietwire.core.later import Ticket
 from quietwire.seal import rows
@@ -162,7 +164,7 @@ class OwnRows:
         return (await self.get_many(unlocked, table, (key,))).get(key)
 
     async def get_many(self, unlocked: Unlocked, table: str, keys: Collection[bytes]) -> dict[bytes, bytes]:
-        if unlocked.keys.cipher is None:
+        if unlocked.keys.locked:
             return {}
         found = await self._read(unlocked, _asked(unlocked, {self._key(unlocked, table, key) for key in keys}))
         return {name: value for _, name, value in found}
@@ -184,13 +186,14 @@ class OwnRows:
         while any(asked.values()):
             for place, tags in asked.items():
                 there = await self._fetch(unlocked, place, tags)
-                if unlocked.keys.cipher is None:
+                cipher = unlocked.keys.cipher
+                if cipher is None:
                     return []
                 for key, tag in tags.items():
                     row = there.get(key)
                     if row is not None and rows.tag(row) == tag:
                         try:
-                            found.append(self._open(unlocked, place, key, row))
+                            found.append(self._open(unlocked, place, key, row, cipher))
                             continue
                         except SealError:
                             pass
@@ -309,9 +312,11 @@ class OwnRows:
             raise Sealed
         return rows.seal(cipher, self._seals.randomness(12), content, place, self._name(place, unlocked.owner), key)
 
-    def _open(self, unlocked: Unlocked, place: str, key: bytes, row: bytes) -> tuple[int, bytes, bytes]:
-        """(kind, key, value). Raises SealError."""
-        cipher = unlocked.keys.cipher
+    def _open(
+        self, unlocked: Unlocked, place: str, key: bytes, row: bytes, cipher: AESGCM | None = None
+    ) -> tuple[int, bytes, bytes]:
+        """(kind, key, value). Raises SealError. `cipher`: the account's, where there are many rows to open."""
+        cipher = cipher or unlocked.keys.cipher
         if cipher is None:
             raise SealError("the account is locked")
         return rows.unpack(rows.open_row(cipher, row, place, self._name(place, unlocked.owner), key))
@@ -342,5 +347,5 @@ def _asked(unlocked: Unlocked, keys: Collection[bytes]) -> dict[str, dict[bytes,
 
 def _check(unlocked: Unlocked) -> None:
     """Raises Sealed where it has been locked."""
-    if unlocked.keys.cipher is None:
+    if unlocked.keys.locked:
         raise Sealed
