@@ -1,0 +1,157 @@
+"""Our client on our server, both directions steady, behind the laboratory's tap: what a watcher sees does not depend on
+what is said, nothing is lost, doubled or reordered, and a session goes on after a cut."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+from quickstart_world import DOMAIN, PASSWORD, WAIT, Home, make, start
+
+pytest.importorskip("quietwire.client.core", reason="the client's libraries are not installed")
+from quietwire.client import events
+from quietwire.client.core import Client, Settings
+from quietwire.lab.tap import Tap
+from quietwire.lab.trace import Direction, RecordType
+from quietwire.shaping.policy import Policy, Profile
+
+pytestmark = pytest.mark.slow
+
+POLICY = Policy(Profile.STEADY, tick=0.5, fast_tick=0.5, window=2.0, bulk_every=3600.0)
+LINKS = '\n[links]\nprofile = "steady"\ntick = 0.5\nfast_tick = 0.5\nwindow = 2.0\n'
+ANN, BEN = f"ann@{DOMAIN}", f"ben@{DOMAIN}"
+OVERHEAD = 17
+"""Type byte and tag of a TLS 1.3 record."""
+
+
+class Watcher:
+    """In the place of a trace's writer."""
+
+    def __init__(self) -> None:
+        self.seen: dict[str, dict[Direction, list[tuple[float, int]]]] = {}
+
+    def open(self, time: float, link: str, initiator: str, responder: str) -> None:
+        self.seen[link] = {"up": [], "down": []}
+
+    def end(self, time: float, link: str, *, reset: bool) -> None: ...
+
+    def record(self, time: float, link: str, direction: Direction, type: RecordType, size: int) -> None:
+        if type == "app":
+            self.seen[link][direction].append((time, size))
+
+
+class Person:
+    def __init__(self, home: Home, folder: Path, jid: str, port: int, policy: Policy) -> None:
+        settings = Settings(
+            jid=jid,
+            password=PASSWORD,
+            store=folder / jid,
+            passphrase="open sesame",
+            address=("127.0.0.1", port),
+            ca_file=home.authority,
+            link=policy,
+        )
+        self.client = Client(settings)
+        self.seen: list[events.Event] = []
+        self._changed = asyncio.Condition()
+
+    async def arrive(self) -> None:
+        await self.client.connect(WAIT)
+        self._task = asyncio.create_task(self._collect())
+
+    async def _collect(self) -> None:
+        async for event in self.client.events():
+            async with self._changed:
+                self.seen.append(event)
+                self._changed.notify_all()
+
+    async def until(self, satisfied: Callable[[], bool]) -> None:
+        async with self._changed, asyncio.timeout(2 * WAIT):
+            await self._changed.wait_for(satisfied)
+
+    @property
+    def texts(self) -> list[str]:
+        return [event.text for event in self.seen if isinstance(event, events.Message)]
+
+    async def leave(self) -> None:
+        await self.client.close()
+        await self._task
+
+
+def cells(records: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    """From the first cell on, without what the handshake had before it and TLS' good-bye."""
+    first = next(at for at, (_, size) in enumerate(records) if size == POLICY.cell + OVERHEAD)
+    return records[first:-1]
+
+
+def assert_steady(records: list[tuple[float, int]]) -> None:
+    shown = cells(records)
+    assert {size for _, size in shown} == {POLICY.cell + OVERHEAD}
+    gaps = [round((later - earlier) / POLICY.tick, 1) for (earlier, _), (later, _) in pairwise(shown)]
+    # One step of the uplink's phase to before the downlink's; the rest is what a busy machine adds.
+    assert sum(1 for gap in gaps if abs(gap - 1) <= 0.2) >= 0.9 * len(gaps), gaps
+
+
+def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
+    home = make(tmp_path / "server", "ann", "ben")
+    config = home.folder / "quietwire.toml"
+    config.write_text(config.read_text() + LINKS)
+    watcher = Watcher()
+
+    async def run() -> None:
+        tap = Tap(
+            initiator=ANN,
+            responder=DOMAIN,
+            target=("127.0.0.1", home.direct),
+            writers=[watcher],  # type: ignore[list-item]
+            names=(f"L{number}" for number in count(1)),
+            clock=time.time,
+        )
+        ann = Person(home, tmp_path, ANN, await tap.start(), POLICY)
+        ben = Person(home, tmp_path, BEN, home.direct, replace(POLICY, profile=Profile.OFF))
+        await ann.arrive()
+        await ben.arrive()
+        try:
+            mine = [f"mine {number} " + "x" * (number * 61 % 400) for number in range(10)]
+            theirs = [f"theirs {number} " + "y" * (number * 37 % 700) for number in range(10)]
+
+            async def say(person: Person, to: str, texts: list[str]) -> None:
+                for text in texts:
+                    await person.client.send_text(to, text)
+
+            await asyncio.gather(say(ann, BEN, mine[:6]), say(ben, ANN, theirs[:6]))
+            await ann.until(lambda: len(ann.texts) >= 2)
+            tap.cut()
+            await asyncio.gather(say(ann, BEN, mine[6:]), say(ben, ANN, theirs[6:]))
+            await ann.until(lambda: len(ann.texts) >= len(theirs))
+            await ben.until(lambda: len(ben.texts) >= len(mine))
+            assert (ann.texts, ben.texts) == (theirs, mine)
+            assert await ann.client.drained()
+            assert any(isinstance(event, events.Resumed) for event in ann.seen)
+            assert not any(isinstance(event, events.Undecryptable) for event in ann.seen + ben.seen)
+            first = next(event for event in ann.seen if isinstance(event, events.Message))
+            received = await ann.client.send_receipt(BEN, first.id)
+            assert await ann.client.send_displayed(BEN, first.id) == received
+            await ben.until(lambda: any(isinstance(event, events.Displayed) for event in ben.seen))
+            assert any(isinstance(event, events.Receipt) for event in ben.seen)
+        finally:
+            await ann.leave()
+            await ben.leave()
+            await tap.close()
+
+    with (home.folder / "log").open("wb") as log:
+        process = start(home, log)
+        try:
+            asyncio.run(run())
+        finally:
+            process.terminate()
+            process.wait(WAIT)
+    assert len(watcher.seen) == 2
+    for link in watcher.seen.values():
+        for records in link.values():
+            assert_steady(records)
