@@ -1,0 +1,54 @@
+"""What attackers on links see, and what they are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+class Side(Protocol):
+    """One direction of all links, in ascending order of time (`shapes.Side`)."""
+
+    @property
+    def links(self) -> int: ...
+    @property
+    def times(self) -> Array: ...
+    @property
+    def link(self) -> NDArray[np.int32]: ...
+    @property
+    def sizes(self) -> NDArray[np.int32]: ...
+
+
+def rates(side: Side, seconds: float) -> Array:
+    """Of each link: records a second."""
+    return np.asarray(np.bincount(side.link, minlength=side.links) / seconds, np.float64)
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All links for some time."""
+
+    seconds: float
+    down: Side
+    """Towards the candidates."""
+    back: Side | None = None
+    """From the candidates, where receipts come back."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One sender's records, and how many of them had left when it had sent its partner so many messages."""
+
+    sender: int
+    right: int
+    """The candidate it is: for training and judging only."""
+    at: Array
+    sizes: NDArray[np.int32]
+    cuts: tuple[int, ...]
+    ends: tuple[float, ...]
+    """The moments of the cuts."""
