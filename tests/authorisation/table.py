@@ -124,6 +124,8 @@ IQ: Final[list[Row]] = [
     *_rows(_of("blocking", "set", "{urn:xmpp:blocking}unblock"), ONESELF, UNAVAILABLE),
     *_rows(_of("carbons", "set", "{urn:xmpp:carbons:2}enable"), ONESELF, UNAVAILABLE),
     *_rows(_of("carbons", "set", "{urn:xmpp:carbons:2}disable"), ONESELF, UNAVAILABLE),
+    *_rows(_of("links", "get", "{urn:quietwire:links:0}link"), ONESELF, UNAVAILABLE),
+    *_rows(_of("links", "set", "{urn:quietwire:links:0}link", attributes=" profile='off'"), ONESELF, UNAVAILABLE),
     *_rows(_of("clients", "get", f"{_CAM}list"), ONESELF, UNAVAILABLE),
     *_rows(_of("clients", "set", f"{_CAM}revoke", attributes=" id='x'"), ONESELF, UNAVAILABLE),
     *_rows(_of("clients", "get", f"{_CAM}revoke", attributes=" id='x'"), ONESELF, UNAVAILABLE),

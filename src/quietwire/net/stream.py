@@ -329,6 +329,8 @@ class Connection(asyncio.Protocol):
         self._shape(connection.version() if connection is not None else None)
         self._out += parts
         self._shell.flush_soon(self)
+        if not self.paced:
+            self._shell.loop.call_soon(self.roomy)  # what waited for cells need not any more
         return True
 
     def space(self) -> int:

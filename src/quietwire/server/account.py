@@ -19,6 +19,21 @@ class Outlet(Protocol):
         """One stanza. `entry` is the spool's receipt that this delivery, once confirmed, answers for."""
         ...
 
+    @property
+    def paced(self) -> bool:
+        """Its link is `steady`: little leaves at a time."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """It leaves messages in the spool, and has `drained` told when it takes them."""
+        ...
+
+    @property
+    def crowded(self) -> bool:
+        """What nobody keeps had better be refused, where somebody can be told."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Client:

@@ -27,8 +27,8 @@ class ClientStream:
     """Implements `links.Stream` and `c2s_host.Carrier`."""
 
     __slots__ = (
-        "_busy", "_closing", "_confided", "_failures", "_gone", "_host", "_inbox", "_negotiation", "_parser",
-        "_securing", "_timer", "account", "bound", "client", "heard", "lease", "link", "open",
+        "_busy", "_closing", "_confided", "_crowded", "_failures", "_gone", "_host", "_inbox", "_negotiation",
+        "_parser", "_securing", "_timer", "account", "bound", "client", "heard", "lease", "link", "open",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
@@ -45,6 +45,8 @@ class ClientStream:
         self._closing = False
         self._gone = False
         self._busy = False
+        self._crowded = False
+        """Nothing is read since more of its own answers wait than its link takes in minutes."""
         self._inbox: deque[Child] = deque()
         self._confided = False
         """What was received last held what must not stay in memory."""
@@ -111,6 +113,17 @@ class ClientStream:
     def written(self) -> None:
         if self.bound is not None:
             self.bound.outgoing.written()
+
+    def room(self) -> None:
+        """A paced link has room in its next cell."""
+        bound = self.bound
+        if bound is None:
+            return
+        bound.outgoing.room()
+        if self._crowded and bound.outgoing.eased:
+            self._crowded = False
+            if not self._busy:
+                self.link.resume()
 
     def lost(self) -> None:
         self._gone = True
@@ -273,6 +286,7 @@ class ClientStream:
         self.release()  # the session has a lease of its own
         self._negotiation = None
         self._cancel_timer()
+        self.link.welcome()
 
     # -- one thing after the other ----------------------------------------------------------------------------------
 
@@ -297,7 +311,7 @@ class ClientStream:
         except Exception as error:
             self._host.fault(error)
             self.fail(StreamError("internal-server-error"))
-        if not self._busy:
+        if not self._busy and not self._crowded:
             self.link.resume()
 
     def _child(self, child: Child) -> None:
@@ -336,11 +350,21 @@ class ClientStream:
                 return
         if not self._host.stanza(bound, stanza, self._handled):
             self.suspend()
+        elif self.link.paced:
+            self._look_back()
 
     def _handled(self) -> None:
         if self.bound is not None and self._busy:
             self._host.count(self.bound)
+        if self.link.paced:
+            self._look_back()
         self.go_on()
+
+    def _look_back(self) -> None:
+        """Does the peer ask for more than its link brings?"""
+        if self.bound is not None and self.bound.outgoing.crowded and not self._crowded:
+            self._crowded = True
+            self.link.pause()
 
 
 def _check_from(claimed: str, session: Session) -> None:

@@ -190,9 +190,10 @@ class PresenceHook:
 @dataclass(frozen=True, slots=True)
 class SessionHook:
     """`bound`: resource binding is done. `resumed`: it has a new connection (XEP-0198 §5), nothing was sent on it yet.
-    `ended`: for good, after the last chance of resumption."""
+    `ended`: for good, after the last chance of resumption. `drained`: its slow link takes what it has left in the
+    spool."""
 
-    event: Literal["bound", "resumed", "ended"]
+    event: Literal["bound", "resumed", "ended", "drained"]
     hook: Callable[[Context], None]
 
 

@@ -83,6 +83,18 @@ class Held:
         if entry is None and NOTICED in self._session.memory and _said_in_room(data):
             notice(self._session)
 
+    @property
+    def paced(self) -> bool:
+        return self.to.paced
+
+    @property
+    def behind(self) -> bool:
+        return self.to.behind
+
+    @property
+    def crowded(self) -> bool:
+        return self.to.crowded
+
     def flush(self) -> None:
         """What was held goes out."""
         held, self._held, self._bytes = self._held, {}, 0

@@ -90,7 +90,7 @@ class Router:
         self._remote_marked: Hooks = ()
         self._presence: dict[str, list[tuple[Callable[[Context, Presence], None], Context]]] = {"in": [], "out": []}
         self._session: dict[str, list[tuple[Callable[[Context], None], Context]]] = {
-            event: [] for event in ("bound", "resumed", "ended")
+            event: [] for event in ("bound", "resumed", "ended", "drained")
         }
         self._loading: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
         self._opening: list[tuple[Callable[[Context], Awaitable[None]], Context]] = []
@@ -402,6 +402,8 @@ class Router:
         if targets:
             data = passage.bytes()
             entry = passage.entry
+            if entry is None and kind != "groupchat" and all(target.outlet.crowded for target in targets):
+                raise StanzaError("resource-constraint")
             for target in targets:
                 target.outlet.put(data, entry)
         elif kind == "groupchat":
@@ -574,6 +576,8 @@ class Router:
         session = account.sessions.get(target.resource) if account else None
         if session is None or (session.account.blocks and self._shut(session.account, iq)):
             self.bounce(iq, "service-unavailable")
+        elif session.outlet.crowded:
+            self.bounce(iq, "resource-constraint")
         else:
             session.send(iq)
 

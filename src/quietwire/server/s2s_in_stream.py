@@ -166,6 +166,10 @@ class IncomingServerStream:
     def written(self) -> None:
         self.traffic.written()
 
+    def room(self) -> None:
+        """A paced link has room in its next cell."""
+        self.traffic.room()
+
     def lost(self) -> None:
         orderly, self.closing = self.closing, True
         self._leave(orderly=orderly)
@@ -411,6 +415,7 @@ class IncomingServerStream:
                 raise StreamError("resource-constraint", "too many connections")
             traffic.peer = peer
         if not traffic.pairs:
+            traffic.welcome()
             self._cancel_timer()
             traffic.heard = self._common.timers.clock()
             self._watch()

@@ -91,6 +91,11 @@ class OutgoingServerStream(Opener):
         if self._state is State.READY:
             self.traffic.written()
 
+    def room(self) -> None:
+        """A paced link has room in its next cell."""
+        if self._state is State.READY:
+            self.traffic.room()
+
     def lost(self) -> None:
         super().lost()
         self._owner.lost(self)
@@ -241,6 +246,7 @@ class OutgoingServerStream(Opener):
         self._state = State.READY
         self._timer.cancel()
         self.traffic.watch()
+        self.traffic.welcome()
         self._owner.ready(self, resumed)
 
     def _established(self, child: Child) -> None:

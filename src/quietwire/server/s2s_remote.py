@@ -12,22 +12,24 @@ twice. Without 0198 what the kernel had taken is lost.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-from quietwire.core.later import Ticket
+from quietwire.core.later import Ticket, all_of
 from quietwire.core.stanza import Stanza
 from quietwire.server.links import Link
 from quietwire.server.s2s import Common, Dial, Failure
 from quietwire.server.s2s_out import OutgoingServerStream
 from quietwire.server.s2s_traffic import Traffic
 from quietwire.server.timers import Timer
+from quietwire.shaping.fair import Fair
 
 QUEUE_STANZAS = 2_000
 QUEUE_BYTES = 4 << 20
-"""For one pair of domains, not yet confirmed: half a minute of a busy server's traffic to one peer, and little enough
-that ten dead peers hold no more than one login storm does. What exceeds it is bounced with resource-constraint."""
+"""For one pair of domains, not yet confirmed, on a `steady` link as on any other: half a minute of a busy server's
+traffic to one peer, and little enough that ten dead peers hold no more than one login storm does. What exceeds it is
+bounced with resource-constraint."""
 WAIT_SECONDS = 30.0
 """How long a stanza waits for a stream: a peer may restart meanwhile, and a person still remembers what they sent."""
 RETURN_SECONDS = 20.0
@@ -83,9 +85,9 @@ class Remote:
     """One pair of domains. Implements `s2s_out.Owner` and `s2s_traffic.Sender`."""
 
     __slots__ = (
-        "_bytes", "_cancel_dial", "_common", "_failures", "_federation", "_flying", "_given_up", "_last", "_parked",
-        "_put_since", "_queue", "_reason", "_retry", "_stream", "_told", "_traffic", "_watch", "ours", "sender",
-        "theirs", "worked",
+        "_bytes", "_cancel_dial", "_common", "_failures", "_fair", "_federation", "_flying", "_given_up", "_last",
+        "_left", "_parked", "_put_since", "_queue", "_reason", "_retry", "_stream", "_told", "_traffic", "_watch",
+        "ours", "sender", "theirs", "worked",
     )  # fmt: skip
 
     def __init__(self, federation: Way, ours: str, theirs: str, sender: str = "") -> None:
@@ -97,6 +99,10 @@ class Remote:
         self._common = federation.common
         self._queue: deque[_Waiting] = deque()
         """Not confirmed: the first `_flying` of it put on `_traffic`, the rest waiting for a stream."""
+        self._fair: Fair[_Waiting] = Fair()
+        """For a link that is paced: what is not put, fair by sender; not in the queue. Empty without a stream."""
+        self._left = 0
+        """Bytes of what was put that a paced link had not written when it was looked at last."""
         self._bytes = 0
         self._flying = 0
         self._traffic: Traffic | None = None
@@ -129,13 +135,20 @@ class Remote:
         if self._retry is not None and self._reason.permanent:
             return federation.bounce(stanza, self._reason.condition)
         data = stanza.to_bytes()
-        if len(self._queue) >= QUEUE_STANZAS or self._bytes + len(data) > QUEUE_BYTES:
+        if len(self._queue) + len(self._fair) >= QUEUE_STANZAS or self._bytes + len(data) > QUEUE_BYTES:
             return federation.bounce(stanza, "resource-constraint")
         traffic = self._traffic
         now = self._common.timers.clock()
         live = traffic is not None and traffic.live
         if live and self._too_long(traffic, data):
             return federation.bounce(stanza, "policy-violation")
+        if live and traffic is not None and traffic.paced:
+            waiting = _Waiting(stanza, data, Ticket(), now)  # of its own: they do not leave in the order they came
+            self._bytes += len(data)
+            self._line_up(traffic, waiting)
+            traffic.room()
+            self._look_after()
+            return waiting.ticket
         ticket = self._last if live and self._last is not None else Ticket()
         self._queue.append(_Waiting(stanza, data, ticket, now))
         self._bytes += len(data)
@@ -151,6 +164,30 @@ class Remote:
             self._dial()
         self._look_after()
         return ticket
+
+    def _line_up(self, traffic: Traffic, waiting: _Waiting) -> None:
+        sender = waiting.stanza.from_
+        self._fair.push(sender.bare.text if sender is not None else "", len(waiting.data), waiting)
+        traffic.wanting[self] = None
+
+    def pump(self) -> bool:
+        traffic = self._traffic
+        if traffic is None or not traffic.live or not self._fair:
+            return False
+        waiting = self._fair.pop()
+        now = self._common.timers.clock()
+        if not self._flying:
+            self._put_since = now
+        self._queue.append(waiting)
+        self._flying += 1
+        traffic.used = now
+        traffic.put(self, waiting.data)
+        self._look_after()
+        return bool(self._fair)
+
+    def _fall_in(self) -> None:
+        """The stream is gone: what it had no room for goes back into the queue, in the order in which it came."""
+        self._queue.extend(self._fair.drain())
 
     @staticmethod
     def _too_long(traffic: Traffic | None, data: bytes) -> bool:
@@ -177,10 +214,19 @@ class Remote:
         self._put_since = traffic.used = self._common.timers.clock()
         self._last = None
         self._flying = 0
+        self._fall_in()
         long = [waiting for waiting in self._queue if self._too_long(traffic, waiting.data)]
         if long:
             self._queue = deque(waiting for waiting in self._queue if not self._too_long(traffic, waiting.data))
             self._return(long, "policy-violation")
+        if traffic.paced:
+            again, self._queue = self._queue, deque()
+            _part(again)
+            for waiting in again:
+                self._line_up(traffic, waiting)
+            traffic.room()
+            self._look_after()
+            return
         for waiting in list(self._queue):
             self._flying += 1
             traffic.put(self, waiting.data)
@@ -241,6 +287,7 @@ class Remote:
         """Their stream has no connection any more."""
         self._last = None
         self._flying = 0
+        self._fall_in()
         now = self._common.timers.clock()
         for waiting in self._queue:
             waiting.since = now
@@ -264,6 +311,7 @@ class Remote:
             return
         self._stream = None
         self._last = None
+        self._fall_in()
         traffic = stream.traffic
         worked = self.worked and self._traffic is traffic
         if worked:
@@ -335,9 +383,9 @@ class Remote:
             return
         traffic = self._traffic
         if traffic is not None and traffic.live:
-            if self._queue:
-                at = self._put_since + STALL_SECONDS
-            elif self._stream is not None:
+            if self._queue or self._fair:
+                at = self._put_since + STALL_SECONDS + traffic.patience
+            elif self._stream is not None and not traffic.paced:  # that nobody had anything to say must not show
                 at = traffic.used + IDLE_SECONDS
             else:
                 return  # theirs: they close it
@@ -364,14 +412,17 @@ class Remote:
                 # Nobody came back: the stream is not to be resumed, so that nothing of it arrives twice.
                 traffic.resume_id = ""
                 self.parted(resumable=False)
-        elif self._queue:
-            if self._put_since + STALL_SECONDS <= now:
+        elif self._queue or self._fair:
+            if self._put_since + STALL_SECONDS + traffic.patience <= now:
                 self._put_since = now
-                if stream is not None:
+                left, self._left = self._left, traffic.backlog()
+                if traffic.paced and 0 < self._left != left:
+                    pass  # a long stanza in many cells
+                elif stream is not None:
                     stream.abort(Failure("remote-server-timeout", "stalled"))
                 else:
                     traffic.dead()
-        elif stream is not None and traffic.used + IDLE_SECONDS <= now:
+        elif stream is not None and not traffic.paced and traffic.used + IDLE_SECONDS <= now:
             stream.close()
         self._look_after()
 
@@ -409,3 +460,18 @@ class Remote:
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
+
+
+def _part(waiting: Iterable[_Waiting]) -> None:
+    """Gives each a ticket of its own: they will not be confirmed in the order in which they came. Shared ones settle
+    when all who shared them are."""
+    shared: dict[Ticket, list[_Waiting]] = {}
+    for one in waiting:
+        shared.setdefault(one.ticket, []).append(one)
+    for ticket, group in shared.items():
+        if len(group) > 1:
+            for one in group:
+                one.ticket = Ticket()
+            joint = all_of([one.ticket for one in group])
+            assert joint is not None
+            joint.when_settled(ticket.settle)

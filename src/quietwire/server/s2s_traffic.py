@@ -48,6 +48,10 @@ class Sender(Protocol):
         """The peer has `count` more of those that were put: acknowledged, or without 0198 in the kernel's hands."""
         ...
 
+    def pump(self) -> bool:
+        """A link that is paced has room: puts one stanza. -> whether there are more."""
+        ...
+
 
 class Traffic:
     """`fail(error)` ends the stream with an error, `dead()` ends it without a word."""
@@ -55,7 +59,7 @@ class Traffic:
     __slots__ = (
         "_alive", "_asked", "_busy", "_common", "_full", "_held", "_link", "_runs", "_unacknowledged", "_waiting",
         "acknowledged", "counts", "dead", "fail", "heard", "managed", "max_bytes", "pairs", "peer", "resume_id",
-        "sends", "used",
+        "sends", "used", "wanting",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +86,8 @@ class Traffic:
         self.counts = Incoming(common.timers, self._acknowledge)
         self._runs: deque[list[Sender | int]] = deque()
         """[sender, how many] in the order they were put and are not confirmed."""
+        self.wanting: dict[Sender, None] = {}
+        """Who has something for a link that is paced, in turns."""
         self._unacknowledged = 0
         self._asked = False
         self._busy: dict[tuple[JID, JID], deque[tuple[Stanza, Ticket]]] = {}
@@ -261,6 +267,35 @@ class Traffic:
             self._asked = True
             link.put(REQUEST)
 
+    @property
+    def paced(self) -> bool:
+        """Little leaves at a time: who has something says so in `wanting`, and is asked for it."""
+        return self._link is not None and self._link.paced
+
+    def room(self) -> None:
+        """A paced link has room in its next cell."""
+        link, wanting = self._link, self.wanting
+        while wanting and link is not None and link.space() > 0:
+            sender = next(iter(wanting))
+            del wanting[sender]
+            if sender.pump():
+                wanting[sender] = None
+            link = self._link
+
+    def backlog(self) -> int:
+        """Bytes that were put and not written."""
+        return self._link.backlog() if self._link is not None else 0
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a stanza and its acknowledgement may wait for cells, where both ends are paced alike."""
+        return 2 * self._link.policy.tick if self._link is not None and self._link.paced else 0.0
+
+    def welcome(self) -> None:
+        """The peer is authenticated."""
+        if self._link is not None:
+            self._link.welcome()
+
     def written(self) -> None:
         """Everything put is in the kernel's hands: without 0198 that must do."""
         if not self.managed and self._unacknowledged:
@@ -318,6 +353,7 @@ class Traffic:
         """The connection is gone, or nothing more may be written to it."""
         self._link = None
         self._asked = False
+        self.wanting.clear()
         if self._alive is not None:
             self._alive.cancel()
             self._alive = None
@@ -371,7 +407,7 @@ class Traffic:
             theirs, ours = next(iter(self.pairs))
             link.put(_PING.format(ours, theirs).encode())
         asked = timers.clock()
-        self._alive = timers.after(ANSWER_SECONDS, lambda: self._judge(asked))
+        self._alive = timers.after(ANSWER_SECONDS + self.patience, lambda: self._judge(asked))
 
     def _judge(self, asked: float) -> None:
         self._alive = None

@@ -191,6 +191,7 @@ class Server:
                 "uploads": self.uploads,
                 "pep": Publisher(self.store, self.router, self.router.node_changed, arrivals=self.arrivals),
                 "findings": self.store.findings,
+                "links": self._link,
             },
             settings.modules,
         )
@@ -360,7 +361,12 @@ class Server:
         if len(holder.sessions) >= self.settings.sessions_per_account:
             raise StanzaError("resource-constraint")
         bound: Bound
-        outgoing = Outgoing(link, self.spool.confirm, lambda: self._overrun(bound))
+        outgoing = Outgoing(
+            link,
+            self.spool.confirm,
+            lambda: self._overrun(bound),
+            lambda: self.router.session_hooks("drained", session),
+        )
         session = Session(jid, holder, outgoing)
         session.client = client
         bound = Bound(session, outgoing, Incoming(self.timers, lambda h: None))
@@ -467,6 +473,11 @@ class Server:
         self.accounts.release(account)
         if bound.lease is not None:
             bound.lease.release()
+
+    def _link(self, session: Session) -> Link | None:
+        """The session's connection, if it has one."""
+        bound = self._bounds.get(session)
+        return bound.outgoing.link if bound is not None else None
 
     def _end_session(self, session: Session, condition: str) -> None:
         bound = self._bounds.get(session)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from quietwire.core import ns
 from quietwire.core.later import Ticket
 from quietwire.server.links import Link
+from quietwire.server.queueing import Waiting
 from quietwire.server.timers import Timers
 from quietwire.store.ports import Entry
 
@@ -120,15 +121,25 @@ class Outgoing:
     """The outlet of a session: numbers, keeps and confirms what goes to the peer.
 
     `link` is None while the session waits for resumption. `done(entry)` is called for every entry that the peer has,
-    `overrun()` when the queue is full.
+    `overrun()` when the queue is full, `drained()` when what a slow link has left in the spool may be fetched there.
     """
 
     __slots__ = (
-        "_asked", "_bytes", "_done", "_full", "_overrun", "_queue", "_unwritten", "acknowledged", "enabled", "link",
+        "_asked", "_bytes", "_done", "_drained", "_full", "_overrun", "_queue", "_unwritten", "_waiting",
+        "acknowledged", "enabled", "link",
     )  # fmt: skip
 
-    def __init__(self, link: Link | None, done: Callable[[Entry], None], overrun: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        link: Link | None,
+        done: Callable[[Entry], None],
+        overrun: Callable[[], None],
+        drained: Callable[[], None] = lambda: None,
+    ) -> None:
         self.link = link
+        self._drained = drained
+        self._waiting: Waiting | None = None
+        """For a link that is paced: what it had no room for yet."""
         self.enabled = False
         self.acknowledged = 0
         self._done = done
@@ -148,6 +159,8 @@ class Outgoing:
             # The session is ending: what comes until it has ended may cost no more than the name of what is kept.
             if entry is not None:
                 self._queue.append((b"", entry))
+        elif link is not None and link.paced and (self._waiting or link.space() <= 0):
+            self._wait(link, data, entry)
         elif self.enabled or link is None:
             # Without 0198 and without a connection: that one is closing, and what comes now goes elsewhere once it is.
             self._queue.append((data, entry))
@@ -158,12 +171,77 @@ class Outgoing:
                     self._asked = True
                     link.put(REQUEST)
             if self._bytes > QUEUE_BYTES or len(self._queue) > QUEUE_STANZAS:
-                self._full = True
-                self._overrun()
+                self._too_much()
         else:
             link.put(data)
             if entry is not None:
                 self._unwritten.append(entry)
+
+    def _too_much(self) -> None:
+        self._full = True
+        self._overrun()
+
+    # -- a link that is paced ---------------------------------------------------------------------------------------
+
+    def _wait(self, link: Link, data: bytes, entry: Entry | None) -> None:
+        waiting = self._waiting
+        if waiting is None:
+            waiting = self._waiting = Waiting(link.policy.queue)
+        if not waiting.push(data, entry):
+            assert entry is not None
+            entry.holders -= 1  # the spool has it
+        elif waiting.counted + self._bytes > QUEUE_BYTES or len(waiting) + len(self._queue) > QUEUE_STANZAS:
+            self._too_much()
+
+    def room(self) -> None:
+        """The link takes some more."""
+        link, waiting = self.link, self._waiting
+        if waiting is None or link is None or self._full:
+            return
+        while waiting and link.space() > 0:
+            data, entry = waiting.pop()
+            if self.enabled:
+                self._queue.append((data, entry))
+                self._bytes += len(data)
+                link.put(data)
+                if not self._asked:
+                    self._asked = True
+                    link.put(REQUEST)
+            else:
+                link.put(data)
+                if entry is not None:
+                    self._unwritten.append(entry)
+        if not waiting:
+            self._waiting = None
+            if waiting.spilled:
+                self._drained()
+
+    @property
+    def paced(self) -> bool:
+        """Little leaves at a time."""
+        return self.link is not None and self.link.paced
+
+    @property
+    def behind(self) -> bool:
+        """Messages are left in the spool until there is room for them."""
+        return self._waiting is not None and self._waiting.spilled
+
+    @property
+    def crowded(self) -> bool:
+        """So much waits that nobody keeps elsewhere that who can be told to wait is told."""
+        return self._waiting is not None and self._waiting.crowded
+
+    @property
+    def waits(self) -> int:
+        """Bytes that wait for a paced link."""
+        return self._waiting.size if self._waiting is not None else 0
+
+    @property
+    def eased(self) -> bool:
+        """Half of what makes it crowded is gone."""
+        return self._waiting is None or self._waiting.counted <= self._waiting.limit // 2
+
+    # -- what the peer confirms -------------------------------------------------------------------------------------
 
     def written(self) -> None:
         """Without 0198, delivered means handed to the kernel (DESIGN §4)."""
@@ -202,19 +280,45 @@ class Outgoing:
             return
         self.link = link
         queue, self._queue, self._bytes = self._queue, deque(), 0
+        if link.paced:
+            self._again(link, queue)
+            return
         for data, entry in queue:
             link.put(data)
             if entry is not None:
                 self._unwritten.append(entry)
+        self._caught_up()
 
     def resume(self, link: Link) -> None:
         """Sends again what was not confirmed, on the new connection."""
         self.link = link
+        if link.paced:
+            queue, self._queue, self._bytes = self._queue, deque(), 0
+            self._asked = False
+            self._again(link, queue)
+            return
         for data, _ in self._queue:
             link.put(data)
         self._asked = bool(self._queue)
         if self._asked:
             link.put(REQUEST)
+        self._caught_up()
+
+    def _again(self, link: Link, queue: deque[tuple[bytes, Entry | None]]) -> None:
+        """All of that, as there is room. A session that was away may have more than waits for one that is there."""
+        former, self._waiting = self._waiting, Waiting(link.policy.queue)
+        for data, entry in queue:
+            if not self._waiting.push(data, entry):
+                assert entry is not None
+                entry.holders -= 1
+        self._waiting.spilled |= former is not None and former.spilled
+        self.room()
+
+    def _caught_up(self) -> None:
+        """A link that takes everything: what a slower one has left in the spool may come."""
+        former, self._waiting = self._waiting, None
+        if former is not None and former.spilled:
+            self._drained()
 
     @property
     def sent(self) -> int:
@@ -225,6 +329,10 @@ class Outgoing:
         """Nothing reaches the peer any more, until `resume`."""
         self.link = None
         self._asked = False
+        if self._waiting:
+            for data, entry in self._waiting.drain():
+                self._queue.append((data, entry))
+                self._bytes += len(data)
 
     def owes(self) -> bool:
         """Something that the spool keeps was sent and not confirmed."""

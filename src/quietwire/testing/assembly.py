@@ -197,6 +197,7 @@ class Assembly:
             "arrivals": self.arrivals,
             "pep": Publisher(self.store, self.router, self.router.node_changed, arrivals=self.arrivals),
             "findings": findings,
+            "links": lambda session: None,
         }
         self.router.install(modules, {**ports, **(extra or {})}, settings or {})
         self.router.spawn(self.archive.open())

@@ -29,6 +29,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.data: list[bytes] = []
+        self.paced = self.behind = self.crowded = False
 
     def put(self, data: bytes, entry: Entry | None) -> None:
         self.data.append(data)

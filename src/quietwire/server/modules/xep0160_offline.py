@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,12 +29,15 @@ from quietwire.server.module import (
     Opening,
     PresenceHook,
     Reload,
+    SessionHook,
     Setting,
     Stage,
     Xep,
 )
 from quietwire.server.pipeline import Passage
+from quietwire.server.queueing import whose
 from quietwire.server.timers import Timers
+from quietwire.shaping.fair import Fair
 from quietwire.store.ports import Entry, StorageError
 
 _FORGOTTEN = frozenset(
@@ -59,6 +62,8 @@ _TAIL = 8_192
 """Bytes at the end of a message that the id stands in: an address has at most 3,071, escaped up to twice as many."""
 _FLUSH = "offline"
 """Key in an account's memory while its kept messages are on their way: the entries that came meanwhile, in order."""
+_AGAIN = "offline-again"
+"""The same: a session that asked meanwhile."""
 _PORTION = 1 << 20
 """Bytes that are sent before the client must have confirmed them: a backlog may be four times what a session may owe,
 and who could not take it all at once could never log in again."""
@@ -133,13 +138,32 @@ def _flows(account: Account | None) -> bool:
     """Somebody takes the messages: what is kept is only not confirmed yet, and the sessions' queues bound it."""
     if account is None or _FLUSH in account.memory:
         return False
-    return any(session.presence is not None and session.priority >= 0 for session in account.sessions.values())
+    return any(
+        session.presence is not None and session.priority >= 0 and not session.outlet.behind
+        for session in account.sessions.values()
+    )
 
 
 def on_presence(context: Context, presence: Presence) -> None:
     """A session can take messages: what was kept is on its way."""
     session, account = context.session, context.account
-    if session is None or account is None or session.presence is None or session.priority < 0:
+    if session is not None and account is not None:
+        _fetch(context, account, session)
+
+
+def on_drained(context: Context) -> None:
+    """A session on a slow link has room for what waits in the spool."""
+    session, account = context.session, context.account
+    if session is None or account is None:
+        return
+    if _FLUSH in account.memory:
+        account.memory[_AGAIN] = session
+    else:
+        _fetch(context, account, session)
+
+
+def _fetch(context: Context, account: Account, session: Session) -> None:
+    if session.presence is None or session.priority < 0:
         return
     spool = context.ports["spool"]
     if _FLUSH in account.memory or spool.usage(account.owner)[0] == 0:
@@ -154,6 +178,9 @@ async def _flush(context: Context, account: Account, session: Session) -> None:
         await _deliver(context, account, session, later)
     finally:
         del account.memory[_FLUSH]
+        again: Session | None = account.memory.pop(_AGAIN, None)
+        if again is not None and account.sessions.get(again.jid.resource) is again:
+            _fetch(context, account, again)
 
 
 async def _deliver(context: Context, account: Account, session: Session, later: list[Entry]) -> None:
@@ -165,7 +192,7 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
     seen = {id(entry) for entry in later}
     waiting = [entry for entry in entries if id(entry) not in seen]
     waiting.sort(key=lambda entry: entry.value[:_STAMP])
-    old = deque(waiting)
+    old = deque(waiting if not session.outlet.paced else _fairly(waiting))
     fetched: set[str] = session.memory.pop(FETCHED, set())
     position = size = 0
     sent: list[Entry] = []
@@ -200,8 +227,18 @@ async def _deliver(context: Context, account: Account, session: Session, later: 
             data = entry.value[_STAMP:]
         for receiver in receivers:
             receiver.outlet.put(data, entry)
+        if session.outlet.behind:
+            old.clear()  # it will say when it takes them
         size += len(data)
         sent.append(entry)
+
+
+def _fairly(entries: Iterable[Entry]) -> list[Entry]:
+    """For a link that takes a while: in turns by sender, so that nobody's flood comes before what others have said."""
+    fair: Fair[Entry] = Fair()
+    for entry in entries:
+        fair.push(whose(entry.value[_STAMP:])[0], len(entry.value), entry)
+    return [fair.pop() for _ in range(len(fair))]
 
 
 def _archived_as(entry: Entry) -> str:
@@ -245,6 +282,7 @@ MODULE = Module(
         Opening(on_open),
         MessageHook(Stage.KEEP, keep),
         PresenceHook("out", on_presence),
+        SessionHook("drained", on_drained),
         Setting(
             "stanzas",
             2_000,
