@@ -112,12 +112,13 @@ class Parameters:
     tie_tail: float = 0.9
     """How unequal a person's ties are: density with exponent 1.9, cut off (Onnela et al. 2007)."""
     mixing: float = 0.2
-    """Share of contacts outside of one's community, as A. Lancichinetti, S. Fortunato and F. Radicchi call it
-    ("Benchmark graphs for testing community detection algorithms", Physical Review E 78, 2008). Chosen."""
+    """Share of contacts that are chosen without regard to communities, much as A. Lancichinetti, S. Fortunato and
+    F. Radicchi have it ("Benchmark graphs for testing community detection algorithms", Physical Review E 78, 2008); who
+    has more contacts than the community has people finds more of them outside. Chosen."""
     closure: float = 0.3
-    """Share of contacts that are a contact's contact (P. Holme, B. J. Kim, "Growing scale-free networks with tunable
-    clustering", Physical Review E 65, 2002). Chosen."""
-    community: float = 24.0
+    """Share of those within it that are a contact's contact (P. Holme, B. J. Kim, "Growing scale-free networks with
+    tunable clustering", Physical Review E 65, 2002). Chosen."""
+    community: float = 40.0
     """People of a community, mean of a heavy-tailed distribution. Chosen."""
     elsewhere: float = 0.3
     """Share of communities that live in another time zone. Chosen."""

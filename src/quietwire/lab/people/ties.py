@@ -92,12 +92,14 @@ def _pairs(
         tries = 0
         while len(known[user]) < wanted[user] and tries < 4 * wanted[user] + 20:
             tries += 1
-            if known[user] and dice.chance(parameters.closure):
-                other = dice.of(known[dice.of(known[user])])
-            elif dice.chance(parameters.mixing):
+            group = community[user]
+            if dice.chance(parameters.mixing):
                 other = everybody.turn(dice)
+            elif known[user] and dice.chance(parameters.closure):
+                other = dice.of(known[dice.of(known[user])])
+                if community[other] != group:
+                    continue
             else:
-                group = community[user]
                 other = members[group][inside[group].turn(dice)]
             full = len(known[other]) >= wanted[other]
             if other != user and other not in sets[user] and (not full or tries > 2 * wanted[user] + 10):
