@@ -132,9 +132,6 @@ class Pair:
         self._deadline = tunnel.loop.call_later(READY_SECONDS, self._too_late)
 
     def dial(self, accept: Callable[[Link], Stream]) -> None:
-        for side in (self.plain, self.outer):
-            if side is not None:
-                side.link.pause()
         # Not in this turn: the connection that came must know its stream first.
         self._give_up = lambda: None
         self.tunnel.loop.call_soon(self._dial, accept)
@@ -156,8 +153,16 @@ class Pair:
     def _ready(self) -> None:
         assert self.plain is not None
         assert self.outer is not None
-        self.plain.link.resume()
-        self.outer.link.resume()
+        for side in (self.plain, self.outer):
+            held, side.held = side.held, b""
+            if held:
+                side.received(held)
+
+    def hold(self, side: Plain | Outer, data: bytes) -> None:
+        """What came while the other side was dialled; a client waits for answers, a helper sends cover."""
+        side.held += data
+        if len(side.held) > QUEUE:
+            self.end()
 
     def greeted(self) -> None:
         """The other end speaks the protocol."""
@@ -207,11 +212,14 @@ class Plain:
     def __init__(self, pair: Pair, link: Link) -> None:
         self.link = link
         self.there = True
+        self.held = b""
         self._pair = pair
 
     def received(self, data: bytes) -> None:
         outer = self._pair.outer
-        if outer is not None and outer.there:
+        if outer is None:
+            self._pair.hold(self, data)
+        elif outer.there:
             outer.link.put(data)
             self._pair.press(self.link, outer.link, self._pair.tunnel.queue)
 
@@ -232,6 +240,7 @@ class Outer:
     def __init__(self, pair: Pair, link: Link) -> None:
         self.link = link
         self.there = True
+        self.held = b""
         self.known = False
         """The other end has greeted: for the doors."""
         self._pair = pair
@@ -240,6 +249,9 @@ class Outer:
 
     def received(self, data: bytes) -> None:
         pair = self._pair
+        if pair.plain is None:
+            pair.hold(self, data)
+            return
         try:
             payload = self._opener.feed(data)
         except TunnelError as failed:
@@ -250,7 +262,7 @@ class Outer:
         if not self.known and self._opener.greeted:
             self.known = True
             pair.greeted()
-        if payload and pair.plain is not None and pair.plain.there:
+        if payload and pair.plain.there:
             pair.plain.link.put(payload)
             pair.press(self.link, pair.plain.link, QUEUE)
         if self._opener.ended:
