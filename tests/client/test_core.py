@@ -543,3 +543,24 @@ def test_a_full_link_pushes_back_and_keeps_the_order(town: Run) -> None:
         assert [(await next_of(bob, events.Message)).text for _ in range(20)] == [str(number) for number in range(20)]
 
     town(test)
+
+
+def test_a_file_within_a_steady_link_is_read_and_kept(town: Run, tmp_path: Path) -> None:
+    async def test(t: Town) -> None:
+        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+        adapter_of(alice).steady = True
+        id = await alice.send_file(BOB, picture)
+        event = await next_of(bob, events.File)
+        assert (event.id, event.name, event.size, event.media, event.url) == (id, "a.png", 3, "image/png", "")
+        assert bob.history(ALICE) == [event]
+        got = await bob.fetch(event, folder)
+        assert got == folder / "a.png"
+        with pytest.raises(ClientError, match="leaves the steady link"):
+            await alice.send_file(BOB, large)
+
+    picture, large, folder = tmp_path / "a.png", tmp_path / "large", tmp_path / "got"
+    picture.write_bytes(b"png")
+    large.write_bytes(bytes(20_000))
+    folder.mkdir()
+    town(test)
+    assert (folder / "a.png").read_bytes() == b"png"

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import chain, repeat
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any, Final
 from xml.etree.ElementTree import Element
 
 from quietwire.client import caps, downlink, payloads, sce, state
-from quietwire.client.adapter import Adapter
+from quietwire.client.adapter import Adapter, tls_context
 from quietwire.client.contacts import Roster
 from quietwire.client.db import Database
 from quietwire.client.errors import ClientError, LinkError, RequestError
@@ -26,6 +27,7 @@ from quietwire.client.events import (
     DeviceAnnounced,
     Disconnected,
     Event,
+    File,
     LinkLost,
     Resumed,
     Shaped,
@@ -33,6 +35,7 @@ from quietwire.client.events import (
     SubscriptionRequest,
     Undecryptable,
 )
+from quietwire.client.files import shared_of
 from quietwire.client.keys import FromKeyring, Passphrase, Source
 from quietwire.client.model import Contact, Device, Settings
 from quietwire.client.omemo2 import KnownDevice, Omemo, Turn
@@ -41,6 +44,7 @@ from quietwire.client.outbox import Entry, Outbox
 from quietwire.client.pubsub import Pubsub
 from quietwire.client.reader import Reader
 from quietwire.client.receipts import Receipts
+from quietwire.client.sharing import FETCH_SECONDS, OCTETS, Sharing
 from quietwire.client.stanzas import ENABLE_CARBONS, bare, outgoing, subscription
 from quietwire.client.trust import Decision, Trust
 from quietwire.core import ns
@@ -99,6 +103,11 @@ class Client:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._turnstile = asyncio.Lock()
         self._saying = 0
+        self._files = Sharing(
+            self._jid.partition("@")[2],
+            self._request,
+            lambda: tls_context(settings.ca_file),
+        )
         self._receipts = Receipts(lambda peer, ref: self._spawn(self._send_held(peer, ref)))
         self._database: Database | None = None
         self._adapter: Adapter | None = None
@@ -245,6 +254,18 @@ class Client:
         """`author`: bare JID of who wrote `ref`; None: `to`."""
         return await self._say(to, payloads.reply(ref, author or to, text))
 
+    async def send_file(self, to: str, path: Path, *, media: str = "", leave_link: bool = False) -> str:
+        """`media`: its type; guessed from its name if it is empty. On a `steady` link a small file goes within it, and
+        a larger one over HTTP only with `leave_link`; on others each goes over HTTP. Raises FileError, RequestError."""
+        steady = self._link.steady
+        kind = media or guess_type(path.name)[0] or OCTETS
+        shared = await self._files.offer(path, kind, within=steady, leave=leave_link or not steady)
+        return await self._say(to, payloads.file(shared))
+
+    async def fetch(self, file: File, folder: Path, *, delay: float = FETCH_SECONDS) -> Path:
+        """Puts a file that was offered into `folder`; `delay`: see `sharing.Sharing.fetch`. Raises FileError."""
+        return await self._files.fetch(shared_of(file), folder, delay=delay)
+
     async def send_retraction(self, to: str, ref: str) -> str:
         return await self._say(to, payloads.retraction(ref))
 
@@ -315,6 +336,9 @@ class Client:
         if self._adapter is None or self._closed:
             raise ClientError("the client is not connected")
         return self._adapter
+
+    async def _request(self, type: str, payload: Element, to: str | None = None) -> Element:
+        return await self._link.request(type, payload, to)
 
     @property
     def _keys(self) -> Omemo:

@@ -97,6 +97,21 @@ class Retraction(Encrypted):
 
 
 @dataclass(frozen=True, kw_only=True)
+class File(Encrypted):
+    """A file is offered: `content` has it, in base64, or it lies at `url`, from where nothing is fetched unasked."""
+
+    name: str
+    """Chosen by the sender, made safe."""
+    size: int
+    media: str
+    digest: str
+    url: str = ""
+    key: str = ""
+    iv: str = ""
+    content: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Sent(Event):
     """Another device of our own account sent `what` (XEP-0280); `what.peer` is the addressee."""
 

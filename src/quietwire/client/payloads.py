@@ -1,6 +1,7 @@
 """What goes into an envelope, and what it means: elements to write, events to read. Pure.
 
-XEP-0085 chat states, 0184 receipts, 0308 corrections, 0333 markers, 0424 retractions, 0444 reactions, 0461 replies.
+XEP-0085 chat states, 0184 receipts, 0308 corrections, 0333 markers, 0424 retractions, 0444 reactions, 0447 files, 0461
+replies.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 from xml.etree.ElementTree import Element
 
+from quietwire.client import files
 from quietwire.client.events import (
     ChatState,
     ChatStateName,
     Correction,
     Displayed,
     Encrypted,
+    File,
     Message,
     Reaction,
     Receipt,
@@ -99,6 +102,11 @@ def retraction(ref: str) -> list[Element]:
     return [build(f"{{{RETRACT}}}retract", {"id": ref})]
 
 
+def file(shared: files.Shared) -> list[Element]:
+    """No body: a client that reads no files would show one that says so."""
+    return [*files.describe(shared), *_requests()]
+
+
 def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
     """The event that `content` describes; None if there is nothing in it that we know.
 
@@ -110,6 +118,8 @@ def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
         return Retraction(**common, ref=ref)
     if (element := by_tag.get(f"{{{REACTIONS}}}reactions")) is not None and (ref := element.get("id")):
         return Reaction(**common, ref=ref, emojis=_emojis(element))
+    if f"{{{files.SHARING}}}file-sharing" in by_tag and (shared := files.understand(by_tag.values())) is not None:
+        return File(**common, **vars(shared))
     body = by_tag.get(f"{{{ns.CLIENT}}}body")
     if body is not None:
         said = body.text or ""

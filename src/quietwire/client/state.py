@@ -17,6 +17,7 @@ KEPT: Final = (
     events.Correction,
     events.Retraction,
     events.Reaction,
+    events.File,
 )
 """What history holds: what changes a conversation. Typing, receipts and markers pass."""
 
