@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from quietwire.cli import lab_flows, lab_plan
+from quietwire.cli import lab_flows, lab_plan, lab_range
 from quietwire.cli.client import MISSING
 from quietwire.core.errors import QuietwireError
 
@@ -42,6 +42,7 @@ def register(app: typer.Typer) -> None:
     lab.command("demo")(demo)
     lab_flows.register(lab)
     lab_plan.register(lab)
+    lab_range.register(lab)
     app.add_typer(lab, name="lab")
 
 

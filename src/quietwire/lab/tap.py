@@ -2,7 +2,7 @@
 
 Only record headers are looked at (RFC 8446 §5.1: type, version, length). What a watcher of a network sees of
 addresses is given to the tap as two labels, since on loopback every address is the same. Half-close, back-pressure
-and resets pass through: neither end behaves otherwise than without the tap.
+and resets pass through: neither end behaves otherwise than without the tap, unless it is told to make the road worse.
 """
 
 from __future__ import annotations
@@ -13,7 +13,11 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
+from quietwire.lab.road import Road
 from quietwire.lab.trace import Direction, LinkWriter, RecordType
+
+ON_THE_ROAD = 1 << 20
+"""Bytes of one direction that may be under way on a bad road, before nothing more is read."""
 
 _TYPES: dict[int, RecordType] = {20: "ccs", 21: "alert", 22: "handshake", 23: "app"}
 _HEADER = 5
@@ -75,7 +79,9 @@ class Tap:
     """Listens on a free port of loopback and passes every connection on to `target`.
 
     `initiator` and `responder` are the labels of the two ends; each of `writers` is a watcher that sees this link.
-    `names` yields link names unique within a run. `clock` gives epoch seconds.
+    `names` yields link names unique within a run. `clock` gives epoch seconds. `road` makes what lies between
+    `writers`, who stand at the initiator's end, and `far`, who stand at the responder's: one for each direction of a
+    connection; without it both see all at once. `opened` is told of each connection: its name, the initiator's port.
     """
 
     def __init__(
@@ -87,11 +93,21 @@ class Tap:
         writers: Sequence[LinkWriter],
         names: Iterator[str],
         clock: Callable[[], float],
+        far: Sequence[LinkWriter] = (),
+        road: Callable[[], Road] | None = None,
+        opened: Callable[[str, int], None] | None = None,
     ) -> None:
         self.initiator = initiator
         self.responder = responder
         self.target = target
-        self._writers = writers
+        self._ends: dict[Direction, tuple[Sequence[LinkWriter], Sequence[LinkWriter]]] = {
+            "up": (writers, far),
+            "down": (far, writers),
+        }
+        """Who sees what goes in a direction when it sets out, and when it arrives."""
+        self._writers = [*writers, *far]
+        self.road = road
+        self._opened = opened
         self._names = names
         self._clock = clock
         self._links: set[_Link] = set()
@@ -125,14 +141,18 @@ class Tap:
 
     # What the links report.
 
-    def opened(self, link: _Link) -> None:
+    def opened(self, link: _Link, port: int) -> None:
+        if self._opened is not None:
+            self._opened(link.name, port)
         for writer in self._writers:
             writer.open(self._clock(), link.name, self.initiator, self.responder)
 
-    def seen(self, link: _Link, direction: Direction, records: list[tuple[RecordType, int]]) -> None:
+    def seen(self, link: _Link, direction: Direction, records: list[tuple[RecordType, int]], *, arrived: bool) -> None:
+        if self._closed:
+            return
         now = self._clock()
         for type, size in records:
-            for writer in self._writers:
+            for writer in self._ends[direction][arrived]:
                 writer.record(now, link.name, direction, type, size)
 
     def ended(self, link: _Link, *, reset: bool) -> None:
@@ -155,7 +175,7 @@ class _Link:
         self._dialling: asyncio.Task[None] | None = None
 
     def accepted(self) -> None:
-        self.tap.opened(self)
+        self.tap.opened(self, self.near.port)
         self.near.pause()  # nothing is read before there is somewhere to put it
         self._dialling = asyncio.get_running_loop().create_task(self._dial())
 
@@ -192,6 +212,10 @@ class _End(asyncio.Protocol):
         self._direction: Direction = direction
         self._framing = Framing()
         self._transport: asyncio.Transport | None = None
+        self._road = link.tap.road() if link.tap.road is not None else None
+        self._under_way = 0
+        self._blocked = False
+        """The other end takes nothing now."""
         self.finished = False
         """Has sent all it will send."""
         self.gone = False
@@ -203,24 +227,59 @@ class _End(asyncio.Protocol):
         if self._direction == "up":
             self._link.accepted()
 
+    @property
+    def port(self) -> int:
+        """Of the peer."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return int(name[1]) if name else 0
+
     def data_received(self, data: bytes) -> None:
-        self._link.tap.seen(self._link, self._direction, self._framing.feed(data))
+        records = self._framing.feed(data)
+        self._link.tap.seen(self._link, self._direction, records, arrived=False)
+        if self._road is None:
+            self._arrived(data, records)
+            return
+        self._under_way += len(data)
+        if self._under_way > ON_THE_ROAD:
+            self.pause()
+        loop = asyncio.get_running_loop()
+        loop.call_at(self._road.release(loop.time(), len(data)), self._off_the_road, data, records)
+
+    def _off_the_road(self, data: bytes, records: list[tuple[RecordType, int]]) -> None:
+        self._under_way -= len(data)
+        if self._under_way <= ON_THE_ROAD and not self._blocked:
+            self.unpause()
+        if not self.gone and not self.other.gone:  # what was under way when the link was torn down is lost
+            self._arrived(data, records)
+
+    def _arrived(self, data: bytes, records: list[tuple[RecordType, int]]) -> None:
+        self._link.tap.seen(self._link, self._direction, records, arrived=True)
         if self.other._transport is not None:
             self.other._transport.write(data)
 
     def eof_received(self) -> bool:
+        if self._road is None:
+            self._finish()
+        else:
+            loop = asyncio.get_running_loop()
+            loop.call_at(self._road.release(loop.time(), 0), self._finish)
+        return True  # stays open for the other direction
+
+    def _finish(self) -> None:
         self.finished = True
         other = self.other._transport
         if other is not None and not other.is_closing():
             other.write_eof()
         self._link.half_closed()
-        return True  # stays open for the other direction
 
     def pause_writing(self) -> None:
+        self.other._blocked = True
         self.other.pause()
 
     def resume_writing(self) -> None:
-        self.other.unpause()
+        self.other._blocked = False
+        if self.other._under_way <= ON_THE_ROAD:
+            self.other.unpause()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.gone = True
