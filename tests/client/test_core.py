@@ -11,13 +11,14 @@ import pytest
 from omemo_world import ALICE, BOB, Nodes
 from test_db import Ring
 
-from quietwire.client import core, events, pubsub, receipts
+from quietwire.client import core, downlink, events, pubsub, receipts
 from quietwire.client.core import Client, Settings
 from quietwire.client.errors import ClientError, NoDevices, RequestError
 from quietwire.client.omemo_xml import DEVICES
 from quietwire.client.outbox import Entry, Outbox
 from quietwire.core import ns
 from quietwire.core.xml import Element, build, parse, serialise
+from quietwire.shaping.policy import Policy, Profile
 
 
 class Server:
@@ -27,6 +28,9 @@ class Server:
         self.nodes = Nodes()
         self.sessions: dict[str, list[FakeAdapter]] = {}
         self.passed: list[Element] = []
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        """Of links' shapes, and what is answered."""
+        self.shapes: dict[str, Element | str] = {}
         self.late = False
         """What passes was kept for a while, and says so."""
 
@@ -57,6 +61,7 @@ class FakeAdapter:
         self.written: set[str] = set()
         self.acknowledging = True
         self.steady = False
+        self.followed = 0
         self.full = asyncio.Event()
         self.full.set()
         """Not set while the link's queue is full."""
@@ -91,6 +96,9 @@ class FakeAdapter:
     async def room(self, taken: int = 0) -> None:
         await self.full.wait()
 
+    def follow(self) -> None:
+        self.followed += 1
+
     async def window(self) -> None:
         return
 
@@ -117,6 +125,12 @@ class FakeAdapter:
 
     async def request(self, type: str, payload: Element, to: str | None = None) -> Element:
         iq = build(f"{{{ns.CLIENT}}}iq", {"type": "result"})
+        if payload.tag == f"{{{downlink.NS}}}link":
+            self.server.asked.append((type, dict(payload.attrib)))
+            if isinstance(answer := self.server.shapes[type], str):
+                raise RequestError(answer)
+            iq.append(answer)
+            return iq
         if payload.tag != f"{{{pubsub.PUBSUB}}}pubsub":
             return iq
         action = payload[0]
@@ -139,8 +153,8 @@ class Town:
         self.server = Server()
         self.clients: list[Client] = []
 
-    async def move_in(self, jid: str, name: str) -> Client:
-        client = Client(Settings(jid=jid, password="p", store=self.folder / name))
+    async def move_in(self, jid: str, name: str, link: Policy = Policy()) -> Client:  # noqa: B008 - frozen
+        client = Client(Settings(jid=jid, password="p", store=self.folder / name, link=link))
         self.clients.append(client)
         await client.connect()
         return client
@@ -564,3 +578,35 @@ def test_a_file_within_a_steady_link_is_read_and_kept(town: Run, tmp_path: Path)
     folder.mkdir()
     town(test)
     assert (folder / "a.png").read_bytes() == b"png"
+
+
+def test_the_server_is_asked_to_shape_its_direction_on_each_connection(town: Run) -> None:
+    steady = Policy(Profile.STEADY)
+    slower = Policy(Profile.STEADY, tick=6.0)
+
+    async def test(t: Town) -> None:
+        for number, (on_set, on_get, down, followed) in enumerate(
+            (
+                (downlink.ask(steady), "", "steady", 1),
+                (downlink.ask(slower), "", "steady", 0),  # not our tick: nothing to go before
+                ("service-unavailable", "", "off", 0),
+                ("not-allowed", downlink.ask(Policy(Profile.PADDED)), "padded", 0),
+                ("not-acceptable", "remote-server-timeout", "off", 0),
+            )
+        ):
+            t.server.shapes = {"set": on_set, "get": on_get}
+            alice = await t.move_in(ALICE, f"a{number}", steady)
+            assert await next_of(alice, events.Shaped) == events.Shaped(up="steady", down=down) == alice.shaped
+            assert adapter_of(alice).followed == followed
+            assert t.server.asked[0] == ("set", dict(downlink.ask(steady).attrib))
+            assert len(t.server.asked) == (1 if on_get == "" else 2)
+            t.server.asked.clear()
+        adapter_of(alice).drop_link()
+        adapter_of(alice).resume()
+        assert (await next_of(alice, events.Shaped)).down == "off"
+        t.server.asked.clear()
+        plain = await t.move_in(BOB, "b")
+        assert plain.shaped is None
+        assert t.server.asked == []
+
+    town(test)

@@ -79,12 +79,13 @@ async def world(server: Server, folder: Path, policy: Policy) -> AsyncIterator[W
 
 
 def assert_steady(cells: list[tuple[float, int]], policy: Policy) -> None:
-    """All of one size, and at most one a tick: gaps are whole ticks, but for what a busy machine adds."""
+    """All of one size, and one a tick, but for what a busy machine adds: it delays a cell, or keeps one back."""
     assert len({size for _, size in cells}) == 1, Counter(size for _, size in cells)
     assert cells[0][1] == policy.cell + 17  # type byte and tag
     gaps = [later - earlier for (earlier, _), (later, _) in pairwise(cells)]
-    ticks = [round(gap / policy.tick) for gap in gaps]
-    assert sum(1 for tick in ticks if tick == 1) >= 0.9 * len(ticks), gaps
+    ticks = [round(gap / policy.tick, 1) for gap in gaps]
+    assert sum(1 for tick in ticks if abs(tick - 1) <= 0.2) >= 0.7 * len(ticks), gaps
+    assert 0.9 * sum(ticks) <= len(ticks) <= sum(ticks) + 1.5, gaps
 
 
 @pytest.mark.slow

@@ -229,7 +229,8 @@ def _run(use: Use, account: str, password: str, passphrase: str | None, **option
 def _say_what_is_not_shaped(client: Client) -> None:
     shaped = client.shaped
     if shaped is not None and shaped.up != shaped.down:
-        line = f"uplink {shaped.up}, downlink not shaped: this server does not offer it"
+        down = "not shaped: this server does not offer it" if shaped.down == "off" else shaped.down
+        line = f"uplink {shaped.up}, downlink {down}"
         typer.echo(f"quietwire: {line}", err=True)
 
 

@@ -50,6 +50,7 @@ from quietwire.client.trust import Decision, Trust
 from quietwire.core import ns
 from quietwire.core.jid import JIDError, parse_jid
 from quietwire.core.xml import build, serialise
+from quietwire.shaping.policy import Policy as LinkPolicy
 from quietwire.shaping.policy import Profile
 
 __all__ = ["Client", "Contact", "Device", "Settings"]
@@ -483,15 +484,22 @@ class Client:
         policy = self._settings.link
         if policy.profile is Profile.OFF:
             return
-        down = Profile.OFF
-        try:
-            down = downlink.answered(await self._link.request("set", downlink.ask(policy)))
-        except RequestError:
-            pass  # stock servers; ours where its operator allows no choice
-        if down is Profile.STEADY:
+        down = await self._ask_downlink(policy)
+        if down.profile is Profile.STEADY and down.tick == policy.tick:
             self._link.follow()
-        self.shaped = Shaped(up=str(policy.profile), down=str(down))
+        self.shaped = Shaped(up=str(policy.profile), down=str(down.profile))
         self._tell(self.shaped)
+
+    async def _ask_downlink(self, policy: LinkPolicy) -> downlink.Downlink:
+        try:
+            return downlink.answered(await self._link.request("set", downlink.ask(policy)))
+        except RequestError as error:
+            if error.condition not in downlink.REFUSED:
+                return downlink.Downlink()  # a stock server, or a link that broke
+        try:
+            return downlink.answered(await self._link.request("get", downlink.look()))
+        except RequestError:
+            return downlink.Downlink()
 
     async def _shape_again(self) -> None:
         try:

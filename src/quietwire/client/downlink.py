@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 from xml.etree.ElementTree import Element
 
@@ -9,17 +10,47 @@ from quietwire.core.xml import build
 from quietwire.shaping.policy import Policy, Profile
 
 NS: Final = "urn:quietwire:links:0"
+REFUSED: Final = frozenset(("not-allowed", "not-acceptable", "feature-not-implemented"))
+"""Conditions of a server that knows what was asked for, and does something else."""
+
+
+@dataclass(frozen=True)
+class Downlink:
+    """What the server does."""
+
+    profile: Profile = Profile.OFF
+    tick: float = 0.0
+    """Seconds, of `steady`."""
+
+
+def look() -> Element:
+    """The payload of an iq get: what does it do?"""
+    return build(f"{{{NS}}}link")
 
 
 def ask(policy: Policy) -> Element:
-    """The payload of an iq set to our own account."""
-    return build(f"{{{NS}}}link", {"profile": str(policy.profile)})
+    """The payload of an iq set to our own account: the same as we do. It holds for this connection."""
+    said: dict[Profile, dict[str, float]] = {
+        Profile.PADDED: {"block": policy.block},
+        Profile.JITTER: {"delay": policy.delay, "batch": policy.batch},
+        Profile.STEADY: {
+            "cell": policy.cell,
+            "tick": policy.tick,
+            "fast-tick": policy.fast_tick,
+            "window": policy.window,
+            "bulk-every": policy.bulk_every,
+        },
+    }
+    values = {name: f"{value:g}" for name, value in said.get(policy.profile, {}).items()}
+    return build(f"{{{NS}}}link", {"profile": str(policy.profile), **values})
 
 
-def answered(iq: Element) -> Profile:
-    """What the server will do; `off` for what we do not understand."""
+def answered(iq: Element) -> Downlink:
+    """`off` for what we do not understand."""
     link = iq.find(f"{{{NS}}}link")
+    if link is None:
+        return Downlink()
     try:
-        return Profile.OFF if link is None else Profile(link.get("profile", ""))
+        return Downlink(Profile(link.get("profile", "")), float(link.get("tick", "0")[:20]))
     except ValueError:
-        return Profile.OFF
+        return Downlink()

@@ -187,7 +187,7 @@ class Resumed(Event):
 @dataclass(frozen=True, kw_only=True)
 class Shaped(Event):
     """What the two directions of this session's link are shaped like: names of profiles. `down` is ``off`` too where
-    the server does not offer to be asked; it may pad and pace all the same."""
+    the server cannot be asked; it may pad and pace all the same."""
 
     up: str
     down: str
