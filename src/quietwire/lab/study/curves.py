@@ -1,0 +1,54 @@
+"""Curves as SVG, drawn by matplotlib; the same figures give the same bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+
+from quietwire.lab.study.matrix import AREA, SHARES, Curve
+
+matplotlib.use("svg")
+import matplotlib.pyplot as plt
+
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777", "#000000")
+"""Told apart by those who are colour-blind too (Paul Tol's "bright" scheme)."""
+MARKS = ("o", "s", "^", "v", "D", "P", "X", "*")
+
+
+def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
+    """One picture: a line for each system with its interval, and what a blind guess gets."""
+    settings: Any = {"svg.hashsalt": "quietwire", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
+    with matplotlib.rc_context(settings):
+        figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        try:
+            for place, line in enumerate(lines):
+                at = [point.at or 0.0 for point in line.points]
+                colour, mark = COLOURS[place % len(COLOURS)], MARKS[place % len(MARKS)]
+                axes.plot(
+                    at, [point.value for point in line.points], mark, ls="-", color=colour, ms=4, label=line.system
+                )
+                low, high = [point.low for point in line.points], [point.high for point in line.points]
+                axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
+            widest = max(lines, key=lambda line: len(line.points)).points
+            at, blind = [point.at or 0.0 for point in widest], [point.chance for point in widest]
+            axes.plot(at, blind, color="#777777", ls=":", lw=1, label="a blind guess")
+            places = [point.at or 0.0 for line in lines for point in line.points]
+            if min(places) > 0 and max(places) / min(places) >= 20:
+                axes.set_xscale("log")
+            unit = lines[0].points[0].unit
+            if unit in SHARES or unit == AREA:
+                axes.set_ylim(-0.02, 1.02)
+            axes.set_xlabel(over)
+            axes.set_ylabel(unit)
+            axes.set_title(title, fontsize=10)
+            axes.grid(alpha=0.25)
+            axes.legend(fontsize=8, frameon=False)
+            out = io.StringIO()
+            figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
+        finally:
+            plt.close(figure)
+    text = out.getvalue()
+    return text[text.index("<svg") :]
