@@ -11,13 +11,15 @@ ITERATIONS = 4096
 @dataclass(frozen=True)
 class Setup:
     """`archive`: every message is kept, in SQLite, on the disk when it is committed. `host`: the domain; `s2s`: the
-    port for other servers, 0 for none; `dns`: a resolver on loopback that knows them; `authority`: who signed all."""
+    port for other servers, 0 for none; `dns`: a resolver on loopback that knows them; `authority`: who signed all;
+    `links`: keys of our `[links]`, as TOML."""
 
     archive: bool = False
     host: str = "localhost"
     s2s: int = 0
     dns: int = 0
     authority: Path | None = None
+    links: str = ""
 
 
 PLAIN = Setup()
@@ -50,6 +52,8 @@ days = {keep}
 [modules.muc]
 archive = {"true" if setup.archive else "false"}
 rate = 0.0
+[links]
+{setup.links}
 """
 
 
