@@ -163,6 +163,7 @@ def write(sock: socket.socket, file: IO[bytes], stop: int, loops: bool) -> int:
                 file.write(record(seconds, nanoseconds, packet, len(packet)))
                 count += 1
         except BlockingIOError:
+            file.flush()
             if ending:
                 return count
 
