@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,20 @@ DEVICE = core.Device(
 )
 
 
+FILE = events.File(
+    sender="bob@b.example", peer="bob@b.example", device=7, trust=Trust.BLIND, id="f", stamp=1.0,
+    name="a.png", size=3, media="image/png", digest="", url="https://up.example/x",
+)  # fmt: skip
+
+
 class FakeClient:
     """Keeps its settings and what it was asked for."""
 
     last: FakeClient
     confirmed = True
     refuses = False
+    refuses_files = False
+    offers = False
     answers: events.Shaped | None = None
 
     def __init__(self, settings: Any) -> None:
@@ -54,7 +63,24 @@ class FakeClient:
     async def drained(self) -> bool:
         return self.confirmed
 
+    async def send_file(self, to: str, path: Path, *, leave_link: bool) -> str:
+        self.calls.append(("file", to, path, leave_link))
+        return "id"
+
+    async def fetch(self, file: events.File, folder: Path, *, delay: float) -> Path:
+        self.calls.append(("fetch", file.id, folder, delay))
+        if self.refuses_files:
+            raise LoginError("it cannot be fetched: 404")
+        return folder / file.name
+
+    def history(self, jid: str, last: int) -> list[events.Event]:
+        self.calls.append(("history", jid))
+        return [FILE, events.Sent(what=replace(FILE, id="mine"))]
+
     async def events(self) -> AsyncIterator[events.Event]:
+        if self.offers:
+            yield FILE
+            return
         yield events.Message(
             sender="bob@b.example",
             peer="bob@b.example",
@@ -177,3 +203,15 @@ def test_the_link_can_be_set_for_good(run: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("QUIETWIRE_LINK_PROFILE", "padded")
     assert run("listen").exit_code == 0
     assert FakeClient.last.settings.link.profile is Profile.PADDED
+
+
+def test_nothing_is_fetched_that_was_not_asked_for(run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(FakeClient, "offers", True)
+    assert run("listen").stdout == "File [blind] bob@b.example a.png\n"
+    assert FakeClient.last.calls == [("close",)]
+    result = run("listen", "--fetch", str(tmp_path), "--fetch-delay", "2")
+    assert FakeClient.last.calls == [("fetch", "f", tmp_path, 2.0), ("close",)]
+    assert f"fetched {tmp_path / 'a.png'}" in result.stderr
+    monkeypatch.setattr(FakeClient, "refuses_files", True)
+    result = run("listen", "--fetch", str(tmp_path))
+    assert (result.exit_code, result.stderr) == (0, "quietwire: it cannot be fetched: 404\n")

@@ -14,6 +14,7 @@ from quietwire.cli import (
     backup,
     check,
     client,
+    files,
     invite,
     key,
     lab,
@@ -33,7 +34,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for part in (quickstart, serve, shield, check, status, reload, account, room, invite, key, backup, audit, client, lab):
+for part in (
+    quickstart,
+    serve,
+    shield,
+    check,
+    status,
+    reload,
+    account,
+    room,
+    invite,
+    key,
+    backup,
+    audit,
+    client,
+    files,
+    lab,
+):
     part.register(app)
 
 

@@ -18,6 +18,7 @@ from quietwire.shaping.policy import Profile
 
 if TYPE_CHECKING:
     from quietwire.client.core import Client, Device
+    from quietwire.client.events import File
 
 MISSING = "this needs the client's libraries: pip install 'quietwire[client]'"
 
@@ -72,10 +73,10 @@ def send(
     async def use(client: Client) -> None:
         await client.send_text(to, text)
         if not await client.drained():
-            _fail("the server has not confirmed the message; it goes out with the next connection")
+            fail("the server has not confirmed the message; it goes out with the next connection")
 
     link = link_policy(link_profile, link_preset, link_tick, link_cell)
-    _run(
+    run_client(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
 
@@ -94,18 +95,38 @@ def listen(
     link_tick: LinkTick = None,
     link_cell: LinkCell = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    fetch: Annotated[
+        Path | None,
+        typer.Option(help="Put files that are offered into this folder. Without it none is fetched by itself."),
+    ] = None,
+    fetch_delay: Annotated[float, typer.Option(help="Each after a random time up to so many seconds.")] = 30.0,
 ) -> None:
     """Show what arrives until interrupted."""
 
     async def use(client: Client) -> None:
+        from quietwire.client import events
+
+        fetching: set[asyncio.Task[None]] = set()
         async for event in client.events():
             fields = event.as_dict()
             typer.echo(json.dumps(fields, ensure_ascii=False) if as_json else _line(fields))
+            if fetch is not None and isinstance(event, events.File):
+                task = asyncio.create_task(_fetch(client, event, fetch, fetch_delay))
+                fetching.add(task)
+                task.add_done_callback(fetching.discard)
+        await asyncio.gather(*fetching)
 
     link = link_policy(link_profile, link_preset, link_tick, link_cell)
-    _run(
+    run_client(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
+
+
+async def _fetch(client: Client, file: File, folder: Path, delay: float) -> None:
+    try:
+        typer.echo(f"quietwire: fetched {await client.fetch(file, folder, delay=delay)}", err=True)
+    except QuietwireError as error:
+        typer.echo(f"quietwire: {error}", err=True)
 
 
 def devices_list(
@@ -130,7 +151,7 @@ def devices_list(
             typer.echo(_device_line(device))
 
     link = link_policy(link_profile, link_preset, link_tick, link_cell)
-    _run(
+    run_client(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
 
@@ -154,7 +175,7 @@ def devices_verify(
     """Say that you compared this fingerprint with its owner."""
     use = _decide(jid, fingerprint, "verified")
     link = link_policy(link_profile, link_preset, link_tick, link_cell)
-    _run(
+    run_client(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
 
@@ -178,7 +199,7 @@ def devices_distrust(
     """Write nothing to this device any more, and read nothing from it."""
     use = _decide(jid, fingerprint, "distrusted")
     link = link_policy(link_profile, link_preset, link_tick, link_cell)
-    _run(
+    run_client(
         use, account, password, passphrase, store=store, address=address, starttls=starttls, ca_file=ca_file, link=link
     )
 
@@ -193,15 +214,15 @@ def _decide(jid: str, fingerprint: str, decision: str) -> Use:
     return use
 
 
-def _run(use: Use, account: str, password: str, passphrase: str | None, **options: Any) -> None:
+def run_client(use: Use, account: str, password: str, passphrase: str | None, **options: Any) -> None:
     try:
         from quietwire.client.core import Client, Settings
     except ImportError:
-        _fail(MISSING)
+        fail(MISSING)
         return
 
     if not _is_account(account):
-        _fail("--account: an address is expected, name@example.org")
+        fail("--account: an address is expected, name@example.org")
 
     async def main() -> None:
         settings = Settings(
@@ -221,7 +242,7 @@ def _run(use: Use, account: str, password: str, passphrase: str | None, **option
     try:
         asyncio.run(main())
     except QuietwireError as error:
-        _fail(str(error))
+        fail(str(error))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
@@ -242,7 +263,7 @@ def _is_account(text: str) -> bool:
     return bool(jid.local) and not jid.resource
 
 
-def _fail(line: str) -> None:
+def fail(line: str) -> None:
     typer.echo(f"quietwire: {line}", err=True)
     raise typer.Exit(1)
 
@@ -252,7 +273,7 @@ def _address(text: str | None) -> tuple[str, int] | None:
         return None
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        _fail("--address: HOST:PORT is expected")
+        fail("--address: HOST:PORT is expected")
     return host.strip("[]"), int(port)
 
 
@@ -272,7 +293,8 @@ def _line(fields: dict[str, Any]) -> str:
     what = fields.get("what", fields)
     who = what.get("sender") or what.get("jid") or what.get("peer") or ""
     direction = f"to {what['peer']}" if fields["event"] == "Sent" else who
-    said = what.get("text") or what.get("state") or what.get("reason") or " ".join(what.get("emojis", ()))
+    said = next((what[key] for key in ("text", "state", "reason", "name") if what.get(key)), "")
+    said = said or " ".join(what.get("emojis", ()))
     trust = f" [{what['trust']}]" if "trust" in what else ""
     line = f"{what['event']}{trust} {direction} {said}".rstrip()
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
