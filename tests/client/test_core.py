@@ -102,6 +102,9 @@ class FakeAdapter:
     async def window(self) -> None:
         return
 
+    async def calm(self) -> None:
+        return
+
     def put(self, entry: Entry) -> None:
         self.write(self.outbox.put(entry))
 

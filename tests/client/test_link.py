@@ -312,6 +312,31 @@ def test_what_can_wait_waits_for_a_window() -> None:
     asyncio.run(run())
 
 
+def test_long_work_begins_after_a_cell_and_not_before_it() -> None:
+    async def run() -> None:
+        link, wire, loop = made(STEADY)
+        loop.run(40)
+        last, _ = wire.writes[-1]
+        loop.run(last + STEADY.tick - 1.0 - loop.now)
+        await link.calm()  # a second is enough
+        loop.run(0.85)
+        working = asyncio.ensure_future(link.calm())
+        await asyncio.sleep(0)
+        assert not working.done()
+        before = len(wire.writes)
+        loop.run(0.2)
+        await working
+        assert len(wire.writes) == before + 1
+        loop.run(STEADY.tick - 0.1)
+        working = asyncio.ensure_future(link.calm())
+        await asyncio.sleep(0)
+        link.over()
+        await working
+        await made(Policy(Profile.PADDED))[0].calm()
+
+    asyncio.run(run())
+
+
 def test_our_ticks_go_before_the_servers() -> None:
     link, wire, loop = made(STEADY)
     link.follow()

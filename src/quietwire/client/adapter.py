@@ -225,6 +225,11 @@ class Adapter:
         if self._link is not None:
             await self._link.window()
 
+    async def calm(self) -> None:
+        """Returns when there is time for work of some 50 ms: see `link.CALM`."""
+        if self._link is not None:
+            await self._link.calm()
+
     def follow(self) -> None:
         """The server paces its direction like us from now on."""
         if self._link is not None:

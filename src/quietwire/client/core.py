@@ -371,6 +371,7 @@ class Client:
         envelope = sce.seal(content, sender=self._jid, id=id, stamp=stamp, random=self._random)
         for jid in (self._jid, peer):
             await self._freshen(jid)
+        await self._link.calm()
         async with self._keys.turn() as turn:
             encrypted = await turn.encrypt(peer, envelope)
             data = outgoing(peer, id, encrypted)
@@ -588,6 +589,7 @@ class Client:
     async def _message_came(self, stanza: Element, done: Callable[[], None]) -> None:
         for attempt in range(READ_ATTEMPTS):
             await self._linked.wait()
+            await self._link.calm()
             try:
                 await self._reader.read(stanza)
             except RequestError:

@@ -28,6 +28,9 @@ LEAD: Final = 0.2
 Enough for a round trip of 0.15 s; on longer ways answers wait for the tick after."""
 HEARD: Final = 5
 """Ticks of the server that are listened to, after the window, before the phase is fixed."""
+CALM: Final = 0.2
+"""Seconds before a cell in which nothing is begun that takes long: encrypting or reading a message takes 10 to 50 ms of
+the loop that writes the cell, and its delay would tell of the message."""
 NEAR: Final = 0.15
 """Seconds that arrivals may lie from their median and still be ticks."""
 
@@ -98,6 +101,10 @@ class Link(asyncio.Transport):
         self._steady: Steady | None = None
         self._ticks: Ticks | None = None
         self._outbox = self._shaper(below)
+        self._due = 0
+        """The slot of the next cell."""
+        self._passed = asyncio.Event()
+        """Set for a moment when a cell's time has passed."""
         self._put = self._written = 0
         """Bytes since the beginning. Spaces do not count."""
         self._marks: deque[tuple[int, Callable[[], None]]] = deque()
@@ -147,6 +154,12 @@ class Link(asyncio.Transport):
         slot = self._slot()
         await asyncio.sleep((self._steady.schedule.opens(slot) - slot) * SLOT)
 
+    async def calm(self) -> None:
+        """Returns when no cell is due soon, or one was just written: for work that would delay it. At once where there
+        are none."""
+        if self._steady is not None and not self._over and self._due * SLOT - self._loop.time() < CALM:
+            await self._passed.wait()
+
     def delay(self) -> float:
         """Seconds that shaping may add to a question and its answer, both ways shaped alike."""
         policy = self._policy
@@ -173,6 +186,7 @@ class Link(asyncio.Transport):
             self._timer.cancel()
         self._marks.clear()
         self._room.set()
+        self._passed.set()
 
     # -- asyncio.Transport
 
@@ -249,7 +263,7 @@ class Link(asyncio.Transport):
         """`steady`: makes the next cell one slot before its time, so that making it shifts nothing. `served`: the last
         slot that had one, which a loop that is early by its clock's resolution may still be before."""
         assert self._steady is not None
-        due = self._steady.schedule.next_after(max(served, self._slot()))
+        due = self._due = self._steady.schedule.next_after(max(served, self._slot()))
         self._timer = self._loop.call_at((due - 1) * SLOT, self._fill, due)
 
     def _fill(self, due: int) -> None:
@@ -265,6 +279,8 @@ class Link(asyncio.Transport):
             self._count(self._put - self._steady.waiting())
         self._settle()
         self._prepare(due)
+        self._passed.set()
+        self._passed.clear()
 
     def _settle(self) -> None:
         """Moves our ticks before the server's, once, when it is known when those come."""
