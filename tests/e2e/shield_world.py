@@ -1,4 +1,4 @@
-"""Helpers (`quietwire shield`) as processes, a tap behind them, and slixmpp as the client that knows nothing of them."""
+"""Helpers (`quietwire shield`) as processes, a tap behind them, and slixmpp, which knows nothing of them."""
 
 from __future__ import annotations
 
@@ -54,6 +54,12 @@ def shield(command: str, *arguments: str) -> Helper:
     raise AssertionError("".join(said))
 
 
+def settle(future: asyncio.Future[Any], value: object = None) -> None:
+    """Once: what slixmpp tells it may tell again."""
+    if not future.done():
+        future.set_result(value)
+
+
 class Client(slixmpp.ClientXMPP):
     """slixmpp, told where to connect and whom to trust."""
 
@@ -78,7 +84,7 @@ class Client(slixmpp.ClientXMPP):
         """Returns when the session has started."""
         started = asyncio.get_running_loop().create_future()
         for event, value in (("session_start", None), ("failed_all_auth", "refused")):
-            self.add_event_handler(event, lambda _, value=value: started.done() or started.set_result(value))
+            self.add_event_handler(event, lambda _, value=value: settle(started, value))
         self.connect("127.0.0.1", self._port)
         async with asyncio.timeout(WAIT):
             assert await started is None
