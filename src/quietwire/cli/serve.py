@@ -18,6 +18,7 @@ from quietwire.cli.backup import COMMAND as BACKUP
 from quietwire.cli.commands import CONTROL, answers
 from quietwire.cli.compose import Composition, Wrap, compose, plain_wrap
 from quietwire.cli.config import Config, load
+from quietwire.cli.links import links
 from quietwire.cli.logs import Log
 from quietwire.cli.reload import reload
 from quietwire.cli.status import status
@@ -94,11 +95,15 @@ async def take_commands(composition: Composition, path: Path | None = None) -> N
     async def told(arguments: dict[str, Any]) -> dict[str, Any]:
         return status(composition)
 
+    async def shaped(arguments: dict[str, Any]) -> dict[str, Any]:
+        return links(composition)
+
     async def copied(arguments: dict[str, Any]) -> None:
         await driven(_settled(composition.storage.backup(Path(arguments["path"]))))
 
     commands = answers(
-        composition.server, {"reload": lambda _: reread(composition, path), "status": told, BACKUP: copied}
+        composition.server,
+        {"reload": lambda _: reread(composition, path), "status": told, "links": shaped, BACKUP: copied},
     )
     composition.control = await open_control(composition.config.data / CONTROL, commands)
 

@@ -107,8 +107,10 @@ class Pacer:
         self._alarm: asyncio.TimerHandle | None = None
         self._wanted = -1
         """The slot that the alarm is for."""
-        self.cells = 0
-        """Written."""
+        self.cells = self.written = 0
+        """Cells, and their bytes, that were written."""
+        self._seconds = 0.0
+        self._since = clock()
         self.stalled = 0
         """Not written, since the peer takes nothing."""
         self.late = 0
@@ -121,18 +123,27 @@ class Pacer:
         """Those that are steady."""
         return len(self._maker)
 
+    def link_seconds(self) -> float:
+        """How long steady links have been there, all together."""
+        now = self.clock()
+        self._seconds += len(self._maker) * (now - self._since)
+        self._since = now
+        return self._seconds
+
     def slot(self) -> int:
         """The one that it is now."""
         return int(self.clock() / SLOT)
 
     def enter(self, line: SteadyLine) -> None:
         """From now on its cells are written; again after a change of its schedule."""
+        self.link_seconds()
         if not len(self._maker):
             self._maker.at = self.slot()
         self._maker.add(line, line.outbox.schedule)
         self._arm()
 
     def leave(self, line: SteadyLine) -> None:
+        self.link_seconds()
         self._maker.remove(line)
         if not len(self._maker) and self._alarm is not None:
             self._alarm.cancel()
@@ -202,6 +213,7 @@ class SteadyLine:
             self._pacer.stalled += 1
             return
         self._pacer.cells += 1
+        self._pacer.written += self._policy.cell
         host.write(outbox.cell())
         if self._finishing and not outbox.waiting():
             self._pacer.leave(self)

@@ -314,6 +314,12 @@ class Server:
         """Bound resources, those that wait for their client among them."""
         return len(self._bounds)
 
+    def queued(self) -> list[int]:
+        """Of each session on a link that is paced: bytes that wait for its cells."""
+        outlets = (bound.outgoing for bound in self._bounds.values())
+        return [outlet.waits + (outlet.link.backlog() if outlet.link is not None else 0) for outlet in outlets
+                if outlet.paced]  # fmt: skip
+
     @property
     def parked(self) -> int:
         """Sessions without a connection, which wait for resumption."""

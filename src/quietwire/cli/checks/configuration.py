@@ -11,6 +11,8 @@ from functools import partial
 from quietwire.cli.checks.finding import Finding, Severity
 from quietwire.cli.config import Config
 from quietwire.core.jid import JID
+from quietwire.shaping.cost import cost
+from quietwire.shaping.policy import Profile
 
 ITERATIONS = 100_000
 """RFC 7677 §4 says 4,096 at least, of 2015. docs/weak-passwords.md has what a guess costs a thief."""
@@ -19,6 +21,9 @@ URI = re.compile(r"[a-z][a-z0-9+.-]*:\S+")
 WAIT_SECONDS = 120.0
 RESUME_SECONDS = 3_600.0
 TOKEN_HOURS = 7 * 24.0
+CLIENT_DAY, SERVER_DAY = 200e6, 2e9
+"""Bytes a day and direction, of one link."""
+SLOW_SECONDS = 60.0
 
 _note = partial(Finding, Severity.NOTE, "configuration")
 _warning = partial(Finding, Severity.WARNING, "configuration")
@@ -140,8 +145,7 @@ def _federation(config: Config) -> Iterator[Finding]:
 
 
 def _others(config: Config) -> Iterator[Finding]:
-    if config.links.profile == "off":
-        yield _note("links.profile", "record sizes show the network what users do", '"padded"')
+    yield from _links(config)
     if not config.federation.enabled:
         yield _note("federation.enabled", "users reach nobody on other servers")
     elif config.tls.authority is not None:
@@ -150,3 +154,32 @@ def _others(config: Config) -> Iterator[Finding]:
         yield _note(f'federation.override."{domain}"', "found by the configuration, whatever DNS says")
     if config.log.level == "debug":
         yield _note("log.level", "debug: many lines, though nobody's name")
+
+
+def _links(config: Config) -> Iterator[Finding]:
+    """Profiles that do not hide what they look like hiding, or cost more than somebody may have meant."""
+    links = config.links
+    policies = {"links": links.policy(), "links.s2s": links.server_policy()}
+    if links.profile == "off":
+        yield _note("links.profile", "record sizes show the network what users do", '"padded", or "steady"')
+    elif links.profile == "steady" and (config.listen.https or config.listen.http):
+        yield _note("listen.https", "WebSockets and uploads are not steady: what is sent there shows")
+    for table, policy in policies.items():
+        if policy.profile is Profile.JITTER:
+            yield _note(f"{table}.profile", "delays alone do not keep senders and recipients apart", '"steady"')
+        if policy.profile is not Profile.STEADY:
+            continue
+        day = cost(policy).day
+        most = CLIENT_DAY if table == "links" else SERVER_DAY
+        if day > most:
+            yield _warning(
+                f"{table}.tick", f"{day / 1e6:.0f} MB a day and direction of every link, said or not", "less"
+            )
+        if policy.tick > SLOW_SECONDS:
+            yield _warning(f"{table}.tick", f"a message waits for up to {policy.tick:g} s at this hop", "30.0")
+        if not policy.window:
+            yield _warning(f"{table}.window", "logins and archives wait for the slow tick: clients give up", "30.0")
+        if policy.queue < 2 * policy.cell:
+            yield _warning(f"{table}.queue", "not two cells: clients are held back for every answer", "262144")
+    if config.listen.c2s_local and links.profile in ("steady", "jitter"):
+        yield _note("listen.c2s_local", "links without TLS are not shaped: who ends TLS shows what they carry")
