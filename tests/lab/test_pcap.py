@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import contextlib
 import random
+import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -175,3 +177,19 @@ def test_any_damage_has_a_defined_answer(path: Path) -> None:
             with contextlib.suppress(TraceError):
                 for one in segments(path):
                     assert one.length >= len(one.data)
+
+
+@pytest.mark.peer
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="tcpdump is not installed")
+@pytest.mark.parametrize("order", "<>")
+def test_tcpdump_reads_the_captures_of_these_tests_as_we_do(path: Path, order: str) -> None:
+    packets = [(TIME, ethernet(HELLO)), (TIME + 1.5, ethernet(HELLO6, vlan=1))]
+    for content in (pcap(packets, order), pcap(packets, order, nano=True), pcapng(packets, order, resolution=9)):
+        ours = read(path, content)
+        command = ["tcpdump", "-tt", "-n", "-r", str(path)]
+        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+        assert len(told) == len(ours) == 2
+        for line, one in zip(told, ours, strict=True):
+            assert float(line.split()[0]) == pytest.approx(one.time, abs=1e-5)
+            assert f"{one.source[0]}.{one.source[1]} > {one.target[0]}.{one.target[1]}" in line
+            assert f"length {one.length}" in line
