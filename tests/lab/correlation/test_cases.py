@@ -36,12 +36,12 @@ def test_laws_of_off_and_jitter() -> None:
     rng = np.random.default_rng(3)
     down, back = laws(made(Shaping()), rng)
     assert back is not None
-    assert down.reach[1] < 0.02
+    assert down.reach[1] < 0.06
     assert 0.02 <= down.miss < 0.7
     jitter = Policy(Profile.JITTER, delay=0.3)
     slow, _ = laws(made(Shaping(jitter, jitter)), rng)
     # From the uplink's record on only the downlink's delay is left.
-    assert slow.reach[1] == pytest.approx(0.3, abs=0.02)
+    assert slow.reach[1] == pytest.approx(0.3, abs=0.04)
 
 
 def test_of_cells_a_few_are_enough() -> None:

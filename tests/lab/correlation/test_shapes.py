@@ -134,7 +134,7 @@ def test_what_is_queued_changes_neither_times_nor_sizes() -> None:
     one, two = (steady(writes(seed, 3, 40, 20.0, 5000), policy, streams).side for seed in (1, 2))
     assert np.array_equal(one.times, two.times)
     assert np.array_equal(one.sizes, two.sizes)
-    assert set(one.sizes.tolist()) == {528}
+    assert set(one.sizes.tolist()) == {317}
 
 
 def test_late_beats_shift_all_streams_by_their_fixed_places() -> None:

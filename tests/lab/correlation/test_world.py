@@ -64,7 +64,7 @@ def test_under_steady_a_watcher_sees_the_same_whatever_is_said_but_for_the_load(
         talk = talk.only(np.arange(len(talk)) < 150)
         sides.append(simulate(talk, STEADY, default(), np.random.default_rng(5), receipts=False))
     assert len(sides[0].down.times) == len(sides[1].down.times)
-    assert set(sides[0].down.sizes.tolist()) == {1040}
+    assert set(sides[0].down.sizes.tolist()) == {1039}
     assert np.bincount(sides[0].down.link).tolist() == np.bincount(sides[1].down.link).tolist()
     assert np.abs(sides[0].down.times - sides[1].down.times).max() < 0.005
 

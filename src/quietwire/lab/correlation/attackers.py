@@ -14,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from quietwire.lab.correlation.likelihood import Law, Likelihood, near
 from quietwire.lab.correlation.sight import Array, Case, Watched, rates
@@ -149,7 +150,8 @@ class ByLearning:
             max_iter=60, max_leaf_nodes=8, learning_rate=0.1, l2_regularization=1.0, random_state=seed
         )
         linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500, C=0.3))
-        self._models = [model.fit(table, truth) for model in (trees, linear)]
+        with threadpool_limits(1):  # threads that wait for each other on a busy machine take a hundred times as long
+            self._models = [model.fit(table, truth) for model in (trees, linear)]
 
     def on(self, features: Features) -> ByLearning:
         """The same models on other links."""
@@ -160,5 +162,6 @@ class ByLearning:
     def scores(self, case: Case) -> Array:
         found = self._features.of(case)
         flat = found.reshape(-1, found.shape[2])
-        odds = sum(np.asarray(model.decision_function(flat), np.float64) for model in self._models)
+        with threadpool_limits(1):
+            odds = sum(np.asarray(model.decision_function(flat), np.float64) for model in self._models)
         return np.asarray(odds, np.float64).reshape(found.shape[:2])

@@ -161,7 +161,7 @@ def steady(
     if each:
         fresh = np.flatnonzero(np.diff(slot, prepend=-1))
         times = times + each * (np.arange(len(slot)) - np.repeat(fresh, np.diff(fresh, append=len(slot))))
-    size = record(np.array([policy.cell]), 512)[0]
+    size = record(np.array([policy.cell]))[0]
     side = _side(writes.links, times, link_of, np.full(len(slot), size, np.int32))
     return Shaped(side, left, np.full(len(left), size, np.int32))
 

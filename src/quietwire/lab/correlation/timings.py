@@ -16,16 +16,25 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from quietwire.lab.correlation.talk import KINDS
+
 QUANTILES = 41
 """As many support points as keep a tail of one in forty."""
-NEAR = 0.25
-"""Seconds after an event in which its record is looked for."""
-EARLY = 0.005
-"""Seconds that a record may be before its event: two processes read one clock."""
+NEAR = 0.1
+"""Seconds after what a client has written in which its record is looked for."""
+EARLY = 0.002
+"""Seconds that a record may be after what was made of it: two processes read one clock."""
+TRIM = 0.01
+SLOWEST = 0.25
+"""Seconds of a passage at most. What took longer was kept for somebody who was away."""
+ANSWER = 2.0
+"""Seconds within which a receipt comes."""
+GROWTH = 600
+"""Bytes that a server adds at most: addresses, stanza-id, delay."""
 FEWEST = 20
 """Pairs from which a distribution is made; with fewer that of the default stays."""
-ANSWER = 5.0
-"""Seconds within which a receipt comes."""
+OVERHEAD = 17
+"""Bytes of a record without padding beside its plaintext: type and tag (RFC 8446 §5.2)."""
 
 
 class Flow(Protocol):
@@ -48,8 +57,9 @@ class Quantiles:
     points: tuple[float, ...]
 
     @classmethod
-    def of(cls, values: Sequence[float] | NDArray[np.float64]) -> Quantiles:
-        return cls(tuple(round(float(q), 6) for q in np.quantile(values, np.linspace(0, 1, QUANTILES))))
+    def of(cls, values: Sequence[float] | NDArray[np.float64], trim: float = 0.0) -> Quantiles:
+        """`trim`: share given up at each end, where pairs are that are none."""
+        return cls(tuple(round(float(q), 6) for q in np.quantile(values, np.linspace(trim, 1 - trim, QUANTILES))))
 
     def draw(self, rng: np.random.Generator, number: int) -> NDArray[np.float64]:
         return np.interp(rng.random(number), np.linspace(0, 1, len(self.points)), self.points)
@@ -127,28 +137,31 @@ class _Found:
     answer: list[float] = field(default_factory=list)
     up: dict[str, list[float]] = field(default_factory=dict)
     grown: dict[str, list[float]] = field(default_factory=dict)
+    delivered: dict[tuple[int, int], list[tuple[float, float]]] = field(default_factory=dict)
+    """(recipient, sender) -> when its client had a text, and when its record passed."""
 
 
 def measure(
     flows: Iterable[Flow], truth: Iterable[Mapping[str, Any]], made: str, base: Timings | None = None
 ) -> Timings:
-    """Passage, receipts and sizes of a run without shaping. `truth`: lines of truth.jsonl. What is seen in fewer than
-    `FEWEST` pairs is taken from `base`, as are lateness and CPU; `made` then says so."""
+    """Passage, receipts and sizes of a run without shaping. `truth`: lines of truth.jsonl; what has the same kind and
+    `id` is one stanza, `up` where it was written, `down` where it was read; carbon copies are left out. What is seen
+    in fewer than `FEWEST` pairs is taken from `base`, as are lateness and CPU; `made` then says so."""
     base = base or default()
     ways = {flow.link: (_way(flow, 1), _way(flow, -1)) for flow in flows}
-    events: dict[tuple[str, int, int, float], dict[str, str]] = {}
+    stanzas: dict[tuple[str, str], dict[str, Mapping[str, Any]]] = {}
     for line in truth:
-        key = (line["kind"], int(line["user"]), int(line["peer"]), round(float(line["at"]), 3))
-        events.setdefault(key, {}).setdefault(line["way"], line["link"])
+        if line.get("id") and not line.get("carbon") and line["kind"] in KINDS and line["link"] in ways:
+            stanzas.setdefault((line["kind"], line["id"]), {}).setdefault(line["way"], line)
     found = _Found()
-    for (kind, _, _, at), ends in sorted(events.items(), key=lambda item: item[0][3]):
-        if "up" in ends and ends["up"] in ways:
-            _pair(found, kind, at, ways[ends["up"]][0], ways.get(ends.get("down", "")))
+    for (kind, _), ends in sorted(stanzas.items(), key=lambda item: min(float(e["at"]) for e in item[1].values())):
+        if "up" in ends:
+            _pair(found, kind, ends["up"], ends.get("down"), ways)
     kept = []
 
     def known(values: list[float], name: str, fallback: Quantiles) -> Quantiles:
         if len(values) >= FEWEST:
-            return Quantiles.of(values)
+            return Quantiles.of(values, TRIM)
         kept.append(name)
         return fallback
 
@@ -170,39 +183,55 @@ def _way(flow: Flow, way: int) -> Way:
     return flow.times[chosen], flow.sizes[chosen]
 
 
-def _first(way: Way, at: float, within: float) -> tuple[float, int] | None:
-    """The largest record in the time after `at`: an acknowledgement may come along."""
-    times, sizes = way
-    begin, end = np.searchsorted(times, [at - EARLY, at + within])
+def _pair(
+    found: _Found,
+    kind: str,
+    written: Mapping[str, Any],
+    read: Mapping[str, Any] | None,
+    ways: Mapping[str, tuple[Way, Way]],
+) -> None:
+    """The record of what was written is the largest that follows at once: acknowledgements come along. That of what
+    was read is the last before it that is larger by what a server adds."""
+    times, sizes = ways[written["link"]][0]
+    begin, end = np.searchsorted(times, [written["at"] - EARLY, written["at"] + NEAR])
     if begin == end:
-        return None
-    best = begin + int(np.argmax(sizes[begin:end]))
-    return float(times[best]), int(sizes[best])
-
-
-def _pair(found: _Found, kind: str, at: float, up: Way, down: tuple[Way, Way] | None) -> None:
-    sent = _first(up, at, NEAR)
-    if sent is None:
         return
-    found.up.setdefault(kind, []).append(sent[1] - 17)
-    came = _first(down[1], sent[0], NEAR) if down is not None else None
-    if down is None or came is None:
+    # A text may follow its typing notice so closely that only the first record is the notice.
+    best = begin + (int(np.argmax(sizes[begin : min(end, begin + 3)])) if kind != "typing" else 0)
+    sent, size = float(times[best]), int(sizes[best])
+    found.up.setdefault(kind, []).append(size - OVERHEAD)
+    if kind == "receipt":
+        texts = found.delivered.get((int(written["user"]), int(written["peer"])), [])
+        while texts:
+            had, passed = texts.pop(0)
+            if 0 <= written["at"] - had < ANSWER and sent > passed:
+                found.answer.append(sent - passed)
+                break
+    if read is None:
         return
-    found.grown.setdefault(kind, []).append(came[1] - sent[1])
-    if kind != "message":
+    times, sizes = ways[read["link"]][1]
+    begin, end = np.searchsorted(times, [sent - EARLY, read["at"] + EARLY])
+    grown = sizes[begin:end].astype(np.int64) - size
+    fits = np.flatnonzero((grown > 0) & (grown <= GROWTH))
+    if not len(fits) or read["at"] - sent > SLOWEST:
         return
-    found.passage.append(max(0.0, came[0] - sent[0]))
-    times, _ = down[0]
-    after = int(np.searchsorted(times, came[0]))
-    if after < len(times) and times[after] - came[0] <= ANSWER:
-        found.answer.append(float(times[after] - came[0]))
+    place = begin + int(fits[-1])
+    found.grown.setdefault(kind, []).append(float(grown[fits[-1]]))
+    if kind == "message":
+        found.passage.append(max(0.0, float(times[place]) - sent))
+        found.delivered.setdefault((int(read["user"]), int(read["peer"])), []).append(
+            (float(read["at"]), float(times[place]))
+        )
 
 
-def lateness(times: NDArray[np.float64], slot: float) -> Quantiles:
-    """How late the cells of one steady link are against its own earliest, in slots of `slot` seconds."""
-    phase = times % slot
-    # The earliest place on the circle: after the widest gap.
-    ring = np.sort(phase)
-    gaps = np.diff(ring, append=ring[0] + slot)
-    start = ring[(int(np.argmax(gaps)) + 1) % len(ring)]
-    return Quantiles.of((phase - start) % slot)
+def lateness(times: Iterable[NDArray[np.float64]], slot: float) -> Quantiles:
+    """How late cells are against the earliest place of their own link, in slots of `slot` seconds. Times by link."""
+    late = []
+    for each in times:
+        phase = each % slot
+        # The earliest place on the circle: after the widest gap.
+        ring = np.sort(phase)
+        gaps = np.diff(ring, append=ring[0] + slot)
+        start = ring[(int(np.argmax(gaps)) + 1) % len(ring)]
+        late.append((phase - start) % slot)
+    return Quantiles.of(np.concatenate(late))

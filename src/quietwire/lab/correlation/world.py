@@ -50,6 +50,19 @@ class Churn:
 
 
 @dataclass(frozen=True)
+class Copies:
+    """What reaches the server from elsewhere (a room, a prober, a flood) for links of users: n events in any order."""
+
+    at: NDArray[np.float64]
+    link: NDArray[np.int32]
+    size: NDArray[np.int64]
+    """Bytes towards the user."""
+
+
+NONE = Copies(np.zeros(0), np.zeros(0, np.int32), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
 class World:
     """What a watcher sees, and what is true. Sides by user; `between` by ordered pair of servers, from·servers+to."""
 
@@ -73,6 +86,9 @@ class World:
     down_size: NDArray[np.int32]
     cause: NDArray[np.int64]
     """Of each receipt the index of its text, else -1."""
+    copies_at: NDArray[np.float64]
+    """Of each copy when it had left towards its user, infinite if it never did."""
+    copies_size: NDArray[np.int32]
 
     @property
     def latency(self) -> NDArray[np.float64]:
@@ -90,6 +106,7 @@ def simulate(
     receipts: bool = True,
     churn: Churn | None = None,
     servers: int = 1,
+    copies: Copies = NONE,
 ) -> World:
     """Users are spread over `servers` at random."""
     both = shaping.up.profile is Profile.STEADY and shaping.down.profile is Profile.STEADY
@@ -101,7 +118,8 @@ def simulate(
     rng.shuffle(home)
     clock = _Clock(shaping, timings, rng, talk.users, talk.seconds, online, home, servers)
     drawn = _drawn(talk.kind, timings, rng, both)
-    passed = clock.pass_on(talk, drawn)
+    others = _drawn(np.full(len(copies.at), MESSAGE, np.int8), timings, rng, both)
+    passed = clock.pass_on(talk, drawn, copies, others)
     cause = np.full(len(talk), -1, np.int64)
     if receipts:
         texts = np.flatnonzero((talk.kind == MESSAGE) & (passed.down_at < talk.seconds))
@@ -122,7 +140,7 @@ def simulate(
             np.concatenate([talk.size, np.zeros(len(texts), np.int32)])[order],
         )
         drawn = {name: np.concatenate([drawn[name], more[name]])[order] for name in drawn}
-        passed = clock.pass_on(talk, drawn)
+        passed = clock.pass_on(talk, drawn, copies, others)
     return World(
         talk.users,
         talk.seconds,
@@ -137,6 +155,8 @@ def simulate(
         passed.up_size,
         passed.down_size,
         cause,
+        passed.copies_at,
+        passed.copies_size,
     )
 
 
@@ -183,6 +203,8 @@ class _Passed:
     down_at: NDArray[np.float64]
     up_size: NDArray[np.int32]
     down_size: NDArray[np.int32]
+    copies_at: NDArray[np.float64]
+    copies_size: NDArray[np.int32]
 
 
 class _Clock:
@@ -209,25 +231,34 @@ class _Clock:
         self.streams["between"] = streams(shaping.between, rng, pairs[:, 0], pairs[:, 1])
         self.wakes = timings.late.draw(rng, math.ceil(seconds / SLOT) + 1)
 
-    def pass_on(self, talk: Talk, drawn: Mapping[str, NDArray[np.float64]]) -> _Passed:
+    def pass_on(
+        self,
+        talk: Talk,
+        drawn: Mapping[str, NDArray[np.float64]],
+        copies: Copies,
+        others: Mapping[str, NDArray[np.float64]],
+    ) -> _Passed:
         up = self._shape(talk.sender, talk.at, drawn["up"], self.users, "up", None, drawn["luck up"])
-        at, busy = self._serve(up.left, self.home[talk.sender], drawn["rest 1"])
-        between = None
+        arrived = np.concatenate([up.left, copies.at])
+        first = np.concatenate([self.home[talk.sender], self.home[copies.link]])
+        at, busy = self._serve(arrived, first, np.concatenate([drawn["rest 1"], others["rest 1"]]))
+        between, number = None, len(talk)
         if self.servers > 1:
             pair = self.home[talk.sender] * self.servers + self.home[talk.receiver]
             away = np.flatnonzero(self.home[talk.sender] != self.home[talk.receiver])
             names, luck = pair[away].astype(np.int32), drawn["luck between"][away]
             crossed = self._shape(names, at[away], drawn["down"][away], self.servers**2, "between", busy, luck)
             between = crossed.side
-            at = at.copy()
-            at[away], busy = self._serve(crossed.left, self.home[talk.receiver[away]], drawn["rest 2"][away])
-        there = (self.online[talk.receiver, 0] <= at) & (at < self.online[talk.receiver, 1])
-        kept = np.flatnonzero(there)
-        luck, size = drawn["luck down"][kept], drawn["down"][kept]
-        down = self._shape(talk.receiver[kept], at[kept], size, self.users, "down", busy, luck)
-        down_at, seen = np.full(len(talk), np.inf), np.zeros(len(talk), np.int32)
+            at[away], _ = self._serve(crossed.left, self.home[talk.receiver[away]], drawn["rest 2"][away])
+        to = np.concatenate([talk.receiver, copies.link])
+        size = np.concatenate([drawn["down"], copies.size.astype(np.float64)])
+        luck = np.concatenate([drawn["luck down"], others["luck down"]])
+        kept = np.flatnonzero((self.online[to, 0] <= at) & (at < self.online[to, 1]))
+        down = self._shape(to[kept], at[kept], size[kept], self.users, "down", busy, luck[kept])
+        down_at, seen = np.full(len(to), np.inf), np.zeros(len(to), np.int32)
         down_at[kept], seen[kept] = down.left, down.size
-        return _Passed(up.side, down.side, between, up.left, down_at, up.size, seen)
+        copied = down_at[number:], seen[number:]
+        return _Passed(up.side, down.side, between, up.left, down_at[:number], up.size, seen[:number], *copied)
 
     def _shape(
         self,
