@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from quietwire.cli import lab_flows, lab_plan, lab_range
+from quietwire.cli import lab_attack, lab_flows, lab_plan, lab_range
 from quietwire.cli.client import MISSING
 from quietwire.core.errors import QuietwireError
 
@@ -40,6 +40,7 @@ def register(app: typer.Typer) -> None:
     lab = typer.Typer(help="See what every adversary learns from a conversation.", no_args_is_help=True)
     lab.callback()(lambda: None)
     lab.command("demo")(demo)
+    lab_attack.register(lab)
     lab_flows.register(lab)
     lab_plan.register(lab)
     lab_range.register(lab)

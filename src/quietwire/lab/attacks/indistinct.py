@@ -1,0 +1,192 @@
+"""Can anybody tell? Two sets of whole sessions, and a classifier that tries to say which set one is of.
+
+A two-sample test by a classifier (Lopez-Paz and Oquab, "Revisiting Classifier Two-Sample Tests", ICLR 2017): each
+session is judged by models that have not seen it, and the area under the ROC is 0.5 where there is nothing to see. What
+finds nothing proves nothing, so the same is done with leaks planted in the sessions at hand: cells late by 1 ms, cells
+longer by a byte.
+
+The interval of the area is about 0.5 +- 0.57 / sqrt(sessions of one set / 2): with 250 each it is 0.05 wide to either
+side, so that half of all perfect links would fail; with 1,000 each 97 of a hundred pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from quietwire.lab import figures
+from quietwire.lab.attacks import sessions
+from quietwire.lab.attacks.models import Ranks
+from quietwire.lab.figures import Estimate, Figure
+from quietwire.lab.flows import Flow
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BOUND: Final = 0.55
+"""The upper bound of the area at most, for "cannot tell" (DESIGN §8)."""
+FOUND: Final = 0.55
+"""The lower bound of the area that a planted leak must at least reach."""
+LINKS: Final = 500
+"""Sessions at least, both sets together."""
+FOLDS: Final = 5
+MILLISECOND: Final = 0.001
+SLOT: Final = 0.05
+"""Seconds of the clock that all steady links keep."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """How well two sets are told apart: area under the ROC with its interval, sessions, and the best feature."""
+
+    area: Estimate
+    sessions: int
+    best: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`late` and `longer`: the same test with leaks planted in one half of the first set, against the other half."""
+
+    between: Told
+    late: Told
+    longer: Told
+
+    @property
+    def enough(self) -> bool:
+        return self.between.sessions >= LINKS
+
+    @property
+    def sees(self) -> bool:
+        """Both planted leaks were found."""
+        return min(self.late.area.low, self.longer.area.low) > FOUND
+
+    @property
+    def passed(self) -> bool:
+        return self.between.area.high <= BOUND and self.sees and self.enough
+
+
+def compare(left: Sequence[Flow], right: Sequence[Flow], *, slot: float = SLOT, seed: int = 1) -> Verdict:
+    """Compares two sets of whole sessions, ten of each at least. Raises ValueError for fewer."""
+    generator = np.random.default_rng([seed, 21])
+    between = tell(left, right, slot=slot, seed=seed)
+    # Leaks are planted in sessions of both sets: as many as the comparison has.
+    mixed = [*left, *right]
+    order = generator.permutation(len(mixed))
+    bare = [mixed[row] for row in order[: len(mixed) // 2]]
+    leaky = [mixed[row] for row in order[len(mixed) // 2 :]]
+    return Verdict(
+        between,
+        tell(bare, sessions.late(leaky, MILLISECOND, generator), slot=slot, seed=seed),
+        tell(bare, sessions.longer(leaky, 1, generator), slot=slot, seed=seed),
+    )
+
+
+def tell(left: Sequence[Flow], right: Sequence[Flow], *, slot: float = SLOT, seed: int = 1) -> Told:
+    """How well a classifier tells one set from the other. Raises ValueError for less than ten sessions in one."""
+    if min(len(left), len(right)) < 10:
+        raise ValueError(
+            f"{len(left)} and {len(right)} sessions: ten of each at least, {LINKS} together to prove anything"
+        )
+    features = np.concatenate([sessions.table(left, slot), sessions.table(right, slot)])
+    labels = np.repeat([0, 1], [len(left), len(right)])
+    scores = crossed(features, labels, seed)
+    users = np.arange(len(labels))
+    area = figures.bootstrap(users, lambda rows: auc(labels[rows], scores[rows]), seed=seed, rounds=figures.ROUNDS)
+    return Told(area, len(labels), _best(features, labels))
+
+
+def auc(labels: Ints, scores: Floats) -> float:
+    """The area under the ROC: Mann and Whitney's statistic."""
+    ones = int(labels.sum())
+    if not 0 < ones < len(labels):
+        return float("nan")
+    ranks = rankdata(scores)
+    return float((ranks[labels == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))
+
+
+def crossed(features: Floats, labels: Ints, seed: int, seeds: int = 2) -> Floats:
+    """A score for each session by models that have not seen it: ranks within its fold, the mean over `seeds`.
+
+    In each fold the training part chooses the model by folds of its own.
+    """
+    total = np.zeros(len(labels))
+    for number in range(seeds):
+        generator = np.random.default_rng([seed, number, 22])
+        folds = _folds(labels, FOLDS, generator)
+        for fold in range(FOLDS):
+            train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            score = _scores(features[train], labels[train], features[held], seed + number)
+            total[held] += (rankdata(score) - 0.5) / len(held)
+    return total / seeds
+
+
+def _folds(labels: Ints, count: int, generator: np.random.Generator) -> Ints:
+    """Numbers of folds, both classes as common in each."""
+    found = np.empty(len(labels), np.int64)
+    for one in (0, 1):
+        rows = generator.permutation(np.flatnonzero(labels == one))
+        found[rows] = np.arange(len(rows)) % count
+    return found
+
+
+def _candidates(seed: int) -> list[Any]:
+    return [
+        LogisticRegression(C=0.03, max_iter=200),
+        HistGradientBoostingClassifier(
+            max_iter=40, learning_rate=0.1, max_leaf_nodes=6, min_samples_leaf=10, l2_regularization=1.0,
+            early_stopping=False, random_state=seed,
+        ),
+        RandomForestClassifier(60, min_samples_leaf=4, random_state=seed),
+    ]  # fmt: skip
+
+
+def _scores(train: Floats, labels: Ints, held: Floats, seed: int) -> Floats:
+    """The candidate that does best on a third of the training part, trained on all of it."""
+    scale = Ranks().fit(train)
+    train, held = scale(train), scale(held)
+    varying = np.ptp(train, axis=0) > 1e-9
+    if not varying.any():
+        return np.zeros(len(held))
+    train, held = train[:, varying], held[:, varying]
+    inner = _folds(labels, 3, np.random.default_rng([seed, 23])) == 0
+    best: tuple[float, Any] | None = None
+    with threadpool_limits(1):
+        for model in _candidates(seed):
+            model.fit(train[~inner], labels[~inner])
+            reached = auc(labels[inner], model.predict_proba(train[inner])[:, 1])
+            if best is None or reached > best[0]:
+                best = reached, model
+        assert best is not None
+        best[1].fit(train, labels)
+        return np.asarray(best[1].predict_proba(held)[:, 1], np.float64)
+
+
+def _best(features: Floats, labels: Ints) -> str:
+    """The column that tells most by itself."""
+    areas = [abs(auc(labels, features[:, column]) - 0.5) for column in range(features.shape[1])]
+    return sessions.names()[int(np.argmax(areas))]
+
+
+def as_figures(found: Verdict, system: str, *, simulated: bool, note: str = "") -> list[Figure]:
+    rows = (
+        ("whether sessions can be told apart", found.between),
+        ("whether sessions can be told apart, 1 ms planted", found.late),
+        ("whether sessions can be told apart, a byte planted", found.longer),
+    )
+    return [
+        Figure(
+            "client-network", question, system, one.area.value, one.area.low, one.area.high, 0.5, 0.5, "area under ROC",
+            simulated or one is not found.between,
+            "; ".join(part for part in (note, f"{one.sessions} sessions", f"best feature: {one.best}") if part),
+        )
+        for question, one in rows
+    ]  # fmt: skip

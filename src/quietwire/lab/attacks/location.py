@@ -1,0 +1,126 @@
+"""Where is the recipient? From the times after which receipts come back, as who may write to somebody measures them.
+
+Schnitzler, Kohls, Bitsikas and Pöpper, "Hope of Delivery: Extracting User Locations From Mobile Instant Messengers"
+(NDSS 2023), told places apart with more than 80 % by the delays of delivery receipts. Networks are simulated here: a
+road of known length, and a last mile with a long tail; every figure is marked so. What shaping adds is its schedule.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
+from threadpoolctl import threadpool_limits
+
+from quietwire.lab import figures
+from quietwire.lab.attacks.told import Told
+from quietwire.lab.figures import Figure, Tally
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PLACES: Final = {"same city": 20.0, "same country": 400.0, "same continent": 1500.0, "other continent": 8000.0}
+"""Kilometres from the server."""
+SPEED: Final = 200_000.0
+"""Kilometres a second in glass."""
+DETOUR: Final = 1.6
+"""How much longer roads are than straight lines."""
+LAST_MILE: Final = (0.012, 0.5)
+"""Seconds, one way, the median, and the spread of its logarithm (one draw a message)."""
+HOUSE: Final = (0.008, 0.6)
+"""The same for what differs from one person's access to another's (one draw a person)."""
+PROBES: Final = (1, 5, 20, 100)
+PEOPLE: Final = 240
+
+
+@dataclass(frozen=True)
+class Located:
+    """Under each number of probes: confusions of people held out under each seed."""
+
+    curve: tuple[tuple[int, tuple[Tally, ...]], ...]
+    classes: tuple[str, ...]
+
+
+def delays(told: Told, kilometres: float, probes: int, generator: np.random.Generator) -> Floats:
+    """Seconds from a probe at the server until its receipt is there, for one person: road, last mile, and shaping of
+    both ways of that person's link. Simulated."""
+    house = HOUSE[0] * math.exp(HOUSE[1] * generator.normal())
+    road = kilometres * DETOUR / SPEED + house
+    one_way = road + LAST_MILE[0] * np.exp(LAST_MILE[1] * generator.normal(size=(2, probes)))
+    sent = generator.random(probes) * 3600
+    leaves = _leaves(sent, told.down, told, generator)
+    answered = leaves + one_way[0] + 0.002
+    back = _leaves(answered, told.up, told, generator) + one_way[1]
+    return np.asarray(back - sent, np.float64)
+
+
+def _leaves(times: Floats, profile: str, told: Told, generator: np.random.Generator) -> Floats:
+    """When what is there at these times is sent."""
+    if profile == "steady":
+        phase = generator.random() * told.tick
+        return np.asarray(np.ceil((times - phase) / told.tick) * told.tick + phase, np.float64)
+    if profile == "jitter":
+        late = times + generator.random(len(times)) * told.delay
+        return np.ceil(late / told.batch) * told.batch if told.batch else late
+    return times
+
+
+def summary(waits: Floats) -> Floats:
+    """What the attacker keeps of a person's delays."""
+    return np.array([
+        waits.min(), *np.quantile(waits, (0.1, 0.25, 0.5, 0.75, 0.9)), waits.max(), waits.mean(), waits.std(),
+    ])  # fmt: skip
+
+
+def measure(
+    told: Told, seeds: Sequence[int] = figures.SEEDS, *, people: int = PEOPLE, probes: Sequence[int] = PROBES
+) -> Located:
+    """Trains on some people, measures on others. `people` of each place."""
+    classes = tuple(PLACES)
+    curve = []
+    for count in probes:
+        tallies = []
+        for seed in seeds:
+            generator = np.random.default_rng([seed, count, 31])
+            where = np.repeat(list(PLACES.values()), people)
+            rows = np.stack([summary(delays(told, kilometres, count, generator)) for kilometres in where])
+            labels = np.repeat(np.arange(len(classes)), people).astype(np.int64)
+            tallies.append(judged(rows, labels, seed))
+        curve.append((count, tuple(tallies)))
+    return Located(tuple(curve), classes)
+
+
+def judged(rows: Floats, labels: Ints, seed: int) -> Tally:
+    """Trains on half of the people (rows), and tells where the others are."""
+    generator = np.random.default_rng([seed, 32])
+    train = generator.random(len(labels)) < 0.6
+    model = HistGradientBoostingClassifier(
+        max_iter=60, learning_rate=0.08, max_leaf_nodes=6, min_samples_leaf=15, early_stopping=False, random_state=seed
+    )
+    with threadpool_limits(1):
+        model.fit(rows[train], labels[train])
+        guessed = model.predict(rows[~train])
+    true = labels[~train]
+    confusion = np.zeros((len(true), labels.max() + 1, labels.max() + 1))
+    confusion[np.arange(len(true)), true, guessed] = 1
+    return figures.tally(np.flatnonzero(~train).astype(np.int64), confusion)
+
+
+def as_figures(found: Located, system: str, note: str = "") -> list[Figure]:
+    result = []
+    for count, tallies in found.curve:
+        value = figures.estimate(tallies, figures.balanced_accuracy, rounds=200)
+        told = "; ".join(part for part in (note, "networks are simulated", ", ".join(found.classes)) if part)
+        result.append(
+            Figure(
+                "peer-server", "where the recipient is", system, value.value, value.low, value.high,
+                1 / len(found.classes), 1 / len(found.classes), "balanced accuracy", True, told, over="receipts",
+                at=count,
+            )
+        )  # fmt: skip
+    return result
