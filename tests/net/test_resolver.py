@@ -67,6 +67,14 @@ def srv(priority: int, target: str, port: int = 5269, weight: int = 0) -> Srv:
     return Srv(priority, weight, port, target)
 
 
+def test_users_are_asked_for_by_another_name_and_port() -> None:
+    lookup = FakeLookup({"_xmpps-client._tcp.b.example": [srv(1, "one", 443)]})
+    resolver = Resolver({}, zeros, lookup=lookup, service="client", port=5222)
+    assert asyncio.run(resolver.targets("b.example")) == [Target("one", 443, direct=True)]
+    assert lookup.asked == ["_xmpps-client._tcp.b.example", "_xmpp-client._tcp.b.example"]
+    assert asyncio.run(resolver.targets("c.example")) == [Target("c.example", 5222)]
+
+
 def test_both_lists_are_mixed_by_priority() -> None:
     lookup = FakeLookup({DIRECT: [srv(2, "two", 443), srv(4, "four", 444)], STARTTLS: [srv(3, "three"), srv(1, "one")]})
     assert targets(lookup) == [

@@ -18,6 +18,7 @@ import typer
 import uvloop
 from cryptography import x509
 
+from quietwire.cli.link_options import CELLS
 from quietwire.cli.logs import Log
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID, JIDError
@@ -31,9 +32,8 @@ from quietwire.net.shield_tunnel import ToTunnel, Tunnel, TunnelConnection
 from quietwire.net.shield_ways import CLIENT_PORT, Local, Remote
 from quietwire.net.tls import client_context, own_certificate, own_expiry
 from quietwire.seal.authority import Authority, new_p256_key
-from quietwire.shaping.policy import Policy, Profile
+from quietwire.shaping.policy import SLOT, Policy, Profile
 from quietwire.shaping.presets import PRESETS
-from quietwire.shaping.tunnel import greeting
 
 DAYS = 800
 """Of the certificate that clients on this machine are shown: some systems take none that is good for more than 825."""
@@ -87,10 +87,22 @@ def policy_of(profile: str, preset: str, **given: float | None) -> Policy:
     for name, value in values.items():
         if value < 0 or (not value and name not in ("window", "bulk_every", "delay", "batch")):
             raise ConfigError("shield", "--" + name.replace("_", "-"), "more than 0")
+    if values.get("cell", CELLS.start) not in CELLS:
+        raise ConfigError("shield", "--cell", f"{CELLS.start} to {CELLS.stop - 1} bytes")
+    base = PRESETS[preset]
+    if "tick" in values and "fast_tick" not in values:
+        values["fast_tick"] = _fast(values["tick"], base.fast_tick)
     try:
-        return dataclasses.replace(PRESETS[preset], profile=Profile(profile), **values)
+        return dataclasses.replace(base, profile=Profile(profile), **values)
     except ValueError as error:
         raise ConfigError("shield", "--profile", str(error)) from None
+
+
+def _fast(tick: float, wanted: float) -> float:
+    """The fast tick next to the wanted one that goes into this tick."""
+    whole = Policy.slots(tick)
+    least = min(whole, Policy.slots(wanted))
+    return next((slots for slots in range(max(least, 1), whole + 1) if whole % slots == 0), 0) * SLOT
 
 
 def tunnel_policy(profile: str, preset: str, **given: float | None) -> Policy:
@@ -98,10 +110,6 @@ def tunnel_policy(profile: str, preset: str, **given: float | None) -> Policy:
     policy = policy_of(profile, preset, **given)
     if policy.profile not in (Profile.STEADY, Profile.PADDED):
         raise ConfigError("shield", "--profile", "steady or padded: a tunnel is cells")
-    try:
-        greeting(policy.cell)
-    except ValueError as error:
-        raise ConfigError("shield", "--cell", str(error)) from None
     return policy
 
 
@@ -266,8 +274,8 @@ def client(
         raise ConfigError("shield", "--listen", "HOST:PORT: nobody could connect")
     overrides = {name: Override(*place(address, "--address"), direct_tls)} if address else {}
     kept = own_folder(folder, name)
-    pair = own_pair(kept, [ascii_name(name), "localhost"], say)
     trust = Trust(name, domain, ca_file, pin, kept / "server.pin", say)
+    pair = own_pair(kept, [ascii_name(name), "localhost"], say)
 
     async def main() -> None:
         shell, daemon = begin(say)
