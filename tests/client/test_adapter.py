@@ -17,10 +17,12 @@ from quietwire.client import adapter as adapter_module
 from quietwire.client.adapter import Adapter
 from quietwire.client.caps import answer
 from quietwire.client.errors import ClientError, LinkError, LoginError, RequestError
+from quietwire.client.link import Link
 from quietwire.client.outbox import Entry, Outbox
 from quietwire.client.stanzas import stanza_error
 from quietwire.core import ns
 from quietwire.core.xml import Element, build, parse
+from quietwire.shaping.policy import Policy, Profile
 
 HEADER = (
     "<?xml version='1.0'?><stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'"
@@ -80,10 +82,10 @@ class Wire(asyncio.Transport):
 class Bench:
     """An adapter in a session with stream management, on a wire."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
         self.listener = Listener()
         self.outbox = Outbox()
-        self.adapter = make(self.listener, self.outbox)
+        self.adapter = make(self.listener, self.outbox, policy=policy)
         self.wire = Wire()
         stream = self.adapter._stream
         stream.transport = self.wire
@@ -100,7 +102,14 @@ class Bench:
         self.adapter._stream.data_received(data.encode())
 
 
-def make(listener: Listener, outbox: Outbox, port: int = 1, ca_file: Path | None = None, tls: bool = True) -> Adapter:
+def make(
+    listener: Listener,
+    outbox: Outbox,
+    port: int = 1,
+    ca_file: Path | None = None,
+    tls: bool = True,
+    policy: Policy = Policy(),  # noqa: B008 - frozen
+) -> Adapter:
     return Adapter(
         listener,
         jid="me@a.example",
@@ -110,12 +119,13 @@ def make(listener: Listener, outbox: Outbox, port: int = 1, ca_file: Path | None
         direct_tls=tls,
         ca_file=ca_file,
         outbox=outbox,
+        policy=policy,
     )
 
 
-def on_a_bench(test: Callable[[Bench], Awaitable[None]]) -> None:
+def on_a_bench(test: Callable[[Bench], Awaitable[None]], policy: Policy = Policy()) -> None:  # noqa: B008 - frozen
     async def run() -> None:
-        bench = Bench()
+        bench = Bench(policy)
         await test(bench)
         bench.adapter._stream.transport = None
         await bench.adapter.close()
@@ -412,3 +422,167 @@ def test_slixmpp_logs_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     on_a_bench(test)
     assert not [record for record in caplog.records if record.name.startswith("slixmpp")]
     assert "whispered" not in caplog.text
+
+
+STEADY = Policy(Profile.STEADY)
+
+
+class Queue:
+    """In the place of a shaped link: what was put is written when the test says so."""
+
+    def __init__(self) -> None:
+        self.marks: list[Callable[[], None]] = []
+        self.lost = False
+
+    def when_written(self, call: Callable[[], None]) -> None:
+        self.marks.append(call)
+
+    def written(self) -> None:
+        marks, self.marks = self.marks, []
+        for call in marks:
+            call()
+
+    def delay(self) -> float:
+        return 12.0
+
+    def heard(self) -> None: ...
+
+    def over(self) -> None:
+        self.lost = True
+
+
+def shaped(bench: Bench) -> Queue:
+    queue = Queue()
+    bench.adapter._link = queue  # type: ignore[assignment]
+    return queue
+
+
+def test_the_time_for_an_acknowledgement_begins_when_it_is_asked_for_on_the_wire() -> None:
+    async def test(bench: Bench) -> None:
+        queue = shaped(bench)
+        bench.adapter.put(message("a"))
+        assert bench.adapter._ack_timer is None
+        queue.written()
+        timer = bench.adapter._ack_timer
+        assert timer is not None
+        wait = timer.when() - asyncio.get_running_loop().time()
+        assert wait == pytest.approx(adapter_module.ACK_SECONDS + 2 * STEADY.tick, abs=1)
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+        assert bench.adapter._ack_timer is None
+        bench.adapter.put(message("b"))
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='2'/>")
+        queue.written()  # answered before its mark was seen
+        assert bench.adapter._ack_timer is None
+
+    on_a_bench(test, STEADY)
+
+
+def test_cells_that_come_prove_the_link_while_an_answer_waits_for_its_turn() -> None:
+    async def test(bench: Bench) -> None:
+        shaped(bench)
+        now = asyncio.get_running_loop().time()
+        bench.adapter.put(message("a"))
+        bench.server(" ")
+        bench.adapter._overdue(now + 1000)
+        assert bench.adapter._ack_timer is not None
+        assert not bench.wire.aborted
+        bench.adapter._heard_at = now - 100
+        bench.adapter._overdue(now + 1000)
+        assert bench.wire.aborted
+
+    async def never_answered(bench: Bench) -> None:
+        shaped(bench)
+        bench.adapter.put(message("a"))
+        bench.server(" ")
+        bench.adapter._overdue(asyncio.get_running_loop().time() - 1)
+        assert bench.wire.aborted
+
+    on_a_bench(test, STEADY)
+    on_a_bench(never_answered, STEADY)
+
+
+def test_without_acknowledgements_what_is_written_is_confirmed_and_what_is_not_goes_again() -> None:
+    async def test(bench: Bench) -> None:
+        bench.outbox.disable()
+        queue = shaped(bench)
+        bench.adapter.put(message("a"))
+        before = list(bench.listener.log)
+        queue.written()
+        assert bench.listener.log == [*before, ["a"]]
+        bench.adapter.put(message("b"))
+        bench.adapter._sm_id = None
+        bench.adapter._closing = True
+        bench.adapter._on_disconnected(None)
+        assert queue.lost
+        assert [entry.id for entry in bench.outbox.start()] == ["b"]
+
+    on_a_bench(test)
+
+
+def test_patience_and_room_without_a_shaped_link() -> None:
+    async def test(bench: Bench) -> None:
+        adapter = bench.adapter
+        assert not adapter.steady
+        assert adapter.patience(3.0) == 3.0
+        for waiting in (adapter.room(), adapter.window(), adapter.calm()):
+            await waiting
+        adapter.follow()
+        shaped(bench)
+        assert adapter.patience(3.0) == 15.0
+
+    on_a_bench(test)
+
+
+def test_an_acknowledgement_is_asked_for_now_and_then_on_a_steady_link_alone() -> None:
+    async def test(bench: Bench) -> None:
+        assert bench.adapter._ask_timer is not None
+        bench.adapter._ask_timer.cancel()
+        bench.adapter._ask_again()
+        assert bench.wire.take() == R
+        bench.adapter._ask_again()  # one is under way
+        assert bench.wire.take() == ""
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='0'/>")
+        bench.adapter._ask_again()
+        assert bench.wire.take() == R
+
+    async def never(bench: Bench) -> None:
+        assert bench.adapter._ask_timer is None
+
+    on_a_bench(test, STEADY)
+    on_a_bench(never)
+
+
+def test_only_what_is_under_tls_is_shaped() -> None:
+    async def test(bench: Bench) -> None:
+        stream = bench.adapter._stream
+        plain = Wire()
+        stream.connection_made(plain)
+        assert stream.transport is plain
+
+        class Secure(Wire):
+            def get_extra_info(self, name: str, default: object = None) -> object:
+                return Certificate() if name == "ssl_object" else default
+
+        class Certificate:
+            def getpeercert(self, binary: bool) -> bytes:
+                return b""
+
+        stream.connection_made(Secure())
+        assert isinstance(stream.transport, Link)
+        bench.adapter._on_disconnected(None)
+        assert stream.transport.is_closing()
+
+    async def unshaped(bench: Bench) -> None:
+        wire = Wire()
+        assert bench.adapter._secured(wire) is wire
+
+    on_a_bench(test, STEADY)
+    on_a_bench(unshaped)
+
+
+def test_what_no_server_would_take_is_refused() -> None:
+    async def run() -> None:
+        with pytest.raises(LinkError, match="more than servers take"):
+            make(Listener(), Outbox(), policy=Policy(Profile.STEADY, cell=16_000))
+
+    asyncio.run(run())

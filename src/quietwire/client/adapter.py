@@ -40,8 +40,8 @@ IQ_SECONDS: Final = 20.0
 ACK_SECONDS: Final = 30.0
 """An <r/> unanswered for so long means a dead link."""
 ASK_SECONDS: Final = 300.0
-"""`steady`: between two <r/> without a reason, which nobody sees there. They find a dead link; and a server that counts
-the spaces since the last element, of which 256 KB are thirteen minutes, counts from 0 again."""
+"""`steady`: between two <r/> without a reason, which nobody sees there. They find a dead link sooner than TCP does,
+which keeps taking cells for a quarter of an hour."""
 
 MAX_DELAY: Final = 60.0
 """Seconds between two attempts to reconnect."""
@@ -414,7 +414,7 @@ class Adapter:
         self._stream.event("session_resumed", answer)
         self._confirm(confirmed)
         self._write(again)
-        self._ask_again()
+        self._ask_later()
         self._listener.session_resumed(unacked - len(confirmed))
         return True
 
@@ -446,7 +446,7 @@ class Adapter:
         self._attempts = 0
         waiting = self._outbox.start()
         self._write(waiting)
-        self._ask_again()
+        self._ask_later()
         self._listener.session_began(sum(1 for entry in waiting if entry.id))
         if not self._first.done():
             self._first.set_result(None)
@@ -513,13 +513,15 @@ class Adapter:
         else:
             self.drop_link()
 
-    def _ask_again(self) -> None:
+    def _ask_later(self) -> None:
         """`steady`: see ASK_SECONDS."""
-        if not self.steady:
-            return
-        self._ask_timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_again)
+        if self.steady:
+            self._ask_timer = asyncio.get_running_loop().call_later(ASK_SECONDS, self._ask_again)
+
+    def _ask_again(self) -> None:
         if self._outbox.counting and not self._asked:
             self._ask()
+        self._ask_later()
 
     def _stop_asking(self) -> None:
         self._asked = False
