@@ -30,7 +30,7 @@ from quietwire.lab.range import plans, truth
 from quietwire.lab.range.cache import cached
 from quietwire.lab.range.cast import Cast, Device, cast
 from quietwire.lab.range.configs import House
-from quietwire.lab.range.hosts import SYSTEMS, Running
+from quietwire.lab.range.hosts import SYSTEMS, Running, Start, start_shield
 from quietwire.lab.range.scenario import Scenario
 from quietwire.lab.road import Impairment, Road
 from quietwire.lab.tap import Tap
@@ -71,13 +71,13 @@ class Resolver(Protocol):
 @dataclass(frozen=True, slots=True)
 class Means:
     """What the bed does not make itself. `worker`: how a worker is started; `resolver`: for two servers that ask DNS;
-    `systems`: how a server is started; `shield`: what stands before a stock server (None: there is none), called with
-    its house and the port that the server has, gives the port to reach it at, and is stopped like a server."""
+    `systems`: how a server is started."""
 
     worker: Sequence[str] = WORKER
     resolver: Callable[[Records], Resolver] | None = None
-    systems: Mapping[str, Callable[[House, Mapping[str, str]], Running]] = field(default_factory=lambda: SYSTEMS)
-    shield: Callable[[House, Scenario], tuple[int, Running]] | None = None
+    systems: Mapping[str, Start] = field(default_factory=lambda: SYSTEMS)
+    shield: Callable[[House, Scenario, int], Running] = start_shield
+    """Starts what stands before a server, at a port of loopback."""
 
 
 async def run(scenario: Scenario, folder: Path, say: Say, means: Means | None = None) -> Path:
@@ -185,7 +185,7 @@ class World:
         own = scenario.system == "quietwire" and not scenario.shield
         links = {"profile": scenario.server, **scenario.links} if own else {}
         houses = {}
-        ports = iter(free_ports(3 * len(cast.domains)))
+        ports = iter(free_ports(4 * len(cast.domains)))
         for domain in cast.domains:
             home = self._place / "servers" / domain
             home.mkdir()
@@ -194,13 +194,14 @@ class World:
             chain.write_bytes(issued.certificate)
             key.touch(0o600)
             key.write_bytes(issued.key)
-            clients, web, servers = next(ports), next(ports), next(ports)
+            clients, web, servers, plain = (next(ports) for _ in range(4))
             houses[domain] = House(
                 folder=home,
                 domain=domain,
                 clients=clients,
                 web=web,
                 servers=servers if len(cast.domains) > 1 else 0,
+                plain=plain if scenario.shield else 0,
                 chain=chain,
                 key=key,
                 authority=self._authority,
@@ -220,9 +221,9 @@ class World:
                 raise BedError("two servers of this kind need a resolver")
             records: dict[tuple[str, str], list[str]] = {}
             for a, b in itertools.permutations(houses):
-                records[f"host.{b}", "A"] = ["127.0.0.1"]
+                records["localhost", "A"] = ["127.0.0.1"]  # ejabberd asks the C library, which knows this name
                 for name in (b, f"conference.{b}"):
-                    records[f"_xmpps-server._tcp.{name}", "SRV"] = [f"0 0 {doors[a][b]} host.{b}."]
+                    records[f"_xmpps-server._tcp.{name}", "SRV"] = [f"0 0 {doors[a][b]} localhost."]
             resolver = self._means.resolver(records)
             dns = await resolver.open()
             stack.callback(resolver.close)
@@ -230,12 +231,10 @@ class World:
 
     async def _shielded(self, houses: Mapping[str, House]) -> dict[str, int]:
         """Ports of the shields before the servers."""
-        shield = self._means.shield
-        if shield is None:
-            raise BedError("there is no shield to put before this server")
         reached = {}
-        for domain, house in houses.items():
-            reached[domain], running = await asyncio.to_thread(shield, house, self._scenario)
+        for (domain, house), port in zip(houses.items(), free_ports(len(houses)), strict=True):
+            running = await asyncio.to_thread(self._means.shield, house, self._scenario, port)
+            reached[domain] = port
             self._servers.append(running)
         return reached
 

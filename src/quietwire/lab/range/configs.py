@@ -22,9 +22,9 @@ PROSODY_MODULES = (
 
 @dataclass(frozen=True)
 class House:
-    """A server's folder, names, ports of loopback (0: none) and certificate. `links`: keys of our `[links]`. `others`:
-    domain -> port where its server is reached over direct TLS. `dns`: a resolver on loopback, for who needs one.
-    `url`: what clients call the web port. `rooms`: whether archives and rooms' histories are on."""
+    """A server's folder, names, ports of loopback (0: none) and certificate. `plain`: for clients without TLS, which
+    stand behind a shield. `links`: keys of our `[links]`. `others`: domain -> port where its server is reached over
+    direct TLS. `dns`: a resolver on loopback, for who needs one."""
 
     folder: Path
     domain: str
@@ -33,6 +33,7 @@ class House:
     chain: Path
     key: Path
     servers: int = 0
+    plain: int = 0
     authority: Path | None = None
     dns: int = 0
     links: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +85,7 @@ key = "{house.key}"
 address = "127.0.0.1"
 c2s = 0
 c2s_tls = {house.clients}
+c2s_local = {house.plain}
 s2s = 0
 s2s_tls = {house.servers}
 https = {house.web}
@@ -129,7 +131,8 @@ authentication = "internal_hashed"
 archive_expires_after = "1w"
 default_archive_policy = true
 log = {{ info = "{house.logs}/prosody.log"; error = "{house.logs}/prosody.err" }}
-c2s_ports = {{}}
+c2s_ports = {{ {house.plain or ""} }}
+c2s_require_encryption = {toml(not house.plain)}
 c2s_direct_tls_ports = {{ {house.clients} }}
 c2s_direct_tls_ssl = {{ {pair} }}
 ssl = {{ {pair}{authority} }}
@@ -158,6 +161,10 @@ def ejabberd_config(house: House) -> str:
     servers = ""
     if house.servers:
         servers = f'  - port: {house.servers}\n    ip: "127.0.0.1"\n    module: ejabberd_s2s_in\n    tls: true\n'
+    plain = ""
+    if house.plain:
+        plain = f'  - port: {house.plain}\n    ip: "127.0.0.1"\n    module: ejabberd_c2s\n'
+        plain += "    shaper: none\n    access: all\n"
     authority = f'ca_file: "{house.authority}"\ns2s_cafile: "{house.authority}"\n' if house.authority else ""
     federation = "s2s_use_starttls: required_trusted\n" if house.servers else ""
     return f"""\
@@ -180,7 +187,7 @@ listen:
     tls: true
     request_handlers:
       /upload: mod_http_upload
-{servers}shaper_rules:
+{plain}{servers}shaper_rules:
   max_user_sessions: 10
   max_user_offline_messages: 1000
 access_rules: {{}}

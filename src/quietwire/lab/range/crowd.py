@@ -77,11 +77,19 @@ class Actor:
 class Crowd:
     """The devices of one worker. `trouble(text)` is told what a device could not do."""
 
-    def __init__(self, settings: Settings, truth: TruthFile, trouble: Callable[[str], None], wrap: Wrap | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        truth: TruthFile,
+        trouble: Callable[[str], None],
+        wrap: Wrap | None,
+        make: Callable[..., Stock] = Stock,
+    ) -> None:
         self._its = settings
         self._truth = truth
         self._trouble = trouble
         self._wrap = wrap
+        self._make = make
         mine = sorted(settings.users)
         self._random = random.Random(f"{settings.seed} {mine[:1]}")  # noqa: S311  sizes and noise, no secrets
         self._actors: dict[Device, Actor] = {}
@@ -111,7 +119,7 @@ class Crowd:
         cast = self._its.cast
 
         async def one(user: int) -> None:
-            stock = Stock(
+            stock = self._make(
                 f"{cast.account(user)}/settling",
                 self._its.password,
                 ("127.0.0.1", self._its.direct[cast.domain(user)]),
@@ -226,7 +234,7 @@ class Crowd:
         def lost() -> None:
             self._trouble(f"{_name(actor)}: the link was lost")
 
-        stock = Stock(
+        stock = self._make(
             f"{its.cast.account(device[0])}/device{device[1]}",
             its.password,
             ("127.0.0.1", its.taps[device]),

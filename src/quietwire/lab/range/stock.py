@@ -94,8 +94,8 @@ class Stock:
         for name in PLUGINS:
             stream.register_plugin(name)
         for feature in NOTIFIED:
-            stream["xep_0030"].add_feature(feature)
-        stream["feature_mechanisms"].unencrypted_plain = False
+            stream.plugin["xep_0030"].add_feature(feature)
+        stream.plugin["feature_mechanisms"].unencrypted_plain = False
         stream.auto_authorize = stream.auto_subscribe = True
         for name in ("message", "presence"):
             matcher = MatchXPath(f"{{jabber:client}}{name}")
@@ -237,7 +237,7 @@ class Stock:
 
     def client_state(self, state: str, sent: Sent | None) -> None:
         """XEP-0352; nothing on a server without it, which is then no happening either."""
-        if self.stream.transport is not None and self.stream["xep_0352"].enabled:
+        if self.stream.transport is not None and self.stream.plugin["xep_0352"].enabled:
             if sent is not None:
                 self._on_sent(sent)
             self.stream.send_raw(f"<{state} xmlns='urn:xmpp:csi:0'/>")
