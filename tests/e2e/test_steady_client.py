@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
 
 import pytest
-from quickstart_world import DOMAIN, PASSWORD, WAIT, Home, make, start
+from quickstart_world import DOMAIN, WAIT, make, start
 
 pytest.importorskip("quietwire.client.core", reason="the client's libraries are not installed")
+from own_client import Person
+
 from quietwire.client import events
-from quietwire.client.core import Client, Settings
+from quietwire.client.core import Client
 from quietwire.lab.tap import Tap
 from quietwire.lab.trace import Direction, RecordType
 from quietwire.shaping.policy import Policy, Profile
@@ -42,44 +43,6 @@ class Watcher:
     def record(self, time: float, link: str, direction: Direction, type: RecordType, size: int) -> None:
         if type == "app":
             self.seen[link][direction].append((time, size))
-
-
-class Person:
-    def __init__(self, home: Home, folder: Path, jid: str, port: int, policy: Policy) -> None:
-        self.settings = Settings(
-            jid=jid,
-            password=PASSWORD,
-            store=folder / jid,
-            passphrase="open sesame",
-            address=("127.0.0.1", port),
-            ca_file=home.authority,
-            link=policy,
-        )
-        self.client = Client(self.settings)
-        self.seen: list[events.Event] = []
-        self._changed = asyncio.Condition()
-
-    async def arrive(self) -> None:
-        await self.client.connect(WAIT)
-        self._task = asyncio.create_task(self._collect())
-
-    async def _collect(self) -> None:
-        async for event in self.client.events():
-            async with self._changed:
-                self.seen.append(event)
-                self._changed.notify_all()
-
-    async def until(self, satisfied: Callable[[], bool]) -> None:
-        async with self._changed, asyncio.timeout(2 * WAIT):
-            await self._changed.wait_for(satisfied)
-
-    @property
-    def texts(self) -> list[str]:
-        return [event.text for event in self.seen if isinstance(event, events.Message)]
-
-    async def leave(self) -> None:
-        await self.client.close()
-        await self._task
 
 
 def cells(records: list[tuple[float, int]]) -> list[tuple[float, int]]:
