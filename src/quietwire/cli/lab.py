@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from quietwire.cli import lab_attack, lab_flows, lab_plan, lab_range
+from quietwire.cli import lab_attack, lab_correlation, lab_flows, lab_plan, lab_range, lab_study
 from quietwire.cli.client import MISSING
 from quietwire.core.errors import QuietwireError
 
@@ -41,9 +41,11 @@ def register(app: typer.Typer) -> None:
     lab.callback()(lambda: None)
     lab.command("demo")(demo)
     lab_attack.register(lab)
+    lab_correlation.register(lab)
     lab_flows.register(lab)
     lab_plan.register(lab)
     lab_range.register(lab)
+    lab_study.register(lab)
     app.add_typer(lab, name="lab")
 
 
