@@ -238,8 +238,9 @@ def _loopback_up() -> None:
         fcntl.ioctl(probe, 0x8914, struct.pack("16sh", b"lo", flags | 1))
 
 
-def play(driver: Driver) -> None:
-    """The driver's `__main__`: prints the outcome as one line of JSON. `QUIETWIRE_KEEP` names a folder to work in."""
+def play(driver: Driver, host: Callable[[Path], contextlib.AbstractContextManager[None]] = server) -> None:
+    """The driver's `__main__`: prints the outcome as one line of JSON. `QUIETWIRE_KEEP` names a folder to work in.
+    `host`: runs another server than ours, with these accounts on these ports, and `authority.pem` in its folder."""
     if INSIDE not in os.environ:
         command = ["unshare", "--net", "--mount", "--", sys.executable, *sys.argv]
         os.environ[INSIDE] = "1"
@@ -249,7 +250,7 @@ def play(driver: Driver) -> None:
     folder = Path(kept) if kept else Path(tempfile.mkdtemp(prefix="quietwire-client-"))
     folder.mkdir(exist_ok=True)
     try:
-        with server(folder / "server"):
+        with host(folder / "server"):
             bundle = folder / "bundle.pem"
             bundle.write_bytes(BUNDLE.read_bytes() + (folder / "server" / "authority.pem").read_bytes())
             subprocess.run(["mount", "--bind", str(bundle), str(BUNDLE)], check=True)

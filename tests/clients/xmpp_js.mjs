@@ -1,16 +1,16 @@
 // Bob with @xmpp/client. Commands come as lines of JSON on standard input, what happens goes out the same way.
-// node xmpp_js.mjs NODE_MODULES SERVICE DOMAIN PASSWORD
+// node xmpp_js.mjs NODE_MODULES SERVICE DOMAIN PASSWORD [ACCOUNT]
 
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 import { pathToFileURL } from "node:url";
 
-const [modules, service, domain, password] = process.argv.slice(2);
+const [modules, service, domain, password, username = "bob"] = process.argv.slice(2);
 const resolve = createRequire(`${modules}/x.js`).resolve;
 const { client, xml } = await import(pathToFileURL(resolve("@xmpp/client")));
 
 const tell = (event) => process.stdout.write(JSON.stringify(event) + "\n");
-const xmpp = client({ service, domain, resource: "js", username: "bob", password });
+const xmpp = client({ service, domain, resource: "js", username, password });
 
 xmpp.on("error", (error) => tell({ event: "error", text: String(error.condition ?? error.message) }));
 xmpp.on("stanza", (stanza) => {
