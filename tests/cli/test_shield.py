@@ -87,8 +87,8 @@ def test_any_tick_has_a_fast_one(tick: float) -> None:
 
 
 def test_a_profile_says_what_it_costs() -> None:
-    assert shield.cost(shield.policy_of("steady", "desktop")) == "steady, 1022 bytes every 3 s, 29 MB a day"
-    assert shield.cost(shield.policy_of("padded", "desktop")) == "padded"
+    assert shield.price(shield.policy_of("steady", "desktop")) == "steady, 1022 bytes every 3 s, 34 MB a day"
+    assert shield.price(shield.policy_of("padded", "desktop")) == "padded"
 
 
 def test_an_authority_is_made_once_and_kept(tmp_path: Path) -> None:

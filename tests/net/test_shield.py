@@ -245,6 +245,8 @@ def test_a_lost_server_is_lost_to_the_client_when_its_last_words_have_left() -> 
     world.loop.sleep(1)
     assert world.near.take() == "<message/>"
     assert world.near.closed
+    world.near.breaks()
+    assert not world.shield.open()
 
 
 def test_an_orderly_end_passes() -> None:
@@ -275,6 +277,9 @@ def test_the_helper_stops() -> None:
     world.shield.shut_down()
     assert "system-shutdown" in world.near.take()
     world.near.breaks()
+    assert world.shield.open() == 1, "its last words to the server may not have left"
+    world.loop.sleep(1)
+    world.far.breaks()
     assert world.shield.open() == 0
 
 

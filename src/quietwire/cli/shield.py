@@ -32,6 +32,7 @@ from quietwire.net.shield_tunnel import ToTunnel, Tunnel, TunnelConnection
 from quietwire.net.shield_ways import CLIENT_PORT, Local, Remote
 from quietwire.net.tls import client_context, own_certificate, own_expiry
 from quietwire.seal.authority import Authority, new_p256_key
+from quietwire.shaping.cost import cost
 from quietwire.shaping.policy import SLOT, Policy, Profile
 from quietwire.shaping.presets import PRESETS
 
@@ -219,12 +220,11 @@ def run(main: Awaitable[None]) -> None:
         runner.run(main)  # type: ignore[arg-type]
 
 
-def cost(policy: Policy) -> str:
+def price(policy: Policy) -> str:
     """What the profile costs, in a few words."""
     if policy.profile is not Profile.STEADY:
         return policy.profile
-    megabytes = policy.cell * 86_400 / policy.tick / 1e6
-    return f"steady, {policy.cell} bytes every {policy.tick:g} s, {megabytes:.0f} MB a day"
+    return f"steady, {policy.cell} bytes every {policy.tick:g} s, {cost(policy).day / 1e6:.0f} MB a day"
 
 
 # -- the commands -----------------------------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def client(
             f"{host}:{port}{' (direct TLS)' if tls else ''}" for (host, _, tls), port in zip(where, ports, strict=True)
         ]
         say(f"ready for clients of {domain} at {' and '.join(ready)}; authority to trust: {kept / 'authority.pem'}")
-        say(f"up: {cost(policy)}. What the server sends can only be shaped by the server")
+        say(f"up: {price(policy)}. What the server sends can only be shaped by the server")
         await until_stopped(daemon, shield.open, shield.shut_down)
 
     run(main())
@@ -329,7 +329,7 @@ def server(
         terms = Terms("", logs_in=False, spaces=True, near_queue=policy.queue, far_queue=QUEUE)
         shield = make_shield(shell.loop, Local(shell, *behind), terms, say)
         ports = await listen(daemon, shield, where, (certificate, key), policy)
-        say(f"ready at port {' and '.join(map(str, ports))}; down: {cost(policy)}")
+        say(f"ready at port {' and '.join(map(str, ports))}; down: {price(policy)}")
         await until_stopped(daemon, shield.open, shield.shut_down)
 
     run(main())
@@ -367,7 +367,7 @@ def tunnel_client(
         tunnel = Tunnel(shell.loop, reach, policy.queue, say)
         nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         opened = await daemon.listen(Listener(*at, tunnel.plain, nothing, b"", False, "shield", local=True))
-        say(f"ready at {at[0]}:{opened}; up: {cost(policy)}")
+        say(f"ready at {at[0]}:{opened}; up: {price(policy)}")
         await until_stopped(daemon, tunnel.open, tunnel.shut_down)
 
     run(main())
@@ -412,7 +412,7 @@ def tunnel_server(
             lambda: context,
             "shield",
         )
-        say(f"ready at port {acceptor.port}; down: {cost(policy)}; at the other end: --pin {shown}")
+        say(f"ready at port {acceptor.port}; down: {price(policy)}; at the other end: --pin {shown}")
         await until_stopped(daemon, tunnel.open, tunnel.shut_down)
 
     run(main())

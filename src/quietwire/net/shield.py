@@ -94,6 +94,7 @@ class Shield:
         self._near.discard(near)
 
     def open(self) -> int:
+        """Clients with a connection on either side."""
         return len(self._near)
 
     def shut_down(self) -> None:
@@ -119,6 +120,7 @@ class Near:
         self._far: Far | None = None
         self._relay: Relay | None = None
         self._ended = False
+        self._lost = False
         self._deadline = shield.loop.call_later(READY_SECONDS, link.abort)
 
     @property
@@ -150,14 +152,15 @@ class Near:
 
     def lost(self) -> None:
         self._deadline.cancel()
-        self._ended = True
-        self._shield.forget(self)
+        self._ended = self._lost = True
         if self._give_up is not None:
             self._give_up()
         if self._relay is not None:
             self._relay.close()
-        if self._far is not None:
+        if self._far is not None and not self._far.gone:
             drain(self._shield.loop, self._far.link)
+        else:
+            self._shield.forget(self)
 
     # -- before both are there ----------------------------------------------------------------------------------------
 
@@ -280,13 +283,17 @@ class Near:
             self._greet()
         self.link.put(error(failed))
         drain(self._shield.loop, self.link)
-        if self._far is not None:
+        far = self._far
+        if far is not None and not far.gone:
             if self._relay is not None and not self._relay.near_closed:
-                self._far.link.put(CLOSING)
-            drain(self._shield.loop, self._far.link)
+                far.link.put(CLOSING)
+            drain(self._shield.loop, far.link)
 
     def far_lost(self) -> None:
         """The server has gone; what it said reaches the client first."""
+        if self._lost:
+            self._shield.forget(self)
+            return
         if self._relay is None:
             if not self._ended:
                 self.unfit(f"{self._shield.terms.domain or 'the server'} has closed the connection: try again later")
@@ -304,7 +311,7 @@ class Far:
         self._near = near
         self._parser: StreamParser | None = None
         self._ready = False
-        self._gone = False
+        self.gone = False
         self._securing = False
         if link.secure:
             shield.loop.call_soon(self.secured)  # the connection must know its stream first
@@ -338,7 +345,7 @@ class Far:
                 return
 
     def secured(self) -> None:
-        if self._ready or self._gone:
+        if self._ready or self.gone:
             return
         line = self._shield.way.verdict(self.link)
         if line:
@@ -352,7 +359,7 @@ class Far:
     def overflow(self) -> None: ...
 
     def lost(self) -> None:
-        self._gone = True
+        self.gone = True
         self._near.far_lost()
 
 

@@ -187,13 +187,18 @@ class Pair:
         else:
             source.resume()
 
+    def left(self) -> None:
+        """A side has gone."""
+        self.end()
+        if not any(side is not None and side.there for side in (self.plain, self.outer)):
+            self.tunnel.forget(self)
+
     def end(self) -> None:
         """One side has gone: what the other is owed leaves first."""
         if self._ended:
             return
         self._ended = True
         self._deadline.cancel()
-        self.tunnel.forget(self)
         if self._give_up is not None:
             self._give_up()
         loop = self.tunnel.loop
@@ -231,7 +236,7 @@ class Plain:
 
     def lost(self) -> None:
         self.there = False
-        self._pair.end()
+        self._pair.left()
 
 
 class Outer:
@@ -276,7 +281,7 @@ class Outer:
 
     def lost(self) -> None:
         self.there = False
-        self._pair.end()
+        self._pair.left()
 
 
 class ToTunnel:
