@@ -27,7 +27,7 @@ def test_a_prober_finds_the_link_unless_it_is_steady() -> None:
     small = Probing(users=150, targets=15, bursts=4, seeds=(1, 2))
     found = {shaping.name: probe(shaping, small, default())[-1] for shaping in (Shaping(), BOTH)}
     assert found["off"].value > 0.8
-    assert found["steady"].value < 0.15
+    assert found[BOTH.name].value < 0.15
     assert found["off"].chance == 1 / 150
 
 

@@ -113,7 +113,10 @@ def test_the_same_seed_gives_the_same() -> None:
 
 
 def test_names() -> None:
-    assert STEADY.name == "steady"
-    assert Shaping(down=QUICK).name == "steady, server only"
-    assert Shaping(up=QUICK).name == "steady, client only"
-    assert Shaping(QUICK, Policy(Profile.JITTER)).name == "steady up, jitter down"
+    name = "steady 1022 B / 1.5 s"
+    assert STEADY.name == name
+    assert Shaping(down=QUICK).name == f"{name}, server only"
+    assert Shaping(up=QUICK).name == f"{name}, client only"
+    assert Shaping(QUICK, Policy(Profile.JITTER, batch=1.0)).name == f"{name} up, jitter 0.3 s in batches of 1 s down"
+    padded = Policy(Profile.PADDED)
+    assert [Shaping().name, Shaping(padded, padded).name] == ["off", "padded to 512"]

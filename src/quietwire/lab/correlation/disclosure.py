@@ -82,17 +82,24 @@ def normalised(sent: Array, got: Array, sender: int) -> Array:
 
 
 def least_squares(sent: Array, got: Array, senders: NDArray[np.int64]) -> Array:
-    """(senders, users): messages a record of the sender, all senders solved for together, in standard errors."""
+    """(senders, users): messages a record of the sender, all senders solved for together, in standard errors.
+
+    What a link gets is never explained by what the same user sends: receipts answer it, and would explain all. Taking
+    regressor j out of a solution B with inverse Gram matrix C leaves B(s,j) - C(s,j) B(j,j) / C(j,j), and the variance
+    C(s,s) - C(s,j)² / C(j,j)."""
     there = sent - sent.mean(axis=0)
     rows = sparse.csr_matrix(sent)
     gram = np.asarray((rows.T @ rows).todense(), np.float64)
     gram -= len(sent) * np.outer(sent.mean(axis=0), sent.mean(axis=0))
     inverse = np.linalg.inv(gram + RIDGE * np.eye(len(gram)))
     cross = np.asarray(rows.T @ got - len(sent) * np.outer(sent.mean(axis=0), got.mean(axis=0)), np.float64)
-    found = inverse[senders] @ cross
+    solved = inverse @ cross
+    own = np.diag(inverse)
+    found = solved[senders] - inverse[senders] * (np.diag(solved) / own)
+    variance = np.maximum(own[senders][:, None] - inverse[senders] ** 2 / own, 1e-12)
     # Residual variance by link, from the solution for all senders.
-    left = ((got - got.mean(axis=0) - there @ (inverse @ cross)) ** 2).sum(axis=0) / max(1, len(sent) - len(gram))
-    error = np.sqrt(np.maximum(inverse[senders, senders], 1e-12)[:, None] * np.maximum(left, 1e-12)[None, :])
+    left = ((got - got.mean(axis=0) - there @ solved) ** 2).sum(axis=0) + np.diag(solved) ** 2 / own
+    error = np.sqrt(variance * np.maximum(left / max(1, len(sent) - len(gram)), 1e-12))
     return np.asarray(found / error, np.float64)
 
 

@@ -15,7 +15,7 @@ from quietwire.lab.figures import Figure
 from quietwire.shaping.cost import cost
 from quietwire.shaping.policy import Policy, Profile
 
-CELLS = (510, 1022, 2046)
+CELLS = (510, 1022, 1062, 2046)
 TICKS = (0.6, 1.2, 1.5, 2.1, 2.4, 2.7, 3.0, 4.5, 6.0, 15.0, 30.0)
 """Seconds; whole multiples of the fast tick."""
 FAST = 0.3
@@ -53,11 +53,14 @@ def policy(cell: int, tick: float) -> Policy:
     return replace(base, cell=cell, tick=tick, fast_tick=min(FAST, tick))
 
 
-def price(chosen: Policy, timings: Timings, users: int = 100, seed: int = 1) -> Point:
-    """Without an attack: bytes by arithmetic, latency by simulation. Both ends ours, one server."""
+def price(
+    chosen: Policy, timings: Timings, users: int = 100, seed: int = 1, *, rate: float = RATE, aligned: bool = False
+) -> Point:
+    """Without an attack: bytes by arithmetic, latency by simulation. Both ends ours, one server. `rate`: messages a
+    second that each user sends, and gets."""
     rng = np.random.default_rng(seed)
-    talk = poisson(rng, users, CALM, RATE)
-    world = simulate(talk, Shaping(chosen, chosen), timings, rng)
+    talk = poisson(rng, users, CALM, rate)
+    world = simulate(talk, Shaping(chosen, chosen, aligned=aligned), timings, rng)
     early = (world.sent.kind == 0) & (world.sent.at < CALM - 120)
     latency = world.down_at[early] - world.sent.at[early]
     arrived = latency[np.isfinite(latency)]
@@ -74,6 +77,7 @@ def frontier(
     cells: Sequence[int] = CELLS,
     ticks: Sequence[float] = TICKS,
     attacked: bool = True,
+    aligned: bool = False,
     say: Say = lambda *_: None,
 ) -> list[Point]:
     """All combinations. Linking is attacked where the cells keep up with the talk."""
@@ -82,9 +86,9 @@ def frontier(
     for number, (cell, tick) in enumerate(grid):
         say("frontier", number, len(grid))
         chosen = policy(cell, tick)
-        point = price(chosen, timings)
+        point = price(chosen, timings, rate=setting.rate, aligned=aligned)
         if attacked and np.isfinite(point.p95):
-            result = link(Shaping(chosen, chosen), setting, timings)
+            result = link(Shaping(chosen, chosen, aligned=aligned), setting, timings)
             attack, found = strongest(result, setting.messages[-1], setting.users)
             point = replace(
                 point, attack=attack, top=found.value, low=found.low, high=found.high, chance=1 / (setting.users - 1)

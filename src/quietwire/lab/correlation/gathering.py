@@ -102,6 +102,9 @@ def members_found(
                 hers.append(scores[members])
                 users.append(members)
                 others.append(np.delete(scores, members))
+            # Whole hits make many equal: those are told apart by lot, as a threshold between them would.
+            hers = [one + 1e-9 * rng.random(len(one)) for one in hers]
+            others = [one + 1e-9 * rng.random(len(one)) for one in others]
             threshold = np.quantile(np.concatenate(others), 1 - FALSE, method="higher")
             found = np.concatenate(hers) > threshold
             who = np.concatenate(users) + seed * 1_000_000

@@ -15,7 +15,7 @@ from quietwire.lab.correlation.attackers import Attack, ByLearning, ByLikelihood
 from quietwire.lab.correlation.cases import cases, laws, watched
 from quietwire.lab.correlation.ranks import among_first, better, hits, separation
 from quietwire.lab.correlation.sight import Case
-from quietwire.lab.correlation.talk import Talk, bursty, poisson
+from quietwire.lab.correlation.talk import Talk, bursty, of_plan, poisson
 from quietwire.lab.correlation.timings import Timings
 from quietwire.lab.correlation.wavelet import SCALES
 from quietwire.lab.correlation.world import Churn, Shaping, World, simulate
@@ -30,6 +30,8 @@ CANDIDATES = (10, 30, 100, 300, 1000, 3000)
 RATE = 4 / 60
 """Messages a second of a user: four a minute (the issue)."""
 FALSE = 1e-3
+SQUEEZE = 8.0
+"""How much of a life passes in a second of `life`: else hours would have to be simulated for each message."""
 NEGATIVES = 400
 """Other candidates of each case that the threshold is set by."""
 QUESTION = "linking: who receives"
@@ -44,7 +46,7 @@ class Setting:
     senders: int = 60
     """Who are judged, a seed; half as many train."""
     people: str = "poisson"
-    """Or `bursty`."""
+    """Or `bursty`, or `life`: of `lab.people`."""
     seeds: tuple[int, ...] = SEEDS
     attacks: tuple[str, ...] = ATTACKS
     churn: float = 0.3
@@ -52,7 +54,7 @@ class Setting:
     rate: float = RATE
     focus: float = 0.8
     plan: Talk | None = None
-    """Of `lab.people`, in place of a population of our own."""
+    """In place of a population."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,10 @@ class Result:
     """Median and 95th percentile of texts, in seconds, end to end."""
 
 
+class TooQuiet(ValueError):
+    """Nobody sends as many messages as are asked for."""
+
+
 def population(setting: Setting, rng: np.random.Generator) -> Talk:
     """Long enough that nearly all senders have sent as many messages to their partner as are asked for."""
     if setting.plan is not None:
@@ -86,6 +92,12 @@ def population(setting: Setting, rng: np.random.Generator) -> Talk:
     if setting.people == "poisson":
         seconds = 30.0 + (most + 3 * np.sqrt(most)) / (setting.rate * setting.focus)
         return poisson(rng, setting.users, seconds, setting.rate, focus=setting.focus)
+    if setting.people == "life":
+        from quietwire.lab.people import Parameters, plan
+
+        seconds = max(3600.0, 120.0 * most)
+        made = plan(int(rng.integers(2**31)), setting.users, seconds, Parameters(squeeze=SQUEEZE))
+        return of_plan(made.events, setting.users, seconds)
     return bursty(rng, setting.users, max(1800.0, 240.0 * most))
 
 
@@ -106,6 +118,8 @@ def link(shaping: Shaping, setting: Setting, timings: Timings, say: Say = lambda
         judged = world(setting, shaping, timings, 2 * seed)
         latencies.append(judged.latency)
         asked = cases(judged, rng, setting.senders, setting.messages)
+        if not asked:
+            raise TooQuiet(f"nobody sends {setting.messages[-1]} messages to one partner")
         chosen = rng.integers(0, judged.users, NEGATIVES)
         for attack in prepared(setting, world(setting, shaping, timings, 2 * seed + 1), judged, rng):
             for case in asked:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from quietwire.lab.correlation.talk import KINDS
+from quietwire.shaping.policy import SLOT
 
 QUANTILES = 41
 """As many support points as keep a tail of one in forty."""
@@ -24,6 +25,8 @@ NEAR = 0.1
 """Seconds after what a client has written in which its record is looked for."""
 EARLY = 0.002
 """Seconds that a record may be after what was made of it: two processes read one clock."""
+MANY = 60
+"""Cells of a link from which its lateness is taken."""
 TRIM = 0.01
 SLOWEST = 0.25
 """Seconds of a passage at most. What took longer was kept for somebody who was away."""
@@ -173,6 +176,31 @@ def measure(
         grown={kind: known(found.grown.get(kind, []), f"grown {kind}", q) for kind, q in base.grown.items()},
     )
     return replace(result, made=made + (f"; as before: {', '.join(kept)}" if kept else ""))
+
+
+def of_runs(runs: Sequence[Path], steady: Sequence[Path], made: str) -> Timings:
+    """Of folders of the range: those without shaping, and those whose links to clients are steady. Raises OSError,
+    ValueError, KeyError, and TraceError for what is none."""
+    from quietwire.lab.flows import flows
+
+    links, truth = [], []
+    for number, run in enumerate(runs):
+        for path in sorted((run / "traces").glob("server-network.*.jsonl")):
+            links += [replace(flow, link=f"{number} {flow.link}") for flow in flows(path)]
+        for text in (run / "truth.jsonl").read_text("utf-8").splitlines():
+            line = json.loads(text)
+            identity = f"{number} {line['id']}" if line.get("id") else ""
+            truth.append({**line, "link": f"{number} {line['link']}", "id": identity})
+    cells = []
+    for run in steady:
+        for path in sorted((run / "traces").glob("server-network.*.jsonl")):
+            for flow in flows(path):
+                times, sizes = _way(flow, -1)
+                size, counts = np.unique(sizes, return_counts=True)
+                if len(counts) and counts.max() >= MANY:
+                    cells.append(times[sizes == size[counts.argmax()]])
+    found = measure(links, truth, made)
+    return replace(found, late=lateness(cells, SLOT)) if cells else found
 
 
 Way = tuple[NDArray[np.float64], NDArray[np.int32]]

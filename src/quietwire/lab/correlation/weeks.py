@@ -73,7 +73,7 @@ def disclose(
     if steady:
         tick = min(p.tick for p in (shaping.up, shaping.down) if p.profile is Profile.STEADY)
         days = [day for day in days if day * setting.users * AWAKE / tick <= MOST_CELLS] or days[:1]
-    rows: dict[tuple[str, int], list[tuple[int, float, float]]] = {}
+    rows: dict[tuple[str, int], list[tuple[int, float, float, float]]] = {}
     for number, seed in enumerate(setting.seeds):
         say(f"disclosure, {shaping.name}", number, len(setting.seeds))
         rng = np.random.default_rng([seed, 3])
@@ -102,7 +102,9 @@ def disclose(
                     METHODS, (simple(up, down, user), normalised(up, down, user), solved[place]), strict=True
                 ):
                     one = recovered(scores, contacts, int(user))
-                    rows.setdefault((method, day), []).append((seed * 1_000_000 + int(user), one.precision, one.found))
+                    about = len(contacts) / (setting.users - 1)
+                    row = seed * 1_000_000 + int(user), one.precision, one.found, about
+                    rows.setdefault((method, day), []).append(row)
     say(f"disclosure, {shaping.name}", len(setting.seeds), len(setting.seeds))
     return [
         figure
@@ -112,11 +114,11 @@ def disclose(
 
 
 def _figures(
-    system: str, method: str, day: int, found: Sequence[tuple[int, float, float]], setting: Weeks
+    system: str, method: str, day: int, found: Sequence[tuple[int, float, float, float]], setting: Weeks
 ) -> list[Figure]:
     made = []
     users = np.array([row[0] for row in found])
-    about = setting.contacts * 2 / setting.users
+    about = float(np.mean([row[3] for row in found]))
     for column, question, chance in ((1, "precision = recall", about), (2, "found at one false in a hundred", 0.01)):
         rows = np.column_stack([[row[column] for row in found], np.ones(len(found))])
         value, low, high, worst = estimate([tally(users, rows)], share)

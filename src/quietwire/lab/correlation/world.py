@@ -21,6 +21,8 @@ from quietwire.lab.correlation.timings import Timings
 from quietwire.shaping.policy import SLOT, Policy, Profile
 
 OFF = Policy()
+AFTER = 4
+"""Slots from a client's cell to its server's: 0.2 s (DESIGN §5)."""
 LINKS = ("up", "down", "between")
 
 
@@ -31,15 +33,26 @@ class Shaping:
     up: Policy = OFF
     down: Policy = OFF
     between: Policy = OFF
+    aligned: bool = False
+    """What if all steady streams wrote in the same slots, the server `AFTER` slots after the clients? As they are,
+    phases are random (DESIGN §5)."""
 
     @property
     def name(self) -> str:
-        up, down = self.up.profile, self.down.profile
+        up, down = _named(self.up), _named(self.down)
         if up == down:
-            return str(up)
-        if Profile.OFF in (up, down):
-            return f"{down}, server only" if up is Profile.OFF else f"{up}, client only"
+            return up
+        if "off" in (up, down):
+            return f"{down}, server only" if up == "off" else f"{up}, client only"
         return f"{up} up, {down} down"
+
+
+def _named(policy: Policy) -> str:
+    if policy.profile is Profile.JITTER:
+        return f"jitter {policy.delay:g} s" + (f" in batches of {policy.batch:g} s" if policy.batch else "")
+    if policy.profile is Profile.STEADY:
+        return f"steady {policy.cell} B / {policy.tick:g} s"
+    return f"padded to {policy.block}" if policy.profile is Profile.PADDED else "off"
 
 
 @dataclass(frozen=True)
@@ -227,6 +240,9 @@ class _Clock:
             name: streams(policy, rng, online[:, 0], online[:, 1])
             for name, policy in (("up", shaping.up), ("down", shaping.down))
         }
+        if shaping.aligned:
+            self.streams["up"].phase[:] = 0
+            self.streams["down"].phase[:] = AFTER
         pairs = np.tile(np.array([0.0, seconds]), (servers * servers, 1))
         self.streams["between"] = streams(shaping.between, rng, pairs[:, 0], pairs[:, 1])
         self.wakes = timings.late.draw(rng, math.ceil(seconds / SLOT) + 1)
