@@ -68,6 +68,9 @@ def attack(
         raise QuietwireError("nothing could be measured: too few people, or too little happened")
     console.print(table(found))
     console.print("Intervals are 95 %, by user and seed. * not measured on real links alone: simulated or planted.")
+    console.print(
+        "Clock alone: what is learned by who sees only when a link began and ended. Being online is not hidden."
+    )
     if json_file is not None:
         figures.write(json_file, found)
 
@@ -110,8 +113,8 @@ def indistinct(
 
 def table(found: Sequence[Figure]) -> Table:
     shown = Table(title="What an attacker learns", show_lines=False)
-    for name in ("system", "question", "value", "95 %", "chance", "worst tenth", "unit"):
-        shown.add_column(name, justify="right" if name in ("value", "95 %", "chance", "worst tenth") else "left")
+    for name in ("system", "question", "value", "95 %", "chance", "clock alone", "worst tenth", "unit"):
+        shown.add_column(name, justify="left" if name in ("system", "question", "unit") else "right")
     for figure in found:
         at = f", {figure.at:g} {figure.over}" if figure.at is not None else ""
         shown.add_row(
@@ -120,6 +123,7 @@ def table(found: Sequence[Figure]) -> Table:
             f"{figure.value:.3g}",
             f"{figure.low:.3g} to {figure.high:.3g}",
             f"{figure.chance:.3g}",
+            f"{figure.detail['clock alone']:.3g}" if "clock alone" in figure.detail else "",
             "" if figure.worst is None else f"{figure.worst:.3g}",
             figure.unit,
         )

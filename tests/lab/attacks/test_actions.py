@@ -114,6 +114,23 @@ def test_cells_that_tell_are_recognised() -> None:
     assert any("deviation" in name for name, _ in found.important)
 
 
+def test_what_the_clock_alone_tells_is_told_apart_from_what_cells_tell() -> None:
+    """People who say something in the first half of a session only: cells add nothing to that."""
+    generator = np.random.default_rng(3)
+    places = []
+    for user in range(16):
+        flow = worlds.cells(generator, f"L{user}", 100)
+        middle = (flow.times[0] + flow.times[-1]) / 2
+        rows = [(float(at), "message", 1, 10) for at in generator.uniform(flow.times[0], middle, 25)]
+        places.append(Place(flow, Happened.of(rows), user))
+    windows = actions.collect(places, Told(up="steady", down="steady"))
+    found = actions.recognise(windows, QUICK, candidates=lambda: [models.Trees()])
+    clock = actions.clock_alone(windows, QUICK)
+    figure = actions.as_figures(found, "steady", simulated=True, clock=clock)[0]
+    assert figure.value > 0.65
+    assert figure.value <= figure.detail["clock alone"] + 0.03
+
+
 def test_whole_clients_are_held_out() -> None:
     """Two clients send other sizes for the same, so what is learned of one is worth nothing for the other."""
 

@@ -6,7 +6,7 @@ Each window of a flow (a burst, idle time, or a tick) gets one of the kinds of h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -22,6 +22,9 @@ from quietwire.lab.figures import Figure, Tally
 
 DECLARED: Final = frozenset({"login", "resume", "logout", "upload", "download"})
 """Kinds that no profile hides: that somebody is online at all, and what crosses the web port (the threat model)."""
+CLOCK: Final = ("since the link began", "until the link ends")
+"""What no shaping hides, as being online is declared: people do more at some times of a session than at others. An
+attack that gets no further than these alone has learned nothing from what is sent."""
 FEWEST: Final = 24
 """Windows that a kind must have to be a class, of at least `FEWEST_USERS` people: a recall of fewer says nothing."""
 FEWEST_USERS: Final = 4
@@ -152,9 +155,29 @@ def _of_classes(found: Recognised, wanted: NDArray[np.bool_]) -> tuple[list[Tall
     return tallies, chosen
 
 
-def as_figures(found: Recognised, system: str, *, simulated: bool, note: str = "", held_out: str = "") -> list[Figure]:
+def clock_alone(windows: Windows, seeds: Sequence[int] = figures.SEEDS) -> Recognised:
+    """The same by an attacker who sees `CLOCK` only."""
+    return recognise(windows.columns(CLOCK), seeds, candidates=lambda: [models.Trees(), models.Network()])
+
+
+def as_figures(
+    found: Recognised,
+    system: str,
+    *,
+    simulated: bool,
+    note: str = "",
+    held_out: str = "",
+    clock: Recognised | None = None,
+) -> list[Figure]:
     """Balanced accuracy of all classes, of those that are not declared, detection of anything at all (ROC), and the
-    precision of each kind at its base rate. `held_out`: what else than users was."""
+    precision of each kind at its base rate. `held_out`: what else than users was. `clock`: `clock_alone` of the same
+    windows, whose values go into `detail`."""
+    if clock is not None:
+        alone = {figure.question: figure.value for figure in as_figures(clock, system, simulated=simulated)}
+        return [
+            replace(figure, detail={**figure.detail, "clock alone": alone[figure.question]})
+            for figure in as_figures(found, system, simulated=simulated, note=note, held_out=held_out)
+        ]
     classes = np.array(found.classes)
     kinds = np.array([one.split(" ")[0] for one in found.classes])
     best = ", ".join(name for name, _ in found.important[:3]) or "none"

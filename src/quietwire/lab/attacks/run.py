@@ -31,7 +31,9 @@ def attack(
 
 def _actions(data: Data, seeds: Sequence[int]) -> list[Figure]:
     windows = actions.collect(data.places, data.told, seeds[0])
-    result = actions.as_figures(actions.recognise(windows, seeds), data.system, simulated=data.simulated)
+    clock = actions.clock_alone(windows, seeds)
+    found = actions.recognise(windows, seeds)
+    result = actions.as_figures(found, data.system, simulated=data.simulated, clock=clock)
     for name, apart in (("client", windows.clients), ("family", windows.families)):
         if len(set(apart.tolist())) > 1:
             unknown = actions.recognise(windows, seeds, apart=apart)

@@ -6,7 +6,7 @@ Windows are found without the truth; it is laid on them afterwards, for those wh
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -188,6 +188,11 @@ class Windows:
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def columns(self, wanted: Sequence[str]) -> Windows:
+        """The same windows with some of what is seen."""
+        kept = [self.names.index(name) for name in wanted]
+        return replace(self, features=self.features[:, kept], names=tuple(wanted))
 
     def only(self, rows: NDArray[np.bool_]) -> Windows:
         return Windows(
