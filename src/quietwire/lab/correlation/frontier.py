@@ -15,7 +15,7 @@ from quietwire.lab.figures import Figure
 from quietwire.shaping.cost import cost
 from quietwire.shaping.policy import Policy, Profile
 
-CELLS = (510, 1022, 1062, 2046)
+CELLS = (510, 1022, 1070, 2046)
 TICKS = (0.6, 1.2, 1.5, 2.1, 2.4, 2.7, 3.0, 4.5, 6.0, 15.0, 30.0)
 """Seconds; whole multiples of the fast tick."""
 FAST = 0.3
