@@ -350,21 +350,23 @@ def test_our_ticks_go_before_the_servers() -> None:
 
 
 def test_arrivals_that_are_no_ticks_move_nothing() -> None:
-    regular, crowd, silence = Ticks(3.0, 10.0), Ticks(3.0, 10.0), Ticks(3.0, 10.0)
+    regular, crowd, silence, late = (Ticks(3.0, 10.0) for _ in range(4))
     for number in range(30):
         regular.arrived(0.05 + number * 3.0)
+        late.arrived(0.05 + number * 3.0 + 0.5 * (number % 4 == 0))
         for more in range(5):
             crowd.arrived(number * 3.0 + more * 0.6)
     assert regular.place(11.0) is None
     assert regular.place(10.0 + HEARD * 3.0) == pytest.approx(0.05)
     assert regular.place(100.0) is None  # once
+    assert late.place(100.0) == pytest.approx(0.05)
     assert crowd.place(100.0) is None
     assert silence.place(100.0) is None
 
 
 def test_a_place_at_the_ends_of_the_tick_is_one_place() -> None:
     ticks = Ticks(3.0, 0.0)
-    for number, off in enumerate((-0.04, 0.03, -0.02, 0.05, 0.0)):
+    for number, off in enumerate((-0.04, 0.03, -0.02, 0.05, 0.0, 0.02, -0.03, 0.01, -0.01)):
         ticks.arrived(number * 3.0 + abs(off) if number == 0 else number * 3.0 + off)
     place = ticks.place(HEARD * 3.0)
     assert place is not None

@@ -17,6 +17,7 @@ from own_client import Person
 
 from quietwire.client import events
 from quietwire.client.core import Client
+from quietwire.client.link import LEAD
 from quietwire.lab.tap import Tap
 from quietwire.lab.trace import Direction, RecordType
 from quietwire.shaping.policy import Policy, Profile
@@ -34,6 +35,8 @@ class Watcher:
 
     def __init__(self) -> None:
         self.seen: dict[str, dict[Direction, list[tuple[float, int]]]] = {}
+        self.settled = asyncio.Event()
+        """The second link has lasted long enough for the client's ticks to be where they stay."""
 
     def open(self, time: float, link: str, initiator: str, responder: str) -> None:
         self.seen[link] = {"up": [], "down": []}
@@ -43,6 +46,8 @@ class Watcher:
     def record(self, time: float, link: str, direction: Direction, type: RecordType, size: int) -> None:
         if type == "app":
             self.seen[link][direction].append((time, size))
+            if link == "L2" and len(self.seen[link]["up"]) > 45:
+                self.settled.set()
 
 
 def cells(records: list[tuple[float, int]]) -> list[tuple[float, int]]:
@@ -63,6 +68,13 @@ def assert_steady(records: list[tuple[float, int]]) -> None:
     assert sorted(gaps)[len(gaps) // 2] == 1.0, gaps
     assert sum(1 for gap in gaps if abs(gap - 1) <= 0.2) >= 0.7 * len(gaps), gaps
     assert 0.9 * sum(gaps) <= len(gaps) <= sum(gaps) + 1.5, gaps
+
+
+def lead(link: dict[Direction, list[tuple[float, int]]]) -> float:
+    """Seconds from the client's ticks to the server's, at the end of a link: the median of the last."""
+    down = sorted(at for at, _ in cells(link["down"]))[-8:]
+    up = [at for at, _ in cells(link["up"])]
+    return sorted(at - max(before for before in up if before < at) for at in down)[len(down) // 2]
 
 
 def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -110,6 +122,7 @@ def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
             assert await ann.client.send_displayed(BEN, first.id) == received
             await ben.until(lambda: any(isinstance(event, events.Displayed) for event in ben.seen))
             assert any(isinstance(event, events.Receipt) for event in ben.seen)
+            await asyncio.wait_for(watcher.settled.wait(), 2 * WAIT)
         finally:
             await ann.leave()
             await ben.leave()
@@ -126,3 +139,4 @@ def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
     for link in watcher.seen.values():
         for records in link.values():
             assert_steady(records)
+    assert abs(lead(watcher.seen["L2"]) - LEAD) < 0.1

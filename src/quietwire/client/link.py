@@ -26,13 +26,15 @@ RECORD: Final = 40
 LEAD: Final = 0.2
 """Seconds from the client's tick to the server's (DESIGN §5): what it answers at once goes out with the same tick.
 Enough for a round trip of 0.15 s; on longer ways answers wait for the tick after."""
-HEARD: Final = 5
+HEARD: Final = 9
 """Ticks of the server that are listened to, after the window, before the phase is fixed."""
+AGREE: Final = 2 / 3
+"""Of what arrives, so much must come at one place in the tick: the rest was late, here or there."""
 CALM: Final = 0.2
 """Seconds before a cell in which nothing is begun that takes long: encrypting or reading a message takes 10 to 50 ms of
 the loop that writes the cell, and its delay would tell of the message."""
 NEAR: Final = 0.15
-"""Seconds that arrivals may lie from their median and still be ticks."""
+"""Seconds, or a quarter of a tick if that is less, that arrivals at one place may lie apart."""
 
 
 def uplink(policy: Policy) -> Policy:
@@ -75,11 +77,13 @@ class Ticks:
         places = sorted(at % self._tick for at in self._arrivals)
         if not HEARD - 1 <= len(places) <= HEARD + 1:
             return None
-        tick = self._tick
-        for middle in places:
-            if all(abs((place - middle + tick / 2) % tick - tick / 2) <= NEAR for place in places):
-                return middle
-        return None
+
+        def near(middle: float) -> int:
+            half = self._tick / 2
+            return sum(abs((place - middle + half) % self._tick - half) <= min(NEAR, half / 2) for place in places)
+
+        best = max(places, key=near)
+        return best if near(best) >= AGREE * len(places) else None
 
 
 class Link(asyncio.Transport):
