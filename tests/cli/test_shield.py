@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 import stat
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,6 +16,8 @@ from cryptography import x509
 from quietwire.cli import app as cli
 from quietwire.cli import shield
 from quietwire.core.errors import ConfigError
+from quietwire.net.shield import Terms
+from quietwire.net.shield_ways import Local
 from quietwire.shaping.policy import Policy, Profile
 from quietwire.shaping.presets import DESKTOP, PHONE
 
@@ -118,3 +123,30 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be made"):
         shield.own_folder(tmp_path / "file" / "folder", "x")
+
+
+def test_a_renewed_certificate_is_read_on_sighup(tmp_path: Path) -> None:
+    pair = shield.own_pair(tmp_path, ["example.org"], lambda line: None)
+
+    async def scene() -> None:
+        said: list[str] = []
+        running, daemon = shield.begin(said.append)
+        way = Local(running, "127.0.0.1", 1)
+        terms = Terms("", logs_in=False, spaces=True)
+        helper = shield.make_shield(running.loop, way, terms, said.append)
+        (port,) = await shield.listen(daemon, helper, [("127.0.0.1", 0, True)], pair, Policy())
+        assert port
+        before = daemon.listeners[0].context
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        after = daemon.listeners[0].context
+        assert after is not before
+        pair[0].write_text("damaged")
+        os.kill(os.getpid(), signal.SIGHUP)
+        await asyncio.sleep(0.05)
+        assert daemon.listeners[0].context is after, "the last good one stays"
+        assert len(said) == 1
+        await daemon.stop((helper.shut_down, helper.open))
+        running.close()
+
+    asyncio.run(scene())
