@@ -134,13 +134,14 @@ def _runs(folders: Sequence[Path]) -> list[Path]:
     """Folders with traces, themselves or one below."""
     found: list[Path] = []
     for folder in folders:
-        below = sorted(path.parent for path in folder.glob("*/traces") if (path.parent / "truth.jsonl").exists())
+        # A run that goes on has no facts yet.
+        below = sorted(path.parent for path in folder.glob("*/traces") if (path.parent / "facts.json").exists())
         if (folder / "traces").is_dir():
             found.append(folder)
         elif below:
             found += below
         else:
-            raise QuietwireError(f"{folder}: no run of the test bed: traces and truth.jsonl are not there")
+            raise QuietwireError(f"{folder}: no run of the test bed: traces and facts.json are not there")
     return found
 
 

@@ -91,7 +91,9 @@ def test_constant_cells_give_chance() -> None:
         ]
         places.append(Place(flow, Happened.of(rows), user))
     told = Told(up="steady", down="steady")
-    figures = actions.as_figures(actions.recognise(actions.collect(places, told), QUICK), "steady", simulated=True)
+    windows = actions.collect(places, told)
+    found = actions.recognise(windows, QUICK, candidates=lambda: [models.Trees(30), models.Network()])
+    figures = actions.as_figures(found, "steady", simulated=True)
     assert figures[0].value == pytest.approx(figures[0].chance, abs=0.05)
     assert figures[0].low <= figures[0].chance + 0.02
     assert figures[-1].value == pytest.approx(0.5, abs=0.05)
@@ -109,7 +111,7 @@ def test_cells_that_tell_are_recognised() -> None:
         rows = [(float(flow.times[one]) - 0.05, "message", 1, 10) for one in chosen]
         places.append(Place(flow, Happened.of(rows), user))
     windows = actions.collect(places, Told(up="steady", down="steady"))
-    found = actions.recognise(windows, QUICK)
+    found = actions.recognise(windows, QUICK, candidates=lambda: [models.Trees(30)])
     assert value(found) > 0.6
     assert any("deviation" in name for name, _ in found.important)
 
@@ -124,8 +126,8 @@ def test_what_the_clock_alone_tells_is_told_apart_from_what_cells_tell() -> None
         rows = [(float(at), "message", 1, 10) for at in generator.uniform(flow.times[0], middle, 25)]
         places.append(Place(flow, Happened.of(rows), user))
     windows = actions.collect(places, Told(up="steady", down="steady"))
-    found = actions.recognise(windows, QUICK, candidates=lambda: [models.Trees()])
-    clock = actions.clock_alone(windows, QUICK)
+    found = actions.recognise(windows, (1,), candidates=lambda: [models.Trees(30)])
+    clock = actions.clock_alone(windows, (1,))
     figure = actions.as_figures(found, "steady", simulated=True, clock=clock)[0]
     assert figure.value > 0.65
     assert figure.value <= figure.detail["clock alone"] + 0.03
