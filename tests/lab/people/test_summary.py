@@ -24,7 +24,7 @@ def test_burstiness_of_what_is_known() -> None:
 
 @pytest.mark.parametrize("family", ["hawkes", "sessions", "queue"])
 def test_life_has_the_shape_that_it_is_to_have(family: str) -> None:
-    figures = summary(plan(1, 150, 2 * DAY, Parameters(family=family)))  # type: ignore[arg-type]
+    figures = summary(plan(1, 150, 2 * DAY, Parameters(family=family, pings=0.0)))  # type: ignore[arg-type]
     assert figures["texts_per_user_and_day"] == pytest.approx(40.0, rel=0.3)
     assert figures["burstiness_by_user"] > 0.25
     assert figures["gaps"]["p99"] > 100 * figures["gaps"]["median"]
@@ -36,7 +36,7 @@ def test_life_has_the_shape_that_it_is_to_have(family: str) -> None:
 
 
 def test_poisson_users_have_no_shape() -> None:
-    figures = summary(plan(1, 100, 2 * DAY, Parameters(family="poisson")))
+    figures = summary(plan(1, 100, 2 * DAY, Parameters(family="poisson", pings=0.0)))
     assert abs(figures["burstiness_by_user"]) < 0.08
     assert figures["night"] == pytest.approx(0.25, abs=0.03)
 
