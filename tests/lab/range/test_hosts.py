@@ -13,13 +13,12 @@ from quietwire.lab.processes import BedError
 from quietwire.lab.range import hosts
 from quietwire.lab.range.configs import House
 from quietwire.lab.range.scenario import SYSTEMS
-from quietwire.lab.testbed import free_ports
 
 LISTENS = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
 
 
 def house(folder: Path) -> House:
-    (port,) = free_ports(1)
+    (port,) = hosts.spare_ports(1)
     return House(folder, "a.example", port, 0, folder / "a.crt", folder / "a.key")
 
 
@@ -52,6 +51,12 @@ def test_one_that_does_not_listen_to_reason_is_killed(tmp_path: Path) -> None:
     running.patience = 0.1
     running.stop()
     assert running.process.returncode == -9
+
+
+def test_spare_ports_differ_and_are_no_outgoing_ones() -> None:
+    ports = hosts.spare_ports(9)
+    assert len(set(ports)) == 9
+    assert all(20_000 <= port < 32_000 and not hosts.listening(port) for port in ports)
 
 
 def test_silence_is_said(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import random
 import secrets
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -30,11 +31,10 @@ from quietwire.lab.range import plans, truth
 from quietwire.lab.range.cache import cached
 from quietwire.lab.range.cast import Cast, Device, cast
 from quietwire.lab.range.configs import House
-from quietwire.lab.range.hosts import SYSTEMS, Running, Start, start_shield
+from quietwire.lab.range.hosts import SYSTEMS, Running, Start, spare_ports, start_shield
 from quietwire.lab.range.scenario import Scenario
 from quietwire.lab.road import Impairment, Road
 from quietwire.lab.tap import Tap
-from quietwire.lab.testbed import free_ports
 from quietwire.lab.trace import LinkWriter
 from quietwire.seal.authority import Authority, new_p256_key
 
@@ -135,19 +135,25 @@ class World:
     async def live(self) -> dict[str, Any]:
         """Plays all of it; -> what is to be known of the result. Raises BedError."""
         began = time.time()
-        for name in ("traces", "logs", "actors", "servers"):
+        for name in ("traces", "logs", "actors"):
             (self._place / name).mkdir()
+        # Not below the place, which may be deep: the path of a control socket has at most 107 bytes.
+        self._servers_home = Path(tempfile.mkdtemp(prefix="range-"))
         plans.write(self._place / "plan.jsonl", self._events)
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._take_down)
-            try:
+        try:
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(self._take_down)
                 await self._build(stack)
                 await self._settle()
                 played = await self._play()
-            finally:
-                (self._place / "troubles.txt").write_text("".join(f"{each}\n" for each in self._troubles))
-        result = self._record() | played | {"took": round(time.time() - began, 1)}
-        for name in ("servers", "logs", "actors"):
+            result = self._record() | played | {"took": round(time.time() - began, 1)}
+        except BaseException:
+            shutil.move(self._servers_home, self._place / "servers")
+            raise
+        finally:
+            (self._place / "troubles.txt").write_text("".join(f"{each}\n" for each in self._troubles))
+        shutil.rmtree(self._servers_home)
+        for name in ("logs", "actors"):
             shutil.rmtree(self._place / name)
         return result
 
@@ -180,14 +186,14 @@ class World:
         authority = Authority(
             "Quietwire laboratory", now=time.time(), days=2, new_key=new_p256_key, random=secrets.token_bytes
         )
-        self._authority = self._place / "servers" / "ca.pem"
+        self._authority = self._servers_home / "ca.pem"
         self._authority.write_bytes(authority.certificate)
         own = scenario.system == "quietwire" and not scenario.shield
         links = {"profile": scenario.server, **scenario.links} if own else {}
         houses = {}
-        ports = iter(free_ports(4 * len(cast.domains)))
+        ports = iter(spare_ports(4 * len(cast.domains)))
         for domain in cast.domains:
-            home = self._place / "servers" / domain
+            home = self._servers_home / domain
             home.mkdir()
             issued = authority.issue([domain, f"conference.{domain}", f"upload.{domain}"])
             chain, key = home / f"{domain}.crt", home / f"{domain}.key"
@@ -232,7 +238,7 @@ class World:
     async def _shielded(self, houses: Mapping[str, House]) -> dict[str, int]:
         """Ports of the shields before the servers."""
         reached = {}
-        for (domain, house), port in zip(houses.items(), free_ports(len(houses)), strict=True):
+        for (domain, house), port in zip(houses.items(), spare_ports(len(houses)), strict=True):
             running = await asyncio.to_thread(self._means.shield, house, self._scenario, port)
             reached[domain] = port
             self._servers.append(running)

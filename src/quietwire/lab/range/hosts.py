@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import secrets
 import shutil
 import socket
 import ssl
@@ -55,6 +56,27 @@ def log_end(folder: Path, size: int = 600) -> str:
     """The end of what the server said, on one line."""
     text = "".join(path.read_text(errors="replace")[-size:] for path in sorted(folder.rglob("*.log")))
     return " | ".join(text.splitlines())[-size:] or NOTHING
+
+
+def spare_ports(count: int) -> list[int]:
+    """Ports of loopback that nobody listens at, below the range from which the kernel takes those of outgoing
+    connections: there a port that is free now may not be so when the server comes to it. Raises BedError."""
+    held: list[socket.socket] = []
+    first = 20_000 + secrets.randbelow(10_000)
+    try:
+        for port in range(first, 32_000):
+            probe = socket.socket()
+            held.append(probe)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                held.pop().close()
+            if len(held) == count:
+                return [each.getsockname()[1] for each in held]
+    finally:
+        for each in held:
+            each.close()
+    raise BedError("no free ports between 20000 and 32000")
 
 
 def more_files() -> None:
