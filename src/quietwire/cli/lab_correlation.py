@@ -50,7 +50,8 @@ def correlate(
     senders: Annotated[int, typer.Option(help="Judged under each seed.", min=4, max=1000)] = 40,
     seeds: Annotated[int, typer.Option(help="Each makes its own world to train on and to judge.", min=1, max=20)] = 5,
     people: Annotated[str, typer.Option(help=f"{', '.join(PEOPLE)}: how they talk, for linking.")] = "poisson",
-    servers: Annotated[int, typer.Option(help="That users are spread over, for linking.", min=1, max=8)] = 1,
+    servers: Annotated[int, typer.Option(help="That users are spread over, for linking.", min=1, max=300)] = 1,
+    server_links: Annotated[bool, typer.Option("--server-links", help="Candidates: servers, not users.")] = False,
     cell: Annotated[int, typer.Option(help="Bytes of a steady cell.", min=64, max=16_384)] = 1022,
     tick: Annotated[float, typer.Option(help="Seconds between two steady cells.", min=0.3, max=120)] = 3.0,
     delay: Annotated[float, typer.Option(help="Seconds that jitter delays by at most.", min=0.0, max=60)] = 0.3,
@@ -65,6 +66,8 @@ def correlate(
     chosen = _known("--only", questions or list(QUESTIONS), QUESTIONS)
     names = _known("--profile", profiles or list(PROFILES), PROFILES)
     _known("--people", [people], PEOPLE)
+    if server_links and servers < 3:
+        raise QuietwireError("--server-links: needs --servers 3 at least, one to watch and two to tell apart")
     shapings = {name: _shaping(name, cell, tick, delay) for name in names}
     measured = _timings(from_timings)
     numbers = tuple(range(1, seeds + 1))
@@ -75,6 +78,7 @@ def correlate(
         seeds=numbers,
         people=people,
         servers=servers,
+        links="servers" if server_links else "users",
     )
     console, made = _console(), []
     with _progress(console) as say:
@@ -179,7 +183,13 @@ def timings(
 
 def linking_table(figures: list[Figure], messages: int) -> Table:
     """Top 1 of the strongest attack, by number of users."""
-    tops = [figure for figure in figures if figure.question.endswith("receives, top 1") and figure.at == messages]
+    tops = [
+        figure
+        for figure in figures
+        if figure.question.startswith("linking")
+        and figure.question.endswith("receives, top 1")
+        and figure.at == messages
+    ]
     sizes = sorted({int(figure.detail["users"]) for figure in tops})
     table = Table("links", "p95", *(f"of {n:,}" for n in sizes), box=None, title=f"Linked after {messages} messages")
     for system in dict.fromkeys(figure.system for figure in tops):

@@ -70,6 +70,18 @@ def test_the_same_seeds_give_the_same(results: dict[str, Result]) -> None:
         assert np.array_equal(one.before, two.before)
 
 
+def test_whose_server_receives() -> None:
+    """Links between servers, of one to nine others: told by the records that leave at once."""
+    setting = Setting(users=200, messages=(1, 5), senders=10, seeds=(1,), servers=10, links="servers")
+    result = link(Shaping(), setting, default())
+    made = figures(result)
+    assert strongest(result, 5, 10)[1].value > 0.8
+    assert {figure.question.partition(",")[0] for figure in made} == {"linking: whose server receives"}
+    between = Policy(Profile.STEADY, cell=4094, tick=0.3, fast_tick=0.3)
+    steady = link(Shaping(between=between), setting, default())
+    assert top(steady, "likelihood", 5, 10).value < 0.6
+
+
 def test_populations() -> None:
     rng = np.random.default_rng(1)
     plan = poisson(rng, 10, 5.0, 1.0)

@@ -68,7 +68,7 @@ class ByWavelet:
         right, wrong = [], []
         for case, found in known:
             right.append(found[case.right])
-            wrong.append(np.delete(found, [case.right, case.sender], axis=0))
+            wrong.append(np.delete(found, [case.right, case.own], axis=0))
         self.wavelet.learn(np.array(right), np.concatenate(wrong))
 
     def correlations(self, case: Case) -> Array:
@@ -140,7 +140,7 @@ class ByLearning:
         """Of known cases their features, made on the world that they are of."""
         rows, labels = [], []
         for case, found in known:
-            others = np.setdiff1d(np.arange(found.shape[1]), [case.right, case.sender])
+            others = np.setdiff1d(np.arange(found.shape[1]), [case.right, case.own])
             chosen = np.append(case.right, rng.choice(others, min(WRONG, len(others)), replace=False))
             rows.append(found[:, chosen].reshape(-1, found.shape[2]))
             labels.append(np.tile(chosen == case.right, found.shape[0]))

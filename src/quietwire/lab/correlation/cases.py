@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from quietwire.lab.correlation.likelihood import Law, learn, surrounded
+from quietwire.lab.correlation.shapes import Side
 from quietwire.lab.correlation.sight import Case, Watched
 from quietwire.lab.correlation.talk import MESSAGE, RECEIPT
 from quietwire.lab.correlation.world import World
@@ -19,12 +22,20 @@ UNRELATED = 2000
 """Records whose surroundings on other links tell how common each delay is."""
 
 
-def cases(world: World, rng: np.random.Generator, number: int, messages: Sequence[int]) -> list[Case]:
-    """Up to `number` senders whose partner gets as many messages as the most that are asked for, and is there."""
+Links = Literal["users", "servers"]
+
+
+def cases(
+    world: World, rng: np.random.Generator, number: int, messages: Sequence[int], links: Links = "users"
+) -> list[Case]:
+    """Up to `number` senders whose partner gets as many messages as the most that are asked for, and is there. For
+    servers, senders of the first one whose partner is elsewhere."""
     sent = world.sent
     mains = sent.mains()
     to_main = (sent.kind == MESSAGE) & (mains[sent.sender] == sent.receiver) & np.isfinite(world.down_at)
     to_main &= (world.online[sent.receiver] == [0.0, world.seconds]).all(axis=1)
+    if links == "servers":
+        to_main &= _leaving(world)
     enough = np.flatnonzero(np.bincount(sent.sender[to_main], minlength=world.users) >= messages[-1])
     order = np.argsort(world.up.link, kind="stable")
     bounds = np.searchsorted(world.up.link[order], np.arange(world.users + 1))
@@ -39,28 +50,46 @@ def cases(world: World, rng: np.random.Generator, number: int, messages: Sequenc
         if len(kept) > most:
             kept = kept[np.linspace(0, len(kept) - 1, most).astype(np.int64)]
         cuts = np.searchsorted(at[kept], ends, side="right")
-        right = int(mains[sender])
-        found.append(Case(int(sender), right, at[kept], sizes[kept], tuple(map(int, cuts)), tuple(map(float, ends))))
+        right, itself = int(mains[sender]), -1
+        if links == "servers":
+            right, itself = int(world.home[right]), 0
+        found.append(
+            Case(int(sender), right, at[kept], sizes[kept], tuple(map(int, cuts)), tuple(map(float, ends)), itself)
+        )
     return found
 
 
-def watched(world: World) -> Watched:
-    """Candidates are the other users."""
-    return Watched(world.seconds, world.down, world.up)
+def _leaving(world: World) -> NDArray[np.bool_]:
+    return np.asarray((world.home[world.sent.sender] == 0) & np.isfinite(world.cross_at), np.bool_)
 
 
-def laws(world: World, rng: np.random.Generator) -> tuple[Law, Law | None]:
+def watched(world: World, links: Links = "users") -> Watched:
+    """For servers, the links from the first one to the others."""
+    if links == "users":
+        return Watched(world.seconds, world.down, world.up)
+    assert world.between is not None
+    servers = int(world.home.max()) + 1
+    side, chosen = world.between, world.between.link < servers
+    return Watched(world.seconds, Side(servers, side.times[chosen], side.link[chosen], side.sizes[chosen]))
+
+
+def laws(world: World, rng: np.random.Generator, links: Links = "users") -> tuple[Law, Law | None]:
     """What an attacker learns who runs the same system: from a sender's records to its partner's link, and from there
     back to the server, where the receipt comes. At least one text was delivered."""
     sent, mains = world.sent, world.sent.mains()
     number = np.bincount(world.up.link, minlength=world.users)
     records = max(1, int(number[np.unique(sent.sender)].sum()))
-    arrived = np.isfinite(world.down_at) & (mains[sent.sender] == sent.receiver)
-    delay = world.down_at[arrived] - world.up_at[arrived]
-    grown = world.down_size[arrived].astype(np.int64) - world.up_size[arrived]
-    down = learn(delay, grown, _missed(int(arrived.sum()), records))
+    at, size, of = world.down_at, world.down_size, np.isfinite(world.down_at)
+    if links == "servers":
+        at, size, of = world.cross_at, world.cross_size, _leaving(world)
+        records = max(1, int(number[world.home == 0].sum()))
+    arrived = of & (mains[sent.sender] == sent.receiver)
+    grown = size[arrived].astype(np.int64) - world.up_size[arrived]
+    down = learn(at[arrived] - world.up_at[arrived], grown, _missed(int(arrived.sum()), records))
     sample = np.sort(rng.choice(world.up.times, min(UNRELATED, len(world.up.times)), replace=False))
-    down = surrounded(down, sample, world.down, world.seconds)
+    down = surrounded(down, sample, watched(world, links).down, world.seconds)
+    if links == "servers":
+        return down, None
     answers = np.flatnonzero((sent.kind == RECEIPT) & np.isfinite(world.up_at))
     texts = world.cause[answers]
     kept = (mains[sent.sender[texts]] == sent.receiver[texts]) & np.isfinite(world.up_at[texts])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,7 @@ SQUEEZE = 8.0
 NEGATIVES = 400
 """Other candidates of each case that the threshold is set by."""
 QUESTION = "linking: who receives"
+SERVER = "linking: whose server receives"
 ATTACKS = ("likelihood", "wavelet", "learned")
 
 
@@ -51,6 +53,8 @@ class Setting:
     attacks: tuple[str, ...] = ATTACKS
     churn: float = 0.3
     servers: int = 1
+    links: Literal["users", "servers"] = "users"
+    """Who the candidates are: other users, or the servers that the first one has links to."""
     rate: float = RATE
     focus: float = 0.8
     plan: Talk | None = None
@@ -110,6 +114,7 @@ def world(setting: Setting, shaping: Shaping, timings: Timings, seed: int) -> Wo
 def link(shaping: Shaping, setting: Setting, timings: Timings, say: Say = lambda *_: None) -> Result:
     """Trains and judges under each seed."""
     result = Result(shaping, setting)
+    candidates = setting.servers if setting.links == "servers" else setting.users
     rows: dict[str, list[_Row]] = {name: [] for name in setting.attacks}
     latencies = []
     for number, seed in enumerate(setting.seeds):
@@ -117,35 +122,35 @@ def link(shaping: Shaping, setting: Setting, timings: Timings, say: Say = lambda
         rng = np.random.default_rng([seed, 7])
         judged = world(setting, shaping, timings, 2 * seed)
         latencies.append(judged.latency)
-        asked = cases(judged, rng, setting.senders, setting.messages)
+        asked = cases(judged, rng, setting.senders, setting.messages, setting.links)
         if not asked:
             raise TooQuiet(f"nobody sends {setting.messages[-1]} messages to one partner")
-        chosen = rng.integers(0, judged.users, NEGATIVES)
+        chosen = rng.integers(0, candidates, NEGATIVES)
         for attack in prepared(setting, world(setting, shaping, timings, 2 * seed + 1), judged, rng):
             for case in asked:
                 scores = attack.scores(case)
-                before = better(scores, case.right, case.sender, rng)
-                wrong = scores[:, chosen[(chosen != case.right) & (chosen != case.sender)]]
+                before = better(scores, case.right, case.own, rng)
+                wrong = scores[:, chosen[(chosen != case.right) & (chosen != case.own)]]
                 rows[attack.name].append(_Row(seed, case.sender, before, scores[:, case.right], wrong))
     say(shaping.name, len(setting.seeds), len(setting.seeds))
-    every = np.concatenate(latencies)
-    if len(every):
-        result.latency = float(np.median(every)), float(np.quantile(every, 0.95))
-    result.outcomes = [_outcome(name, found, setting.users - 2) for name, found in rows.items() if found]
+    taken = np.concatenate(latencies)
+    if len(taken):
+        result.latency = float(np.median(taken)), float(np.quantile(taken, 0.95))
+    result.outcomes = [_outcome(name, found, candidates - 2) for name, found in rows.items() if found]
     return result
 
 
 def prepared(setting: Setting, known: World, judged: World, rng: np.random.Generator) -> list[Attack]:
     """The attacks that are asked for, trained on `known`, on the links of `judged`."""
-    down, back = laws(known, rng)
-    seen = watched(judged)
+    down, back = laws(known, rng, setting.links)
+    seen = watched(judged, setting.links)
     attacks: list[Attack] = []
     if "likelihood" in setting.attacks:
         attacks.append(ByLikelihood(seen, down, back))
     if not {"wavelet", "learned"} & set(setting.attacks):
         return attacks
-    lessons = cases(known, rng, max(20, setting.senders // 2), setting.messages)
-    found = known_features(Features(watched(known), down, back), lessons)
+    lessons = cases(known, rng, max(20, setting.senders // 2), setting.messages, setting.links)
+    found = known_features(Features(watched(known, setting.links), down, back), lessons)
     features = Features(seen, down, back)
     features.wavelet.learn([(case, each[-1, :, -SCALES:]) for case, each in found])
     if "wavelet" in setting.attacks:
@@ -197,16 +202,17 @@ def figures(result: Result, system: str = "quietwire") -> list[Figure]:
     setting, made = result.setting, []
     p50, p95 = result.latency
     name = f"{system} {result.shaping.name}" + (f", {setting.servers} servers" if setting.servers > 1 else "")
-    sizes = sorted({n for n in CANDIDATES if n < setting.users} | {setting.users})
+    every = setting.servers if setting.links == "servers" else setting.users
+    sizes = sorted({n for n in CANDIDATES if n < every} | {every})
 
     def add(
-        outcome: Outcome, question: str, values: Array, chance: float, over: str, at: float, detail: dict[str, float]
+        outcome: Outcome, asked: str, values: Array, chance: float, over: str, at: float, detail: dict[str, float]
     ) -> None:
         value, low, high, worst = _estimated(outcome, values)
         made.append(
             Figure(
                 "server-network",
-                question,
+                asked,
                 name,
                 value,
                 low,
@@ -223,6 +229,7 @@ def figures(result: Result, system: str = "quietwire") -> list[Figure]:
             )
         )
 
+    question = SERVER if setting.links == "servers" else QUESTION
     for outcome in result.outcomes:
         for column, messages in enumerate(setting.messages):
             before = outcome.before[:, column]
@@ -232,17 +239,17 @@ def figures(result: Result, system: str = "quietwire") -> list[Figure]:
                     values = among_first(before, outcome.others, users - 1, first)
                     add(
                         outcome,
-                        f"{QUESTION}, top {first}",
+                        f"{question}, top {first}",
                         values,
                         min(1.0, first / (users - 1)),
                         "messages observed",
                         messages,
                         {"users": users},
                     )
-            add(outcome, f"{QUESTION}, AUC", separation(before, outcome.others), 0.5, "messages observed", messages, {})
+            add(outcome, f"{question}, AUC", separation(before, outcome.others), 0.5, "messages observed", messages, {})
             add(
                 outcome,
-                f"{QUESTION}, found at one false in a thousand",
+                f"{question}, found at one false in a thousand",
                 outcome.hit[:, column].astype(np.float64),
                 FALSE,
                 "messages observed",

@@ -52,3 +52,9 @@ class Case:
     cuts: tuple[int, ...]
     ends: tuple[float, ...]
     """The moments of the cuts."""
+    itself: int = -1
+    """The candidate that is the sender's own, and never right; by default its number."""
+
+    @property
+    def own(self) -> int:
+        return self.sender if self.itself < 0 else self.itself

@@ -87,9 +87,10 @@ def disclose(
             world = simulate(talk, shaping, timings, rng)
             texts = talk.kind == MESSAGE
             met[talk.sender[texts], talk.receiver[texts]] = True
-            delay = float(np.median(world.down_at - world.up_at)) if len(world.sent) else 0.0
+            arrived = np.isfinite(world.down_at)
+            delay = float(np.median((world.down_at - world.up_at)[arrived])) if arrived.any() else 0.0
             sent.append(in_rounds(world.up, AWAKE, setting.width))
-            got.append(in_rounds(world.down, AWAKE, setting.width, delay if np.isfinite(delay) else 0.0))
+            got.append(in_rounds(world.down, AWAKE, setting.width, delay))
             if day not in days:
                 continue
             up, down = np.concatenate(sent), np.concatenate(got)

@@ -99,6 +99,9 @@ class World:
     down_size: NDArray[np.int32]
     cause: NDArray[np.int64]
     """Of each receipt the index of its text, else -1."""
+    cross_at: NDArray[np.float64]
+    """When it had left towards the other server; infinite if it stayed, or never did."""
+    cross_size: NDArray[np.int32]
     copies_at: NDArray[np.float64]
     """Of each copy when it had left towards its user, infinite if it never did."""
     copies_size: NDArray[np.int32]
@@ -168,6 +171,8 @@ def simulate(
         passed.up_size,
         passed.down_size,
         cause,
+        passed.cross_at,
+        passed.cross_size,
         passed.copies_at,
         passed.copies_size,
     )
@@ -216,6 +221,8 @@ class _Passed:
     down_at: NDArray[np.float64]
     up_size: NDArray[np.int32]
     down_size: NDArray[np.int32]
+    cross_at: NDArray[np.float64]
+    cross_size: NDArray[np.int32]
     copies_at: NDArray[np.float64]
     copies_size: NDArray[np.int32]
 
@@ -259,12 +266,14 @@ class _Clock:
         first = np.concatenate([self.home[talk.sender], self.home[copies.link]])
         at, busy = self._serve(arrived, first, np.concatenate([drawn["rest 1"], others["rest 1"]]))
         between, number = None, len(talk)
+        cross_at, cross_size = np.full(number, np.inf), np.zeros(number, np.int32)
         if self.servers > 1:
             pair = self.home[talk.sender] * self.servers + self.home[talk.receiver]
             away = np.flatnonzero(self.home[talk.sender] != self.home[talk.receiver])
             names, luck = pair[away].astype(np.int32), drawn["luck between"][away]
             crossed = self._shape(names, at[away], drawn["down"][away], self.servers**2, "between", busy, luck)
             between = crossed.side
+            cross_at[away], cross_size[away] = crossed.left, crossed.size
             at[away], _ = self._serve(crossed.left, self.home[talk.receiver[away]], drawn["rest 2"][away])
         to = np.concatenate([talk.receiver, copies.link])
         size = np.concatenate([drawn["down"], copies.size.astype(np.float64)])
@@ -273,7 +282,7 @@ class _Clock:
         down = self._shape(to[kept], at[kept], size[kept], self.users, "down", busy, luck[kept])
         down_at, seen = np.full(len(to), np.inf), np.zeros(len(to), np.int32)
         down_at[kept], seen[kept] = down.left, down.size
-        copied = down_at[number:], seen[number:]
+        copied = cross_at, cross_size, down_at[number:], seen[number:]
         return _Passed(up.side, down.side, between, up.left, down_at[:number], up.size, seen[:number], *copied)
 
     def _shape(
