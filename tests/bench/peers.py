@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -23,16 +22,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from configs import ITERATIONS, PLAIN, Setup, ejabberd_config, prosody_config, quietwire_config
-from wire import stored_keys
 
+from quietwire.lab.range.hosts import NOTHING, listening, more_files, package_version, prosody_account
 from quietwire.seal.authority import Authority, new_p256_key
 
 PASSWORD = "pw"
 START = 120.0
 """Seconds until a server must accept connections; ejabberd takes ten of them on a busy machine."""
-
-
-NOTHING = "it said nothing"
 
 
 class PeerError(Exception):
@@ -133,18 +129,6 @@ def spawn(
     return running
 
 
-def more_files() -> None:
-    """As many open files as this user may have; what is started from here on has them too."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 def wait_until(true: Callable[[], bool], running: Running) -> None:
     deadline = time.monotonic() + START
     while not true():
@@ -152,15 +136,6 @@ def wait_until(true: Callable[[], bool], running: Running) -> None:
         if time.monotonic() > deadline:
             raise PeerError(f"{running.name} did not start within {START:.0f} s: {log_end(running.folder)}")
         time.sleep(0.05)
-
-
-def package_version(package: str) -> str:
-    """The version of a Debian package, "" when it is not installed."""
-    try:
-        found = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, check=False)
-    except FileNotFoundError:
-        return ""
-    return found.stdout.decode().partition("-")[0]
 
 
 # Quietwire
@@ -192,14 +167,6 @@ def serve_quietwire(folder: Path, core: int | None) -> Running:
 
 
 # Prosody
-
-
-def prosody_account(password: str, salt: str, iterations: int) -> str:
-    """An account as Prosody's internal storage keeps it; the salt may be any text."""
-    stored, server = stored_keys(password.encode(), salt.encode(), iterations)
-    fields = {"salt": f'"{salt}"', "iteration_count": str(iterations)}
-    fields |= {"stored_key": f'"{stored.hex()}"', "server_key": f'"{server.hex()}"'}
-    return "return {\n" + "".join(f'\t["{name}"] = {value};\n' for name, value in fields.items()) + "};\n"
 
 
 def start_prosody(folder: Path, accounts: int, core: int | None, setup: Setup = PLAIN) -> Running:

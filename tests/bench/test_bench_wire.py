@@ -14,8 +14,9 @@ from wire import (
     percentile,
     scram_final,
     scram_first,
-    stored_keys,
 )
+
+from quietwire.lab.range.hosts import stored_keys
 
 STREAM = (
     b"<r xmlns='urn:xmpp:sm:3'/><presence from='u0@localhost/r1'/><presence from='a@b/c'><c xmlns='caps'/></presence>"

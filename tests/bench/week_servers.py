@@ -15,6 +15,8 @@ from pathlib import Path
 from configs import ITERATIONS
 from peers import PeerError, Running, certificate, free_port, package_version, prosody_account, spawn, wait_until
 
+from quietwire.lab.range.configs import PROSODY_MODULES
+
 HOST = "week.example"
 ROOMS = f"conference.{HOST}"
 
@@ -77,14 +79,6 @@ def invite(folder: Path, name: str) -> None:
     made = subprocess.run([*command, "--config", str(folder / "quietwire.toml")], capture_output=True, check=False)
     if made.returncode:
         raise PeerError(f"quietwire invite failed: {made.stderr.decode(errors='replace')[-600:]}")
-
-
-PROSODY_MODULES = (
-    "disco", "roster", "saslauth", "tls", "blocklist", "bookmarks", "carbons", "pep", "private", "smacks", "vcard4",
-    "vcard_legacy", "csi_simple", "invites", "invites_adhoc", "ping", "register", "time", "uptime", "version", "mam",
-    "posix",
-)  # fmt: skip
-"""Those of Debian's configuration file, and the archive, which it has as a comment."""
 
 
 def start_prosody(folder: Path, accounts: Mapping[str, str]) -> Home:

@@ -61,13 +61,6 @@ def scram_final(keys: Keys, first: bytes, challenge: bytes) -> tuple[bytes, byte
     return final + b",p=" + base64.b64encode(proof), base64.b64encode(server)
 
 
-def stored_keys(password: bytes, salt: bytes, iterations: int) -> tuple[bytes, bytes]:
-    """StoredKey and ServerKey of RFC 5802 §3, as a server keeps them."""
-    salted = hashlib.pbkdf2_hmac("sha1", password, salt, iterations)
-    client_key = hmac.digest(salted, b"Client Key", "sha1")
-    return hashlib.sha1(client_key).digest(), hmac.digest(salted, b"Server Key", "sha1")
-
-
 def header(host: bytes) -> bytes:
     """The opening of a client's stream (RFC 6120 §4.2)."""
     return (
