@@ -29,6 +29,12 @@ ANSWERED = {"roster", "archive-page", "bundle", "profile", "ping", "publish", "u
 """Kinds that make an answer, of at least one record, come back on the same link."""
 
 
+CELL = 1022 + 17
+"""A cell as a TLS record of its own."""
+ALERT = 2 + 17
+"""What closes a link, whatever its profile (RFC 8446 §6.1)."""
+
+
 def play(folder: Path, scenario: Scenario) -> tuple[list[Event], LinkTrace, dict[str, dict[str, int]]]:
     place = asyncio.run(run(scenario, folder, lambda what, done=0, total=0: None, means()))
     trace = read_links(place / "traces" / "server-network.a.example.jsonl")
@@ -68,16 +74,22 @@ def test_every_kind_happens_and_shows_on_its_link(tmp_path: Path, system: str) -
 def test_a_steady_link_on_both_sides_has_one_size_and_a_tick(tmp_path: Path) -> None:
     links = {"tick": 1.0, "fast_tick": 0.5, "window": 5.0}
     truth, trace, done = play(tmp_path, small(server="steady", client="steady", links=links))
-    assert set(done["left_out"]) <= {"typing", "room-typing"}
+    assert (
+        {"typing", "room-typing"} <= set(done["left_out"]) <= {"typing", "room-typing", *ANSWERED}
+    )  # answers are slow
+    assert done["done"]["message"] == 8
     xmpp = {event.link for event in truth if event.kind in ("login", "resume")}
     begun = {event.link: event.at for event in truth if event.kind in ("login", "resume")}
+    gaps: list[float] = []
     for link in xmpp:
         records = [r for r in trace.events if isinstance(r, Record) and r.link == link and r.type == "app"]
-        late = [r for r in records if r.time > begun[link] + 1.0]
-        assert {r.size for r in late} <= {1022 + 17}, link
+        late = [r for r in records if r.time > begun[link] + 1.0 and r.size != ALERT]
+        assert {r.size for r in late} <= {CELL}, link
         for way in ("up", "down"):
             times = [r.time for r in late if r.direction == way]
-            assert all(b - a > 0.3 for a, b in itertools.pairwise(times)), (link, way)
+            gaps += [b - a for a, b in itertools.pairwise(times)]
+    kept = sum(1 for gap in gaps if min(abs(gap - 0.5), abs(gap - 1.0)) < 0.1)
+    assert kept > 0.8 * len(gaps) > 0  # the rest is what a busy machine makes late
 
 
 def test_the_same_scenario_again_is_there_already(tmp_path: Path) -> None:
@@ -98,4 +110,4 @@ def test_two_servers_and_a_shield(tmp_path: Path) -> None:
     shielded = Scenario("prosody", shield=True, server="steady", users=4, seconds=15.0, plan="small", links=links)
     _, trace, _ = play(tmp_path, shielded)
     sizes = Counter(r.size for r in trace.events if isinstance(r, Record) and r.direction == "down")
-    assert sizes.most_common(1)[0][0] == 1022 + 17
+    assert sizes.most_common(1)[0][0] == CELL
