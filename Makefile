@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: audit demo test check lint bench clients docs lock format clean help
+.PHONY: audit demo test check lint bench study clients docs lock format clean help
 
 help:
 	@echo "make demo    two servers, a private chat, and what each adversary learned from it"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint    style, types, layers"
 	@echo "make bench   Quietwire, Prosody and ejabberd in one run (ARGS=--quick for a short one)"
 	@echo "make audit   a scripted week on Quietwire, Prosody and ejabberd, then what a thief of each disk has; writes docs"
+	@echo "make study   lives on real servers, attacked: what links give away, as one report (hours; ARGS=--small: minutes)"
 	@echo "make clients seven foreign clients on a server of ours; writes docs/clients.md (root, on Debian)"
 	@echo "make docs    documentation that is generated from the code"
 	@echo "make format  what style can be mended by itself"
@@ -52,6 +53,9 @@ clients: $(READY)
 
 audit: $(READY)
 	@$(BIN)/python tests/bench/week.py --update-docs $(ARGS)
+
+study: $(READY)
+	@$(BIN)/quietwire lab study $(ARGS)
 
 docs: $(READY)
 	$(BIN)/python -m quietwire.cli.docs

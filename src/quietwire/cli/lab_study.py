@@ -19,6 +19,7 @@ from quietwire.core.errors import QuietwireError
 
 if TYPE_CHECKING:
     from quietwire.lab.figures import Figure
+    from quietwire.lab.study.bounds import Bound
     from quietwire.lab.study.steps import Plan
 
 LIBRARIES = ("numpy", "sklearn", "matplotlib")
@@ -51,7 +52,7 @@ def study(
     from quietwire.cli.lab_range import means
     from quietwire.lab.processes import BedError
     from quietwire.lab.range.bed import STAGES, run
-    from quietwire.lab.study import steps
+    from quietwire.lab.study import bounds, steps
 
     plan = steps.small() if small else steps.full(tuple(range(1, seeds + 1)))
     console = Console()
@@ -86,7 +87,8 @@ def study(
         found = steps.attacked(folders, into, plan.seeds, say)
         found += steps.simulated(plan, into, say)
     command = "quietwire lab study" + (" --small" if small else f" --seeds {seeds}")
-    _written(found, into, command, _facts(plan, began), console)
+    promised = [bound for bound in bounds.read() if bound.small or not small]
+    _written(found, into, command, _facts(plan, began), console, promised)
 
 
 def report(
@@ -105,11 +107,16 @@ def report(
         raise QuietwireError("these files have no figures in them")
     names = " ".join(file.name for file in files)
     into.mkdir(parents=True, exist_ok=True)
-    _written(found, into, f"quietwire lab report {names}", {}, Console(), judged=False)
+    _written(found, into, f"quietwire lab report {names}", {}, Console())
 
 
 def _written(
-    found: Sequence[Figure], into: Path, command: str, facts: dict[str, str], console: Console, *, judged: bool = True
+    found: Sequence[Figure],
+    into: Path,
+    command: str,
+    facts: dict[str, str],
+    console: Console,
+    promised: Sequence[Bound] = (),
 ) -> None:
     from quietwire.lab import figures
     from quietwire.lab.study import bounds
@@ -117,7 +124,7 @@ def _written(
     from quietwire.lab.study.matrix import curves
     from quietwire.lab.study.page import Study, markdown, page
 
-    broken, missing = bounds.violations(found, bounds.read()) if judged else ([], [])
+    broken, missing = bounds.violations(found, promised)
     made = Study("What links give away", command, found, facts, broken, missing, OPEN)
     pictures: dict[tuple[str, str, str], str] = {
         key: svg(key[1], key[2], lines) for key, lines in curves(found).items()

@@ -46,6 +46,14 @@ def test_of_a_curve_the_points_up_to_there() -> None:
     assert violations(points, [early]) == ([], [])
 
 
+def test_a_bound_beyond_what_needs_no_link() -> None:
+    clock = Bound("how long a message is", "*", "the clock tells that much", most=0.05, beyond="clock alone")
+    told = figure(0.34, 0.3, 0.4, detail={"clock alone": 0.26})
+    assert violations([told], [clock]) == ([], [])
+    assert violations([figure(0.34, 0.32, 0.4, detail={"clock alone": 0.26})], [clock])[0]
+    assert violations([figure(0.34, 0.3, 0.4)], [clock])[0], "chance where the detail is not there"
+
+
 def test_ours_can_be_read_and_others_are_one_line(tmp_path: Path) -> None:
     ours = read()
     assert all((bound.most is None) != (bound.least is None) and bound.why for bound in ours)

@@ -46,7 +46,7 @@ def test_all_folders_of_a_system_are_attacked_together(tmp_path: Path, monkeypat
 
     attacked: list[str] = []
 
-    def attack(one: Fake, *, seeds: tuple[int, ...]) -> list[Figure]:
+    def attack(one: Fake, *, seeds: tuple[int, ...], say: object) -> list[Figure]:
         attacked.append(one.system)
         return [Figure("client-network", "q", one.system, 0.5, 0.4, 0.6, 0.1, 0.1, "share", False)]
 
@@ -62,13 +62,15 @@ def test_all_folders_of_a_system_are_attacked_together(tmp_path: Path, monkeypat
 
 
 def test_what_was_measured_and_what_was_simulated_share_a_column() -> None:
-    assert steps.column("quietwire steady, server only") == "quietwire-steady-server-only"
+    assert {f"quietwire-{name}" for name in steps.SHAPINGS} <= {scenario.label for scenario in steps.full().scenarios}
     assert {scenario.label for scenario in steps.small().scenarios} == {"quietwire-off", "quietwire-steady"}
 
 
-def test_the_small_study_looks_after_every_promise_but_those_of_many_links() -> None:
-    systems = {scenario.label for scenario in steps.small().scenarios}
-    assert {bound.system for bound in read()} <= systems
+def test_the_small_study_looks_after_promises() -> None:
+    plan = steps.small()
+    systems = {scenario.label for scenario in plan.scenarios} | {f"quietwire-{name}" for name in plan.profiles}
+    assert {bound.system for bound in read() if bound.small} <= systems
+    assert len([bound for bound in read() if bound.small and bound.most is not None]) >= 2
 
 
 def test_the_whole_study_has_each_end_alone_and_every_peer() -> None:

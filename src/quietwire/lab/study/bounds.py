@@ -23,6 +23,10 @@ class Bound:
     question: str
     system: str
     why: str
+    small: bool = False
+    """The small study looks after it as well."""
+    beyond: str = ""
+    """`most` is counted from what this detail of the figure says, or from chance where that is more."""
     most: float | None = None
     least: float | None = None
     at: float | None = None
@@ -36,9 +40,14 @@ class Bound:
 
     def broken(self, figure: Figure) -> bool:
         """The whole interval is on the wrong side: more than bad luck."""
-        return (self.most is not None and figure.low > self.most) or (
-            self.least is not None and figure.high < self.least
-        )
+        limit = self.limit(figure)
+        return figure.low > limit if self.least is None else figure.high < limit
+
+    def limit(self, figure: Figure) -> float:
+        if self.least is not None:
+            return self.least
+        assert self.most is not None
+        return self.most + (max(figure.chance, figure.detail.get(self.beyond, 0.0)) if self.beyond else 0.0)
 
 
 def read(path: Path = FILE) -> list[Bound]:
@@ -58,8 +67,7 @@ def violations(figures: Sequence[Figure], bounds: Iterable[Bound]) -> tuple[list
             missing.append(f"{bound.question}, {bound.system}: not measured ({bound.why})")
         for figure in mine:
             if bound.broken(figure):
-                sign, limit = (">", bound.most) if bound.most is not None else ("<", bound.least)
-                assert limit is not None
+                sign, limit = ">" if bound.least is None else "<", bound.limit(figure)
                 low, high = number(figure, figure.low), number(figure, figure.high)
                 broken.append(
                     f"{figure.question}, {figure.system}: {number(figure, figure.value)} (interval {low} to {high})"

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from quietwire.lab import figures
@@ -36,6 +37,12 @@ SHAPINGS: dict[str, Shaping] = {
     "steady": Shaping(STEADY, STEADY),
 }
 """Both ends, the server's alone, the client's alone."""
+LIFE: dict[str, float] = {
+    "squeeze": 60.0, "messages": 300.0, "file_share": 0.12, "reaction_share": 0.2, "correction_share": 0.15,
+    "subscribes": 3.0, "scrolls": 12.0, "unknown": 0.6, "pings": 6.0, "publishes": 8.0, "statuses": 8.0,
+    "resumes": 10.0, "contacts": 8.0, "room_share": 0.35, "largest_file": 300_000, "checks": 60.0,
+}  # fmt: skip
+"""An hour passes in a minute, and of all that people do so much that each kind is seen often enough to be learned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +63,7 @@ class Plan:
 
 def small() -> Plan:
     """Minutes: what is promised of a profile, and that the attack finds what others show."""
-    base = Scenario(users=10, seconds=45.0)
+    base = Scenario(users=20, seconds=60.0, people={**LIFE, "messages": 600.0})
     return Plan(
         (replace(base, server="off", client="off"), replace(base, server="steady", client="steady")),
         ("off", "jitter", "steady"),
@@ -67,7 +74,7 @@ def small() -> Plan:
 
 def full(seeds: Sequence[int] = (1, 2, 3)) -> Plan:
     """Some hours on two cores."""
-    base = Scenario(users=24, seconds=120.0)
+    base = Scenario(users=24, seconds=120.0, people=LIFE)
     both = [replace(base, server=name, client=name) for name in ("off", "padded", "jitter", "steady")]
     sides = [replace(base, server="steady"), replace(base, client="steady")]
     stock = [replace(base, system=name) for name in ("prosody", "ejabberd")]
@@ -83,11 +90,6 @@ def full(seeds: Sequence[int] = (1, 2, 3)) -> Plan:
     )
 
 
-def column(system: str) -> str:
-    """One name for what was measured and what was simulated of a system."""
-    return system.replace(", ", "-").replace(" ", "-")
-
-
 def attacked(folders: Sequence[Path], into: Path, seeds: Sequence[int], say: Say) -> list[Figure]:
     """Figures of what was played, all folders of a system together."""
     everything = data.joined([data.read(folder) for folder in folders])
@@ -95,12 +97,18 @@ def attacked(folders: Sequence[Path], into: Path, seeds: Sequence[int], say: Say
     for place, one in enumerate(everything):
         say(f"attacking {one.system}", place, len(everything))
         names = sorted(folder.name for folder in folders if folder.name.startswith(one.system))
-        found += _kept(into, ["attack", one.system, names, list(seeds)], lambda one=one: run.attack(one, seeds=seeds))  # type: ignore[misc]
+
+        def also(text: str, place: int = place) -> None:
+            say(text, place, len(everything))
+
+        made = partial(run.attack, one, seeds=seeds, say=also)
+        found += _kept(into, ["attack", one.system, names, list(seeds)], made)
     return found
 
 
 def simulated(plan: Plan, into: Path, say: Say, timings: Timings | None = None) -> list[Figure]:
-    """Figures of linking, disclosure, groups and active attacks, on simulated users."""
+    """Figures of linking, disclosure, groups and active attacks, on simulated users. Their systems are called as the
+    test bed calls those that were played."""
     known = timings or default_timings()
     found: list[Figure] = []
     steps: list[tuple[str, object, Callable[[Shaping], list[Figure]]]] = [
@@ -119,11 +127,11 @@ def simulated(plan: Plan, into: Path, say: Say, timings: Timings | None = None) 
     for place, (name, profile, setting, make) in enumerate(work):
         say(f"{name}, {profile}", place, len(work))
         made = _kept(into, [name, profile, repr(setting), measured], lambda: make(SHAPINGS[profile]))  # noqa: B023
-        found += made
+        found += [replace(figure, system=f"quietwire-{profile}") for figure in made]
     if plan.waiting is not None:
         waiting = plan.waiting
         found += _kept(into, ["intersection", repr(waiting)], lambda: active.intersect(waiting))
-    return [replace(figure, system=column(figure.system)) for figure in found]
+    return found
 
 
 def _kept(into: Path, on: Sequence[object], make: Callable[[], list[Figure]]) -> list[Figure]:
