@@ -43,7 +43,7 @@ def layer_and_remedy(adversary: str, question: Question) -> tuple[str, str]:
         if question == "lengths":
             return "transport", "size classes, on; padded links"
         if question in ("who", "when", "count", "kinds"):
-            return "transport", "steady links" + NOT_YET
+            return "transport", "steady links: this talk was without"
         return "transport", "nothing: being online shows"
     if adversary in _STANZAS:
         if question == "lengths":
