@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +38,23 @@ def test_seeds_and_what_is_given_go_over_a_file(tmp_path: Path) -> None:
 def test_mistakes_are_one_line(given: dict[str, Any], seeds: str) -> None:
     with pytest.raises(QuietwireError):
         lab_range.chosen(None, given, seeds)
+
+
+def test_who_is_told_to_end_takes_down_what_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken_down = []
+
+    async def run(scenario: Scenario, folder: Path, say: bed.Say, means: object) -> Path:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.Event().wait()
+        finally:
+            taken_down.append(scenario)
+        return folder
+
+    monkeypatch.setattr(bed, "run", run)
+    ran = CliRunner().invoke(app, ["lab", "range", "--into", str(tmp_path / "r")])
+    assert ran.exit_code == 128 + signal.SIGTERM
+    assert taken_down
 
 
 def test_two_servers_get_a_resolver() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -75,6 +76,10 @@ def command(
 
     async def all_of() -> int:
         failures = 0
+        playing = asyncio.current_task()
+        assert playing is not None
+        # No servers are left behind; SIGINT does the same by itself.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
         with Progress(
             TextColumn("{task.fields[name]}"),
             BarColumn(),
@@ -106,7 +111,11 @@ def command(
         return failures
 
     into.mkdir(parents=True, exist_ok=True)
-    if asyncio.run(all_of()):
+    try:
+        failures = asyncio.run(all_of())
+    except asyncio.CancelledError:
+        raise typer.Exit(128 + signal.SIGTERM) from None
+    if failures:
         raise typer.Exit(1)
 
 
