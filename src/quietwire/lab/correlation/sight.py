@@ -24,9 +24,19 @@ class Side(Protocol):
     def sizes(self) -> NDArray[np.int32]: ...
 
 
+STEADY = 50
+"""Records from which on the time from a link's first to its last is taken for that of its connection."""
+
+
 def rates(side: Side, seconds: float) -> Array:
-    """Of each link: records a second."""
-    return np.asarray(np.bincount(side.link, minlength=side.links) / seconds, np.float64)
+    """Of each link: records a second while it is there. Over all the time, a link that went away would seem slow, and
+    what it carried before would seem to be somebody's."""
+    number = np.bincount(side.link, minlength=side.links)
+    first, last = np.full(side.links, seconds), np.zeros(side.links)
+    first[side.link[::-1]] = side.times[::-1]  # what is written last stays
+    last[side.link] = side.times
+    there = np.where(number >= STEADY, np.maximum(last - first, 1.0), seconds)
+    return np.asarray(number / there, np.float64)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def disclose(
             texts = talk.kind == MESSAGE
             met[talk.sender[texts], talk.receiver[texts]] = True
             arrived = np.isfinite(world.down_at)
-            delay = float(np.median((world.down_at - world.up_at)[arrived])) if arrived.any() else 0.0
+            delay = float(np.median(world.down_at[arrived] - world.up_at[arrived])) if arrived.any() else 0.0
             sent.append(in_rounds(world.up, AWAKE, setting.width))
             got.append(in_rounds(world.down, AWAKE, setting.width, delay))
             if day not in days:
