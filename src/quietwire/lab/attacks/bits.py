@@ -151,7 +151,7 @@ class Near:
         order = np.argsort(seen[:, self._column], kind="stable")
         self._seen, self._secret = seen[order, self._column], secret[order]
 
-    def chances(self, seen: Floats, bins: Bins) -> Floats:
+    def _ends(self, seen: Floats) -> tuple[Ints, Ints]:
         values = seen[:, self._column]
         # The middle of those that are equal, and as many to either side.
         left, right = np.searchsorted(self._seen, values), np.searchsorted(self._seen, values, side="right")
@@ -159,6 +159,14 @@ class Near:
         middle = (left + right) / 2
         low = np.clip(middle - half, 0, None).astype(np.int64)
         high = np.clip(middle + half, None, len(self._seen)).astype(np.int64)
+        return low, np.maximum(high, low + 1)
+
+    def median(self, seen: Floats) -> Floats:
+        low, high = self._ends(seen)
+        return np.array([np.median(self._secret[a:b]) for a, b in zip(low, high, strict=True)], np.float64)
+
+    def chances(self, seen: Floats, bins: Bins) -> Floats:
+        low, high = self._ends(seen)
         totals = np.zeros((len(self._secret) + 1, bins.count))
         totals[np.arange(1, len(totals)), bins(self._secret)] = 1
         totals = totals.cumsum(0)

@@ -22,7 +22,7 @@ Ints = NDArray[np.int64]
 
 BINS: Final = (4, 8, 16, 32, 64)
 PRIORS: Final = (0.3, 2.0, 12.0)
-NEAREST: Final = (60, 200)
+NEAREST: Final = (7, 20, 60, 200)
 MOST: Final = 4000
 """Texts among which neighbours are looked for."""
 LOOKED_AT: Final = (
@@ -86,7 +86,7 @@ def measure(windows: Windows, seeds: Sequence[int] = figures.SEEDS) -> Lengths:
         names.append(name)
         ones = np.ones(len(held))
         kept.append(figures.tally(windows.users[held], np.stack([per_row, ones], 1)))
-        wrong = np.abs(_guesses(windows.features, secret, parts, tried[0])[held] - secret[held])
+        wrong = np.abs(_guesses(windows.features, secret, parts, tried) - secret[held])
         off.append(figures.tally(windows.users[held], np.stack([wrong, ones], 1)))
         blind.append(float(np.abs(np.median(secret[parts.train]) - secret[held]).mean()))
         if seed == seeds[0]:
@@ -105,7 +105,6 @@ def _columns(windows: Windows) -> list[int]:
 
 
 def _trained(windows: Windows, secret: Floats, parts: models.Split, seed: int) -> list[Any]:
-    """The regression first."""
     tried: list[Any] = [bits.Tree()]
     tried += [bits.Lookup(column, prior) for column in _columns(windows) for prior in PRIORS]
     tried += [bits.Near(column, nearest) for column in _columns(windows) for nearest in NEAREST]
@@ -131,12 +130,19 @@ def _bits(windows: Windows, secret: Floats, parts: models.Split, tried: Sequence
     return name, bits.saved(chances, bins(secret[parts.held_out]), bins.count)
 
 
-def _guesses(features: Floats, secret: Floats, parts: models.Split, model: bits.Tree) -> Floats:
-    """The median length given what is seen, or the bare median where that was no worse for those who choose."""
-    guess = model.median(features)
+def _guesses(features: Floats, secret: Floats, parts: models.Split, tried: Sequence[Any]) -> Floats:
+    """Of those held out, the median length given what is seen, by the model that did best on those who choose; the
+    bare median where none did better."""
     bare = float(np.median(secret[parts.train]))
-    mine, blind = (np.abs(guess - secret)[parts.choose].mean(), np.abs(bare - secret)[parts.choose].mean())
-    return guess if mine < blind else np.full(len(secret), bare)
+    best, guess = float(np.abs(bare - secret[parts.choose]).mean()), np.full(int(parts.held_out.sum()), bare)
+    winner: Any = None
+    for model in tried:
+        if isinstance(model, bits.Lookup):
+            continue
+        off = float(np.abs(model.median(features[parts.choose]) - secret[parts.choose]).mean())
+        if off < best:
+            best, winner = off, model
+    return guess if winner is None else np.asarray(winner.median(features[parts.held_out]), np.float64)
 
 
 def higher(windows: Windows, seed: int) -> float:
