@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from quietwire.lab.figures import Figure
     from quietwire.lab.flows import Flow
 
-NARROWEST = 110
+NARROWEST = 150
 """Columns under which the tables become unreadable; a pipe gets these."""
 LIBRARIES = ("numpy", "sklearn")
 MISSING = "this needs numpy and scikit-learn: pip install 'quietwire[lab]'"
