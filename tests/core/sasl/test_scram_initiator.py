@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from quietwire.core.sasl.failure import SaslFailure
-from quietwire.core.sasl.initiator import Initiator
+from quietwire.core.sasl.scram_initiator import Initiator
 from quietwire.core.sasl.plain import Plain
 
 WHO = Plain("", "user", "pencil")
