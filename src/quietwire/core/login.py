@@ -14,8 +14,8 @@ from xml.etree.ElementTree import Element
 from quietwire.core import ns, xml
 from quietwire.core.errors import StreamError
 from quietwire.core.sasl.failure import SaslFailure, decode_payload, encode_payload
-from quietwire.core.sasl.scram_initiator import HASHES, Initiator
 from quietwire.core.sasl.plain import parse_plain
+from quietwire.core.sasl.scram_initiator import HASHES, Initiator
 from quietwire.core.stanza import Nonza
 
 SASL2: Final = "urn:xmpp:sasl:2"

@@ -7,8 +7,8 @@ import base64
 import pytest
 
 from quietwire.core.sasl.failure import SaslFailure
-from quietwire.core.sasl.scram_initiator import Initiator
 from quietwire.core.sasl.plain import Plain
+from quietwire.core.sasl.scram_initiator import Initiator
 
 WHO = Plain("", "user", "pencil")
 
