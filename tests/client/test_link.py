@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quietwire.client.errors import LinkError
-from quietwire.client.link import HEARD, LEAD, Link, Ticks, uplink
+from quietwire.client.link import HEARD, LEAD, ROUNDS, Link, Ticks, uplink
 from quietwire.shaping.policy import SLOT, Policy, Profile
 
 STEADY = uplink(Policy(Profile.STEADY))
@@ -362,6 +362,28 @@ def test_arrivals_that_are_no_ticks_move_nothing() -> None:
     assert late.place(100.0) == pytest.approx(0.05)
     assert crowd.place(100.0) is None
     assert silence.place(100.0) is None
+
+
+def test_ticks_that_a_busy_machine_blurred_are_listened_to_again() -> None:
+    ticks = Ticks(3.0, 0.0)
+    for number in range(HEARD):
+        ticks.arrived(number * 3.0 + 0.7 * (number % 4))
+    assert ticks.place(HEARD * 3.0) is None
+    for number in range(HEARD, 2 * HEARD):
+        ticks.arrived(number * 3.0 + 0.05)
+    assert ticks.place(HEARD * 3.0 + 1.0) is None
+    assert ticks.place(2 * HEARD * 3.0) == pytest.approx(0.05)
+    assert ticks.place(900.0) is None  # once
+
+
+def test_it_is_not_listened_for_ever() -> None:
+    ticks = Ticks(3.0, 0.0)
+    for number in range(ROUNDS):
+        assert ticks.place((number + 1) * HEARD * 3.0) is None
+    begun = ROUNDS * HEARD
+    for number in range(begun, begun + HEARD):
+        ticks.arrived(number * 3.0 + 0.05)
+    assert ticks.place((begun + HEARD) * 3.0) is None
 
 
 def test_a_place_at_the_ends_of_the_tick_is_one_place() -> None:

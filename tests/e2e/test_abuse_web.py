@@ -125,6 +125,11 @@ def test_slow_uploads_take_no_more_than_their_places(served: Served) -> None:
     slow = web(served)
     slow.sendall(f"PUT {path} HTTP/1.1\r\nHost: a.example\r\nContent-Length: {8 << 20}\r\n\r\n".encode())
     slow.sendall(b"x")  # and no more for thirty seconds
+    data = Path(served.config).parent / "data" / "uploads" / "new"
+    deadline = time.monotonic() + WAIT
+    while not (data.is_dir() and list(data.iterdir())):
+        assert time.monotonic() < deadline, "the first one holds the slot"
+        time.sleep(0.02)
     again = web(served)
     again.sendall(f"PUT {path} HTTP/1.1\r\nHost: a.example\r\nContent-Length: {8 << 20}\r\n\r\n".encode())
     assert b" 403 " in again.recv(4096), "one upload at a time into one slot"
@@ -133,7 +138,6 @@ def test_slow_uploads_take_no_more_than_their_places(served: Served) -> None:
     answer = slow.recv(4096)
     assert b" 408 " in answer
     assert time.monotonic() - begun < 35
-    data = Path(served.config).parent / "data" / "uploads" / "new"
     assert list(data.iterdir()) == []
 
 

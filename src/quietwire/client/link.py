@@ -28,6 +28,8 @@ LEAD: Final = 0.2
 Enough for a round trip of 0.15 s; on longer ways answers wait for the tick after."""
 HEARD: Final = 9
 """Ticks of the server that are listened to, after the window, before the phase is fixed."""
+ROUNDS: Final = 5
+"""So often is listened again where a busy machine or a bad network blurred what came. Then our phase stays as it is."""
 AGREE: Final = 2 / 3
 """Of what arrives, so much must come at one place in the tick: the rest was late, here or there."""
 CALM: Final = 0.2
@@ -62,7 +64,7 @@ class Ticks:
         self._after = after
         self._until = after + HEARD * tick
         self._arrivals: list[float] = []
-        self._done = False
+        self._rounds = ROUNDS
 
     def arrived(self, now: float) -> None:
         if self._after <= now < self._until:
@@ -70,11 +72,18 @@ class Ticks:
 
     def place(self, now: float) -> float | None:
         """Once, when enough was heard: seconds into the tick at which the server's cells come. None before that, and
-        for good where they do not come at ticks: whoever shapes nothing writes at any time."""
-        if self._done or now < self._until:
+        after ROUNDS for good, where they do not come at ticks: whoever shapes nothing writes at any time."""
+        if not self._rounds or now < self._until:
             return None
-        self._done = True
         places = sorted(at % self._tick for at in self._arrivals)
+        found = self._agreed(places)
+        self._rounds = self._rounds - 1 if found is None else 0
+        self._until = now + HEARD * self._tick
+        self._arrivals.clear()
+        return found
+
+    def _agreed(self, places: list[float]) -> float | None:
+        """The place at which enough of these lie."""
         if not HEARD - 1 <= len(places) <= HEARD + 1:
             return None
 
