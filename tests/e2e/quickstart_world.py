@@ -13,11 +13,13 @@ from typing import IO
 
 import slixmpp
 
+from quietwire.lab.testbed import free_ports
+
 PASSWORD = "correct horse battery staple"
 DOMAIN = "localhost"
 WAIT = 40.0
 """Seconds for anything to happen on a machine that has other work."""
-_PORT = re.compile(r"^(c2s|c2s_tls) = (\d+)$", re.MULTILINE)
+_PORT = re.compile(r"^(c2s|c2s_tls|https) = (\d+)$", re.MULTILINE)
 
 
 def quietwire(*arguments: str, stdin: str = "") -> None:
@@ -48,6 +50,9 @@ def make(folder: Path, *names: str) -> Home:
     """A server with accounts of these names, all with `PASSWORD`."""
     quietwire("quickstart", "--no-run", "--folder", str(folder), "--domain", DOMAIN)
     config = folder / "quietwire.toml"
+    # Not the ports that everybody tries: other tests run beside this one and would find them free as well.
+    free = iter(free_ports(len(_PORT.findall(config.read_text()))))
+    config.write_text(_PORT.sub(lambda found: f"{found[1]} = {next(free)}", config.read_text()))
     ports = {key: int(port) for key, port in _PORT.findall(config.read_text())}
     for name in names:
         quietwire("account", "add", name, "--password-stdin", "--config", str(config), stdin=PASSWORD + "\n")
