@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quietwire.client.errors import LinkError
-from quietwire.client.link import HEARD, LEAD, ROUNDS, Link, Ticks, uplink
+from quietwire.client.link import HEARD, ROUNDS, Link, Ticks, lead, uplink
 from quietwire.shaping.policy import SLOT, Policy, Profile
 
 STEADY = uplink(Policy(Profile.STEADY))
@@ -345,7 +345,8 @@ def test_our_ticks_go_before_the_servers() -> None:
         loop.run((server - loop.now) % STEADY.tick or STEADY.tick)
         link.heard()
     last, _ = wire.writes[-1]
-    assert (server - last) % STEADY.tick == pytest.approx(LEAD, abs=SLOT)
+    assert (server - last) % STEADY.tick == pytest.approx(lead(STEADY), abs=SLOT)
+    assert lead(STEADY) == pytest.approx(0.5)
     assert len({len(data) for _, data in wire.writes}) == 1
 
 

@@ -17,7 +17,7 @@ from own_client import Person
 
 from quietwire.client import events
 from quietwire.client.core import Client
-from quietwire.client.link import LEAD
+from quietwire.client.link import lead as ahead
 from quietwire.lab.tap import Tap
 from quietwire.lab.trace import Direction, RecordType
 from quietwire.shaping.policy import Policy, Profile
@@ -47,7 +47,7 @@ class Watcher:
         if type == "app":
             self.seen[link][direction].append((time, size))
             ticks = len(self.seen[link]["up"])
-            if link == "L2" and ticks > 45 and (abs(lead(self.seen[link]) - LEAD) < 0.1 or ticks > 150):
+            if link == "L2" and ticks > 45 and (abs(lead(self.seen[link]) - ahead(POLICY)) < 0.1 or ticks > 150):
                 self.settled.set()
 
 
@@ -140,4 +140,4 @@ def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
     for link in watcher.seen.values():
         for records in link.values():
             assert_steady(records)
-    assert abs(lead(watcher.seen["L2"]) - LEAD) < 0.1
+    assert abs(lead(watcher.seen["L2"]) - ahead(POLICY)) < 0.1

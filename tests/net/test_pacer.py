@@ -260,6 +260,22 @@ def test_jitter_gives_back_what_waits(clock: Clock) -> None:
     assert peer.line.patience() == 0.3
 
 
+def test_all_links_of_a_process_lie_in_one_band_of_the_tick(clock: Clock) -> None:
+    policy = Policy(Profile.STEADY, cell=128, tick=2.4, fast_tick=0.3, window=3.0, bulk_every=0.0)
+    places = []
+    for _ in range(8):
+        _, peers = world(clock, *[policy] * 40)
+        clock.run(clock.now + 20.0)
+        slots = [[round(at / SLOT) for at, _ in peer.wire] for peer in peers]
+        first = min(slot[-1] for slot in slots)
+        later = {(slot[-1] - first) % 48 for slot in slots}
+        begin = next(each for each in later if (each - 1) % 48 not in later)
+        assert {(each - begin) % 48 for each in later} <= set(range(policy.band()))
+        assert len({slot[0] % 6 for slot in slots}) > 3, "in windows over all of the fast tick"
+        places.append((first + begin) % 48)
+    assert len(set(places)) > 1, "of each process elsewhere"
+
+
 def test_lines_know_whether_they_are_paced(clock: Clock) -> None:
     _, (peer,) = world(clock, PLAIN)
     assert peer.line.paced

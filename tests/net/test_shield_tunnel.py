@@ -207,13 +207,11 @@ def test_over_tls(policy: Policy, right: bool, loop: Callable[[], asyncio.Abstra
         )
         context = client_context(*pair)
         acceptor = far.open(
-            lambda visitor: TunnelConnection(shell, out.outer, os.urandom, policy, visitor=visitor),
+            lambda visitor: TunnelConnection(shell, out.outer, policy, visitor=visitor),
             "127.0.0.1", 0, lambda: context, "test",
         )  # fmt: skip
         trust = Trust("far", "far", None, pin, tmp_path / "tunnel.pin", said.append)
-        into = Tunnel(
-            shell.loop, ToTunnel(shell, "127.0.0.1", acceptor.port, trust, os.urandom, policy), 10_000, said.append
-        )
+        into = Tunnel(shell.loop, ToTunnel(shell, "127.0.0.1", acceptor.port, trust, policy), 10_000, said.append)
         port = await near.listen(Listener("127.0.0.1", 0, into.plain, context, b"", False, "test", local=True))
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         async with asyncio.timeout(30):
@@ -249,7 +247,7 @@ def test_an_unreachable_tunnel_is_one_line() -> None:
 
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and does not listen
-            ToTunnel(shell, "127.0.0.1", taken.getsockname()[1], trust, os.urandom, PADDED)(never, said.set_result)
+            ToTunnel(shell, "127.0.0.1", taken.getsockname()[1], trust, PADDED)(never, said.set_result)
             async with asyncio.timeout(20):
                 assert "cannot be reached" in await said
         shell.close()

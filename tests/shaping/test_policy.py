@@ -11,6 +11,11 @@ def test_times_are_whole_slots() -> None:
     assert [Policy.slots(seconds) for seconds in (0.05, 0.3, 3.0, 30.0)] == [1, 6, 60, 600]
 
 
+def test_the_band_is_a_small_part_of_the_tick() -> None:
+    bands = {tick: Policy(Profile.STEADY, tick=tick, fast_tick=0.05).band() for tick in (0.05, 0.5, 1.0, 2.4, 30.0)}
+    assert bands == {0.05: 1, 0.5: 1, 1.0: 2, 2.4: 6, 30.0: 6}
+
+
 @pytest.mark.parametrize(
     "wrong", [{"tick": 3.1}, {"fast_tick": 0.01}, {"bulk_every": 10.0}], ids=lambda wrong: next(iter(wrong))
 )

@@ -363,7 +363,7 @@ def tunnel_client(
 
     async def main() -> None:
         shell, daemon = begin(say)
-        reach = ToTunnel(shell, host, port, trust, secrets.token_bytes, policy)
+        reach = ToTunnel(shell, host, port, trust, policy)
         tunnel = Tunnel(shell.loop, reach, policy.queue, say)
         nothing = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         opened = await daemon.listen(Listener(*at, tunnel.plain, nothing, b"", False, "shield", local=True))
@@ -407,7 +407,7 @@ def tunnel_server(
         shell, daemon = begin(say)
         tunnel = Tunnel(shell.loop, Local(shell, *behind).dial, policy.queue, say)
         acceptor = daemon.open(
-            lambda visitor: TunnelConnection(shell, tunnel.outer, secrets.token_bytes, policy, visitor=visitor),
+            lambda visitor: TunnelConnection(shell, tunnel.outer, policy, visitor=visitor),
             *at,
             lambda: context,
             "shield",

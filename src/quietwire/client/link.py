@@ -24,8 +24,8 @@ STOCK_RATE: Final = 3000.0
 RECORD: Final = 40
 """What TLS adds to a cell, generously: servers may count it."""
 LEAD: Final = 0.2
-"""Seconds from the client's tick to the server's (DESIGN §5): what it answers at once goes out with the same tick.
-Enough for a round trip of 0.15 s; on longer ways answers wait for the tick after."""
+"""Seconds from the client's tick to the first of the server's (DESIGN §5): what it brings goes out with the same tick,
+to whomever. Enough for a way of 0.15 s there; on longer ones it waits for the tick after."""
 HEARD: Final = 9
 """Ticks of the server that are listened to, after the window, before the phase is fixed."""
 ROUNDS: Final = 5
@@ -53,6 +53,11 @@ def uplink(policy: Policy) -> Policy:
     if slots is None:
         raise LinkError(f"{policy.cell} bytes every {policy.tick:g} s are more than servers take from a client")
     return replace(policy, fast_tick=slots * SLOT)
+
+
+def lead(policy: Policy) -> float:
+    """Seconds from our tick to the server's cell to us. Where in the server's band that cell is, is not known."""
+    return LEAD + policy.band() * SLOT
 
 
 class Ticks:
@@ -302,7 +307,7 @@ class Link(asyncio.Transport):
             return
         place = self._ticks.place(self._loop.time())
         if place is not None:
-            self._steady.schedule.rephase(self._policy.slots(place - LEAD))
+            self._steady.schedule.rephase(self._policy.slots(place - lead(self._policy)))
 
     def _count(self, written: int) -> None:
         self._written = written

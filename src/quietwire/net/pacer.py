@@ -107,6 +107,8 @@ class Pacer:
         self._alarm: asyncio.TimerHandle | None = None
         self._wanted = -1
         """The slot that the alarm is for."""
+        self._band = secrets.randbelow(1 << 32)
+        """Where in any tick the band of this process lies: another process on this machine has another."""
         self.cells = self.written = 0
         """Cells, and their bytes, that were written."""
         self._seconds = 0.0
@@ -133,6 +135,10 @@ class Pacer:
     def slot(self) -> int:
         """The one that it is now."""
         return int(self.clock() / SLOT)
+
+    def phase(self, policy: Policy) -> int:
+        """For a link that begins: random in the band that all links share (`Policy.band`)."""
+        return self._band + secrets.randbelow(policy.band())
 
     def enter(self, line: SteadyLine) -> None:
         """From now on its cells are written; again after a change of its schedule."""
@@ -203,7 +209,7 @@ class SteadyLine:
         self._policy = policy
         self.host = host
         self._finishing = False
-        self.outbox = Steady(policy, pacer.slot(), secrets.randbelow(policy.slots(policy.tick)))
+        self.outbox = Steady(policy, pacer.slot(), pacer.phase(policy))
         pacer.enter(self)
 
     def beat(self) -> None:

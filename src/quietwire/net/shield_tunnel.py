@@ -31,12 +31,12 @@ class TunnelLine(SteadyLine):
 
     __slots__ = ()
 
-    def __init__(self, pacer: Pacer, policy: Policy, host: Connection, phase: int) -> None:
+    def __init__(self, pacer: Pacer, policy: Policy, host: Connection) -> None:
         self._pacer = pacer
         self._policy = policy
         self._finishing = False
         self.host = host
-        self.outbox = SteadyTunnel(policy, pacer.slot(), phase)
+        self.outbox = SteadyTunnel(policy, pacer.slot(), pacer.phase(policy))
         pacer.enter(self)
 
     def stop(self) -> bytes:
@@ -47,26 +47,23 @@ class TunnelLine(SteadyLine):
 class TunnelConnection(Connection):
     """The outer connection: what is put goes out in cells."""
 
-    __slots__ = ("_randomness", "cells")
+    __slots__ = ("cells",)
 
     def __init__(
         self,
         shell: Shell,
         accept: Callable[[Link], Stream],
-        randomness: Callable[[int], bytes],
         policy: Policy,
         *,
         server_side: bool = True,
         visitor: Visitor | None = None,
     ) -> None:
         super().__init__(shell, accept, policy=policy, server_side=server_side, visitor=visitor)
-        self._randomness = randomness
         self.cells: Cells
 
     def _shape(self, tls: str | None) -> None:
         if self.policy.profile is Profile.STEADY:
-            phase = int.from_bytes(self._randomness(4), "big")
-            line = TunnelLine(self._shell.pacer, self.policy, self, phase)
+            line = TunnelLine(self._shell.pacer, self.policy, self)
             self._line, self.paced = line, True
             outbox: SteadyTunnel | PaddedTunnel = line.outbox  # type: ignore[assignment]
         else:
@@ -287,14 +284,11 @@ class Outer:
 class ToTunnel:
     """Reaches the helper at the other end: TLS 1.3 from the first byte."""
 
-    def __init__(
-        self, shell: Shell, host: str, port: int, trust: Trust, randomness: Callable[[int], bytes], policy: Policy
-    ) -> None:
+    def __init__(self, shell: Shell, host: str, port: int, trust: Trust, policy: Policy) -> None:
         self._shell = shell
         self._host = host
         self._port = port
         self._trust = trust
-        self._randomness = randomness
         self._policy = policy
         self._context = user_dial_context(trust)
         self._context.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -319,7 +313,7 @@ class ToTunnel:
             link.abort()
             return _Nobody()
 
-        make = partial(TunnelConnection, self._shell, judged, self._randomness, self._policy, server_side=False)
+        make = partial(TunnelConnection, self._shell, judged, self._policy, server_side=False)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._shell.loop.create_connection(

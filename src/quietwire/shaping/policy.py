@@ -8,6 +8,9 @@ from enum import StrEnum
 SLOT: float = 0.05
 """Seconds between two looks of the pacer: all times of `steady` are whole slots of one clock (DESIGN §5). Short against
 any tick, long against what a turn of a busy loop takes."""
+BAND = 6
+"""Slots of a tick in which all of a server's `steady` links lie. What clients write comes before it and goes out in it,
+so that a text waits for one tick and not for two. A fast tick of 0.3 s: in windows links are spread over all of it."""
 
 
 class Profile(StrEnum):
@@ -55,6 +58,10 @@ class Policy:
             )
         if self.bulk_every and self.bulk_every < self.window:
             raise ValueError("bulk_every is shorter than window")
+
+    def band(self) -> int:
+        """Slots of the tick in which a server's links lie; of a short tick an eighth."""
+        return max(1, min(BAND, self.slots(self.tick) // 8))
 
     @staticmethod
     def slots(seconds: float) -> int:

@@ -14,6 +14,7 @@ from quietwire.shaping.policy import Profile
 
 System = L["quietwire", "prosody", "ejabberd"]
 Content = L["omemo", "plain"]
+Place = L["", "server", "client", "both", "tunnel"]
 GOOD = Impairment()
 SYSTEMS: tuple[System, ...] = get_args(System)
 
@@ -27,12 +28,13 @@ class Scenario:
     """Raises ScenarioError for one that cannot be."""
 
     system: System = "quietwire"
-    shield: bool = False
-    """The server stands behind `quietwire shield`, which has the profile of `server`."""
+    shield: Place = ""
+    """Where `quietwire shield` stands: in front of each server, beside each device, both, or both ends of a tunnel. It
+    has the profile of its side, and what is behind it is as it comes."""
     server: str = "off"
-    """Profile of what servers send, to clients and to each other."""
+    """Profile of what servers send, to clients and to each other; behind a shield to clients alone."""
     client: str = "off"
-    """Profile of what clients send."""
+    """Profile of what clients send. Without a shield our client's link does it, around slixmpp."""
     users: int = 24
     seconds: float = 120.0
     seed: int = 1
@@ -61,26 +63,41 @@ class Scenario:
             ("server", self.server, profiles),
             ("client", self.client, profiles),
             ("content", self.content, get_args(Content)),
+            ("shield", self.shield, get_args(Place)),
             ("servers", self.servers, (1, 2)),
         ):
             if value not in allowed:
                 raise ScenarioError(f"{name}: one of {', '.join(map(str, allowed))}, not {value!r}")
-        if self.server != "off" and self.system != "quietwire" and not self.shield:
-            raise ScenarioError(f"server: {self.system} has no profile {self.server!r} without shield = true")
+        if self.server != "off" and self.system != "quietwire" and not self.before_servers:
+            raise ScenarioError(f"server: {self.system} has no profile {self.server!r} without a shield before it")
+        if self.shield == "tunnel" and not {self.server, self.client} <= {"padded", "steady"}:
+            raise ScenarioError("shield: a tunnel is cells, so server and client are padded or steady")
         if self.users < 2 or self.seconds <= 0 or self.compress <= 0:
             raise ScenarioError("users is at least 2; seconds and compress are more than 0")
 
     @property
+    def before_servers(self) -> bool:
+        """Each server has a helper before it."""
+        return self.shield in ("server", "both", "tunnel")
+
+    @property
+    def beside_clients(self) -> bool:
+        """Each device has a helper beside it."""
+        return self.shield in ("client", "both", "tunnel")
+
+    @property
     def label(self) -> str:
-        """The system with its profiles, for instance ``quietwire-padded`` or ``prosody``: what is compared."""
-        name: str = self.system + ("-shield" if self.shield else "")
-        if self.server == self.client:
-            name += f"-{self.server}" if self.server != "off" or self.system == "quietwire" else ""
+        """The system with its profiles, for instance ``quietwire-padded``, ``prosody`` or ``prosody-server-shield-padded``:
+        what is compared."""
+        helper = "tunnel-" if self.shield == "tunnel" else "shield-"
+        server = (helper if self.before_servers else "") + self.server
+        client = (helper if self.beside_clients else "") + self.client
+        name: str = self.system
+        if server == client:
+            name += f"-{server}" if server != "off" or self.system == "quietwire" else ""
         else:
-            name += "".join(
-                f"-{side}-{profile}" for side, profile in (("server", self.server), ("client", self.client))
-                if profile != "off"
-            )  # fmt: skip
+            sides = (("server", server), ("client", client))
+            name += "".join(f"-{side}-{profile}" for side, profile in sides if profile != "off")
         return name + ("-pair" if self.servers == 2 else "")
 
     @property
@@ -108,7 +125,7 @@ def made(values: Mapping[str, Any], base: Scenario | None = None) -> Scenario:
                 raise ScenarioError(f"{name}: {error}") from None
         elif hints[name] is float and isinstance(value, int) and not isinstance(value, bool):
             given[name] = float(value)
-        elif hints[name] in (int, float, bool, str) and type(value) is not hints[name]:
+        elif hints[name] in (int, float, str) and type(value) is not hints[name]:
             raise ScenarioError(f"{name}: a value of type {hints[name].__name__}")
     return replace(base or Scenario(), **given)
 
