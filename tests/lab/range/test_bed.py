@@ -107,10 +107,10 @@ def systems(monkeypatch: pytest.MonkeyPatch) -> Any:
 def means(systems: Systems, fail: bool = False, friends: int = 0) -> Means:
     worker = WORKER.replace("FAIL", str(fail)).replace("FRIENDS", str(friends))
     starts = dict.fromkeys(("quietwire", "prosody"), systems.start)
-    return Means(worker=[sys.executable, "-c", worker], systems=starts, shield=systems_shield(systems))
+    return Means(worker=[sys.executable, "-c", worker], systems=starts, before=before(systems))
 
 
-def systems_shield(systems: Systems) -> Any:
+def before(systems: Systems) -> Any:
     def shield(house: House, scenario: Scenario, port: int) -> Running:
         (house.folder / "shield").mkdir()
         other = House(house.folder / "shield", house.domain, port, 0, house.chain, house.key)
@@ -172,7 +172,7 @@ def test_what_each_server_is_told(tmp_path: Path, systems: Systems) -> None:
 
 
 def test_a_shield_stands_before_the_server(tmp_path: Path, systems: Systems) -> None:
-    scenario = Scenario(system="prosody", shield=True, server="steady", users=3, seconds=0.2, plan="small")
+    scenario = Scenario(system="prosody", shield="server", server="steady", users=3, seconds=0.2, plan="small")
     play(tmp_path, scenario, means(systems))
     (server, _), (_, told) = systems.started
     assert server.plain

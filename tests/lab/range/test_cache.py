@@ -82,7 +82,7 @@ def test_our_server_counts_where_it_plays_and_the_shaping_where_clients_shape() 
             Scenario(),
             Scenario(system="prosody"),
             Scenario(system="prosody", client="steady"),
-            Scenario(system="prosody", shield=True),
+            Scenario(system="prosody", shield="client"),
         )
     ]
     assert len(set(codes)) == 4

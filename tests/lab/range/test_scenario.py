@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,15 @@ def test_what_is_compared_has_a_name() -> None:
     assert Scenario(client="jitter").label == "quietwire-client-jitter"
     assert Scenario(server="steady", client="padded").label == "quietwire-server-steady-client-padded"
     assert Scenario(system="prosody").label == "prosody"
-    assert Scenario(system="ejabberd", shield=True, server="steady").label == "ejabberd-shield-server-steady"
+    assert Scenario(system="ejabberd", shield="server", server="steady").label == "ejabberd-server-shield-steady"
+    assert Scenario(system="prosody", shield="client", client="steady").label == "prosody-client-shield-steady"
+    both = Scenario(system="prosody", shield="both", server="steady", client="steady")
+    assert both.label == "prosody-shield-steady"
+    assert replace(both, shield="server").label == "prosody-server-shield-steady-client-steady"
+    assert replace(both, shield="tunnel").label == "prosody-tunnel-steady"
+    assert Scenario(shield="client", server="padded", client="steady").label == (
+        "quietwire-server-padded-client-shield-steady"
+    )
     assert Scenario(servers=2, users=50, seconds=12.5, seed=3).name == "quietwire-off-pair-u50-12.5s-seed3"
 
 
@@ -32,7 +41,10 @@ def test_what_cannot_be_is_one_line() -> None:
         ({"seconds": 0}, "seconds"),
         ({"nothing": 1}, "no such key"),
         ({"users": "many"}, "int"),
-        ({"shield": 1}, "bool"),
+        ({"shield": True}, "one of nothing, server"),
+        ({"shield": "above"}, "shield"),
+        ({"shield": "tunnel", "server": "steady", "client": "off"}, "cells"),
+        ({"system": "prosody", "server": "steady", "shield": "client"}, "shield before"),
         ({"up": {"loss": 2.0}}, "up"),
         ({"down": {"depth": 2.0}}, "down"),
     ):

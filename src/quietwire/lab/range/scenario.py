@@ -67,7 +67,8 @@ class Scenario:
             ("servers", self.servers, (1, 2)),
         ):
             if value not in allowed:
-                raise ScenarioError(f"{name}: one of {', '.join(map(str, allowed))}, not {value!r}")
+                shown = ", ".join(str(each) or "nothing" for each in allowed)
+                raise ScenarioError(f"{name}: one of {shown}, not {value!r}")
         if self.server != "off" and self.system != "quietwire" and not self.before_servers:
             raise ScenarioError(f"server: {self.system} has no profile {self.server!r} without a shield before it")
         if self.shield == "tunnel" and not {self.server, self.client} <= {"padded", "steady"}:
@@ -87,8 +88,8 @@ class Scenario:
 
     @property
     def label(self) -> str:
-        """The system with its profiles, for instance ``quietwire-padded``, ``prosody`` or ``prosody-server-shield-padded``:
-        what is compared."""
+        """The system with its profiles, ``quietwire-padded``, ``prosody``, ``prosody-server-shield-padded``: what is
+        compared."""
         helper = "tunnel-" if self.shield == "tunnel" else "shield-"
         server = (helper if self.before_servers else "") + self.server
         client = (helper if self.beside_clients else "") + self.client
