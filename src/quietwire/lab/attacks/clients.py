@@ -16,11 +16,8 @@ from quietwire.lab.flows import Flow
 
 FIRST: Final = 40
 """Records that a start-up is judged by: hellos, login, roster, presence."""
-EACH: Final = 20
-"""Records of each way that are looked at by themselves: cover of one way shifts nothing in the other."""
 LONGEST: Final = 15.0
 """Seconds."""
-QUESTION: Final = "which client somebody uses"
 FEWEST: Final = 8
 """Connections of a client."""
 
@@ -34,7 +31,6 @@ def names() -> tuple[str, ...]:
         *(f"size {n + 1}" for n in range(FIRST)),
         *(f"gap {n + 1}" for n in range(FIRST - 1)),
         *(f"total at {n + 1}" for n in range(0, FIRST, 4)),
-        *(f"size {n + 1} {way}" for way in ("up", "down") for n in range(EACH)),
     )  # fmt: skip
 
 
@@ -54,10 +50,7 @@ def of_start(flow: Flow) -> Floats:
     row[8 + FIRST : 8 + FIRST + count - 1] = np.diff(times)
     total = np.full(FIRST, signed.sum())
     total[:count] = np.cumsum(signed)
-    after = 8 + FIRST + FIRST - 1
-    row[after : after + FIRST // 4] = total[::4]
-    row[-2 * EACH : -2 * EACH + min(EACH, len(up))] = up[:EACH]
-    row[-EACH : len(row) - EACH + min(EACH, len(down))] = down[:EACH]
+    row[8 + FIRST + FIRST - 1 :] = total[::4]
     return row
 
 
@@ -82,10 +75,7 @@ def recognise(windows: Windows, seeds: Sequence[int] = figures.SEEDS) -> actions
     return actions.recognise(windows, seeds)
 
 
-def as_figures(
-    found: actions.Recognised, system: str, *, simulated: bool, note: str = "", question: str = QUESTION
-) -> list[Figure]:
-    """Whom each client is taken for is in `detail`, as shares of its connections that were held out."""
+def as_figures(found: actions.Recognised, system: str, *, simulated: bool, note: str = "") -> list[Figure]:
     tallies = []
     for trial in found.trials:
         true, guessed = found.numbers[trial.held_out], trial.chances.argmax(1)
@@ -94,19 +84,16 @@ def as_figures(
         tallies.append(figures.tally(found.windows.users[trial.held_out], rows))
     value = figures.estimate(tallies, figures.balanced_accuracy)
     confusion = np.sum([one.sums.sum((0, 1)) for one in tallies], 0)
-    shares = confusion / np.maximum(1.0, confusion.sum(1, keepdims=True))
-    taken = {
-        f"recall {name}" if name == other else f"{name} taken for {other}": float(shares[number, guess])
+    recalls = {
+        f"recall {name}": float(confusion[number, number] / max(1.0, confusion[number].sum()))
         for number, name in enumerate(found.classes)
-        for guess, other in enumerate(found.classes)
-        if name == other or shares[number, guess] > 0
     }
     common = float(np.bincount(found.numbers).max() / len(found.numbers))
     best = ", ".join(name for name, _ in found.important[:3]) or "none"
     told = "; ".join(part for part in (note, f"{', '.join(found.classes)}", f"best features: {best}") if part)
     return [
         Figure(
-            "client-network", question, system, value.value, value.low, value.high, found.chance,
-            common, "balanced accuracy", simulated, told, value.worst, detail=taken,
+            "client-network", "which client somebody uses", system, value.value, value.low, value.high, found.chance,
+            common, "balanced accuracy", simulated, told, value.worst, detail=recalls,
         )
     ]  # fmt: skip
