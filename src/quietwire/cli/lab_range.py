@@ -55,7 +55,9 @@ def command(
     system: Annotated[str, typer.Option(help="quietwire, prosody or ejabberd.")] = "",
     server: Annotated[str, typer.Option(help="Profile of what the server sends: off, padded, jitter, steady.")] = "",
     client: Annotated[str, typer.Option(help="Profile of what clients send.")] = "",
-    shield: Annotated[bool, typer.Option("--shield", help="Put `quietwire shield` before the server.")] = False,
+    shield: Annotated[
+        str, typer.Option(help="Where `quietwire shield` does that instead: server, client, both or tunnel.")
+    ] = "",
     users: Annotated[int, typer.Option(help="People.", min=0)] = 0,
     seconds: Annotated[float, typer.Option(help="How long it takes.", min=0)] = 0.0,
     servers: Annotated[int, typer.Option(help="1, or 2 that are federated.", min=0, max=2)] = 0,

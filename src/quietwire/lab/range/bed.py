@@ -31,7 +31,8 @@ from quietwire.lab.range import plans, truth
 from quietwire.lab.range.cache import cached
 from quietwire.lab.range.cast import Cast, Device, cast
 from quietwire.lab.range.configs import House
-from quietwire.lab.range.hosts import SYSTEMS, Running, Start, spare_ports, start_shield
+from quietwire.lab.range.helpers import start_before, start_beside
+from quietwire.lab.range.hosts import SYSTEMS, Running, Start, spare_ports
 from quietwire.lab.range.scenario import Scenario
 from quietwire.lab.road import Impairment, Road
 from quietwire.lab.tap import Tap
@@ -40,6 +41,10 @@ from quietwire.seal.authority import Authority, new_p256_key
 
 PASSWORD = "correct-horse"  # noqa: S105  of servers that live for minutes, on loopback
 WORKER = (sys.executable, "-m", "quietwire.cli.bed.crowd")
+AUTHORITY_DAYS = 90
+"""A helper renews what is good for less than 30."""
+STARTING = 4
+"""Helpers that start at the same time."""
 PER_WORKER = 40
 """Devices of one process: more make each other late."""
 SETTLE_SECONDS = 180.0
@@ -76,8 +81,10 @@ class Means:
     worker: Sequence[str] = WORKER
     resolver: Callable[[Records], Resolver] | None = None
     systems: Mapping[str, Start] = field(default_factory=lambda: SYSTEMS)
-    shield: Callable[[House, Scenario, int], Running] = start_shield
-    """Starts what stands before a server, at a port of loopback."""
+    before: Callable[[House, Scenario, int], Running] = start_before
+    """Starts the helper before a server, at a port of loopback."""
+    beside: Callable[[House, Scenario, int, int, Path], Running] = start_beside
+    """Starts the helper beside a device, at a port; the port where its server is reached; a folder of its own."""
 
 
 async def run(scenario: Scenario, folder: Path, say: Say, means: Means | None = None) -> Path:
@@ -123,7 +130,8 @@ class World:
         self._events, self._cast = schedule(scenario)
         self._random = random.Random(f"road {scenario.seed}")  # noqa: S311
         self._names = (f"L{number}" for number in itertools.count(1))
-        self._ports: dict[tuple[int, int, int], list[tuple[float, str]]] = {}
+        self._ports: dict[tuple[int, int, int], truth.Taken] = {}
+        self._helped: dict[Device, truth.Taken] = {}
         self._taps: list[Tap] = []
         self._writers: dict[str, LinkWriter] = {}
         self._workers: list[Ordered] = []
@@ -175,20 +183,26 @@ class World:
                 raise done
             self._servers.append(done)
         reached = {house.domain: house.clients for house in houses.values()}
-        if scenario.shield:
+        if scenario.before_servers:
             reached = await self._shielded(houses)
         self._say("starting clients")
         await self._start_taps(houses, reached)
+        if scenario.beside_clients:
+            await self._start_helpers(houses)
         await self._start_workers(houses)
 
     def _houses(self) -> dict[str, House]:
         scenario, cast = self._scenario, self._cast
         authority = Authority(
-            "Quietwire laboratory", now=time.time(), days=2, new_key=new_p256_key, random=secrets.token_bytes
+            "Quietwire laboratory",
+            now=time.time(),
+            days=AUTHORITY_DAYS,
+            new_key=new_p256_key,
+            random=secrets.token_bytes,
         )
         self._authority = self._servers_home / "ca.pem"
         self._authority.write_bytes(authority.certificate)
-        own = scenario.system == "quietwire" and not scenario.shield
+        own = scenario.system == "quietwire" and not scenario.before_servers
         links = {"profile": scenario.server, **scenario.links} if own else {}
         houses = {}
         ports = iter(spare_ports(4 * len(cast.domains)))
@@ -207,7 +221,7 @@ class World:
                 clients=clients,
                 web=web,
                 servers=servers if len(cast.domains) > 1 else 0,
-                plain=plain if scenario.shield else 0,
+                plain=plain if scenario.shield in ("server", "both") else 0,
                 chain=chain,
                 key=key,
                 authority=self._authority,
@@ -239,7 +253,7 @@ class World:
         """Ports of the shields before the servers."""
         reached = {}
         for (domain, house), port in zip(houses.items(), spare_ports(len(houses)), strict=True):
-            running = await asyncio.to_thread(self._means.shield, house, self._scenario, port)
+            running = await asyncio.to_thread(self._means.before, house, self._scenario, port)
             reached[domain] = port
             self._servers.append(running)
         return reached
@@ -264,10 +278,12 @@ class World:
         near: Sequence[LinkWriter],
         far: Sequence[LinkWriter],
         device: Device | None = None,
+        helped: bool = False,
     ) -> int:
         def opened(name: str, local: int) -> None:
             if device is not None:
-                self._ports.setdefault((*device, local), []).append((time.time(), name))
+                taken = self._helped.setdefault(device, []) if helped else self._ports.setdefault((*device, local), [])
+                taken.append((time.time(), name))
 
         tap = Tap(
             initiator=initiator,
@@ -290,10 +306,31 @@ class World:
             domain = self._cast.domain(device[0])
             near, far = self._writer(f"client-network.u{device[0]}"), self._writer(f"server-network.{domain}")
             address, name = self._cast.address(device), f"{device[0]}.{device[1]}"
-            self._tapped[name] = await self._tap(address, domain, reached[domain], [near], [far], device)
+            helped = self._scenario.beside_clients
+            self._tapped[name] = await self._tap(address, domain, reached[domain], [near], [far], device, helped)
             self._web_tapped[name] = await self._tap(
                 address, f"upload.{domain}", houses[domain].web, [near], [far], device
             )
+
+    async def _start_helpers(self, houses: Mapping[str, House]) -> None:
+        """One beside each device: what a device connects to is then its helper, and the tap is behind that."""
+        gate = asyncio.Semaphore(STARTING)
+
+        async def one(device: Device, port: int) -> None:
+            name, house = f"{device[0]}.{device[1]}", houses[self._cast.domain(device[0])]
+            folder = self._servers_home / "helpers" / name
+            async with gate:
+                running = await asyncio.to_thread(
+                    self._means.beside, house, self._scenario, port, self._tapped[name], folder
+                )
+            self._servers.append(running)
+            self._tapped[name] = port
+
+        devices = self._cast.devices
+        starting = (one(*each) for each in zip(devices, spare_ports(len(devices)), strict=True))
+        for done in await asyncio.gather(*starting, return_exceptions=True):
+            if isinstance(done, BaseException):
+                raise done
 
     async def _start_workers(self, houses: Mapping[str, House]) -> None:
         scenario = self._scenario
@@ -320,14 +357,18 @@ class World:
                     "content": scenario.content,
                     "largest": scenario.largest,
                     "seed": scenario.seed,
-                    "profile": {
-                        "profile": scenario.client,
-                        "follows": scenario.client == scenario.server == "steady",
-                        **scenario.links,
-                    },
+                    "profile": self._own_profile(),
                     "truth": str(self._place / "actors" / f"{number}.jsonl"),
                 },
             )
+
+    def _own_profile(self) -> dict[str, Any]:
+        """What the devices do themselves."""
+        scenario = self._scenario
+        if scenario.beside_clients:
+            return {"profile": "off", "follows": False}
+        both = scenario.client == scenario.server == "steady"
+        return {"profile": scenario.client, "follows": both, **scenario.links}
 
     def _reported(self, worker: Ordered, report: dict[str, Any]) -> None:
         if self._over:
@@ -382,13 +423,15 @@ class World:
         for writer in self._writers.values():
             writer.close()
         await asyncio.gather(*(worker.stop() for worker in self._workers))
+        for server in self._servers:  # all at once: only some can be waited for at a time
+            server.process.terminate()
         await asyncio.gather(*(asyncio.to_thread(server.stop) for server in self._servers))
 
     def _record(self) -> dict[str, Any]:
         """Joins what the actors wrote with what the taps know."""
         self._say("reading the truth")
         written = [event for path in sorted((self._place / "actors").glob("*.jsonl")) for event in truth.read(path)]
-        events, lost = truth.joined(written, self._ports)
+        events, lost = truth.joined(written, self._ports, self._helped)
         file = truth.TruthFile(self._place / "truth.jsonl")
         for event in events:
             file.write(event)
@@ -405,7 +448,9 @@ class World:
             "friends": sorted(map(list, cast.friends)),
             "rooms": {str(number): list(members) for number, members in cast.rooms.items()},
             "links": {
-                name: f"{user}.{device}" for (user, device, _), taken in self._ports.items() for _, name in taken
+                name: f"{user}.{device}"
+                for (user, device, *_), taken in (*self._ports.items(), *self._helped.items())
+                for _, name in taken
             },
         }
         (self._place / "facts.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -13,13 +13,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from quietwire.lab.processes import BedError
 from quietwire.lab.range.configs import ITERATIONS, House, ejabberd_config, prosody_config, quietwire_config
-from quietwire.lab.range.scenario import Scenario
 
 START = 120.0
 """Seconds until a server must accept connections; ejabberd takes ten of them on a busy machine."""
@@ -232,16 +231,6 @@ def start_ejabberd(house: House, accounts: Mapping[str, str]) -> Running:
         running.stop()
         raise
     return running
-
-
-def start_shield(house: House, scenario: Scenario, port: int) -> Running:
-    """`quietwire shield server` at `port`, before a server that has a plain port. Raises BedError."""
-    command = [sys.executable, "-m", "quietwire", "shield", "server", "--to", f"127.0.0.1:{house.plain}"]
-    command += ["--certificate", str(house.chain), "--key", str(house.key), "--profile", scenario.server]
-    command += ["--listen", "", "--listen-tls", f"127.0.0.1:{port}"]
-    for name, value in scenario.links.items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
-    return spawn("shield", version("quietwire"), command, replace(house, clients=port))
 
 
 Start = Callable[[House, Mapping[str, str]], Running]

@@ -56,15 +56,31 @@ def read(path: Path) -> list[Event]:
         return [Event(**json.loads(line)) for line in file]
 
 
+Taken = list[tuple[float, str]]
+"""When links were taken, in that order, and their names."""
+DIALS = ("login", "resume")
+"""What makes a connection: told of with the time when it is dialled, before the link is there."""
+NOBODY: Mapping[tuple[int, int], Taken] = {}
+
+
 def joined(
-    events: Iterable[Event], ports: Mapping[tuple[int, int, int], list[tuple[float, str]]]
+    events: Iterable[Event],
+    ports: Mapping[tuple[int, int, int], Taken],
+    helped: Mapping[tuple[int, int], Taken] = NOBODY,
 ) -> tuple[list[Event], int]:
     """Events by time, with names of links instead of ports, and how many were on no link. `ports`: (user, device, local
-    port) -> (when it was taken, link's name): a port may serve twice, then the nearest in time before counts, or
-    the first one after for what makes the connection."""
+    port) -> its links: a port may serve twice, then the nearest in time before counts, or the first one after for what
+    makes the connection. `helped`: (user, device) -> the links of the helper beside that device, whose ports the device
+    does not know: what is said goes over the one that was taken last, what makes a connection is the next one."""
     found, lost = [], 0
     for event in events:
         taken = ports.get((event.user, event.device, int(event.link)), [])
+        if not taken:
+            taken = helped.get((event.user, event.device), [])
+            if event.kind in DIALS and event.way == "up":
+                taken = [each for each in taken if each[0] >= event.at][:1]
+            elif taken and event.at < taken[0][0]:
+                taken = []
         before = [name for at, name in taken if at <= event.at]
         if not taken:
             lost += 1
