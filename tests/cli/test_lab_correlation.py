@@ -58,7 +58,7 @@ def test_the_other_questions_are_a_table(tmp_path: Path) -> None:
 def test_the_frontier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from quietwire.lab.correlation import frontier
 
-    monkeypatch.setattr(frontier.frontier, "__defaults__", ((1022,), (0.6, 30.0), True, False, lambda *_: None))
+    monkeypatch.setattr(frontier.frontier, "__defaults__", ((1022,), (0.6, 30.0), True, True, lambda *_: None))
     file = tmp_path / "points.json"
     output = run("frontier", "--users", "20", "--messages", "3", "--senders", "4", "--seeds", "1", "--json", str(file))
     assert "falls behind" in output

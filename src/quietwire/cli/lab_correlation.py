@@ -120,7 +120,9 @@ def frontier(
     seeds: Annotated[int, typer.Option(min=1, max=20)] = 2,
     attacked: Annotated[bool, typer.Option("--attack/--no-attack", help="Try linking at each point.")] = True,
     rate: Annotated[float, typer.Option(help="Messages a minute that each user sends, and gets.", min=0.1)] = 4.0,
-    aligned: Annotated[bool, typer.Option("--aligned", help="What if all streams wrote in the same slots?")] = False,
+    shield: Annotated[
+        bool, typer.Option("--shield", help="Clients behind a shield, whose cells come at any time in the tick.")
+    ] = False,
     from_timings: Annotated[Path | None, typer.Option("--timings", help="Made by `lab timings`.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the points to this file too.")] = None,
 ) -> None:
@@ -137,7 +139,7 @@ def frontier(
     )  # fmt: skip
     console = _console()
     with _progress(console) as say:
-        points = over.frontier(setting, measured, attacked=attacked, aligned=aligned, say=say)
+        points = over.frontier(setting, measured, attacked=attacked, follows=not shield, say=say)
     table = Table("cell", "tick", "MB a day", "p50 s", "p95 s", "linked, top 1", "chance", box=None, title="steady")
     for point in sorted(points, key=lambda point: point.day):
         table.add_row(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from quietwire.lab.correlation.talk import MESSAGE, RECEIPT, TYPING, bursty, poisson
 from quietwire.lab.correlation.timings import default
@@ -67,6 +68,33 @@ def test_under_steady_a_watcher_sees_the_same_whatever_is_said_but_for_the_load(
     assert set(sides[0].down.sizes.tolist()) == {1039}
     assert np.bincount(sides[0].down.link).tolist() == np.bincount(sides[1].down.link).tolist()
     assert np.abs(sides[0].down.times - sides[1].down.times).max() < 0.005
+
+
+def test_a_servers_streams_lie_in_a_band_and_its_clients_before_it() -> None:
+    slow = Policy(Profile.STEADY, tick=2.4, window=0.0, bulk_every=0.0)
+    world = made(Shaping(slow, slow, slow), servers=2)
+    band, assigned = slow.band() * SLOT, []
+
+    def places(times: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray((times - first) % slow.tick - SLOT)
+
+    for server in (0, 1):
+        down = world.down.times[world.home[world.down.link] == server]
+        slots = np.unique(np.floor(down / SLOT).astype(int) % 48)
+        begin = next(slot for slot in slots if (slot - 1) % 48 not in slots)
+        first = (begin - 1) * SLOT
+        assigned.append(begin)
+        late = 0.05  # of wakes
+        assert places(down).max() < band + late
+        up = world.up.times[world.home[world.up.link] == server]
+        assert -band - 0.2 - 0.01 < (places(up) - slow.tick).min()
+        assert (places(up) - slow.tick).max() < -0.2 + late
+        assert world.between is not None
+        away = world.between.times[world.between.link // 2 == server]
+        assert places(away).max() < band + late
+    assert assigned[0] != assigned[1]
+    alone = made(Shaping(slow, slow, follows=False))
+    assert np.ptp(np.floor(alone.up.times / SLOT) % 48) > 40
 
 
 def test_steady_clients_send_no_chat_states() -> None:

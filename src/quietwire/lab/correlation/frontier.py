@@ -54,13 +54,13 @@ def policy(cell: int, tick: float) -> Policy:
 
 
 def price(
-    chosen: Policy, timings: Timings, users: int = 100, seed: int = 1, *, rate: float = RATE, aligned: bool = False
+    chosen: Policy, timings: Timings, users: int = 100, seed: int = 1, *, rate: float = RATE, follows: bool = True
 ) -> Point:
     """Without an attack: bytes by arithmetic, latency by simulation. Both ends ours, one server. `rate`: messages a
     second that each user sends, and gets."""
     rng = np.random.default_rng(seed)
     talk = poisson(rng, users, CALM, rate)
-    world = simulate(talk, Shaping(chosen, chosen, aligned=aligned), timings, rng)
+    world = simulate(talk, Shaping(chosen, chosen, follows=follows), timings, rng)
     early = (world.sent.kind == 0) & (world.sent.at < CALM - 120)
     latency = world.down_at[early] - world.sent.at[early]
     arrived = latency[np.isfinite(latency)]
@@ -77,7 +77,7 @@ def frontier(
     cells: Sequence[int] = CELLS,
     ticks: Sequence[float] = TICKS,
     attacked: bool = True,
-    aligned: bool = False,
+    follows: bool = True,
     say: Say = lambda *_: None,
 ) -> list[Point]:
     """All combinations. Linking is attacked where the cells keep up with the talk."""
@@ -86,9 +86,9 @@ def frontier(
     for number, (cell, tick) in enumerate(grid):
         say("frontier", number, len(grid))
         chosen = policy(cell, tick)
-        point = price(chosen, timings, rate=setting.rate, aligned=aligned)
+        point = price(chosen, timings, rate=setting.rate, follows=follows)
         if attacked and np.isfinite(point.p95):
-            result = link(Shaping(chosen, chosen, aligned=aligned), setting, timings)
+            result = link(Shaping(chosen, chosen, follows=follows), setting, timings)
             attack, found = strongest(result, setting.messages[-1], setting.users)
             point = replace(
                 point, attack=attack, top=found.value, low=found.low, high=found.high, chance=1 / (setting.users - 1)

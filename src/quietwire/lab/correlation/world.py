@@ -21,8 +21,8 @@ from quietwire.lab.correlation.timings import Timings
 from quietwire.shaping.policy import SLOT, Policy, Profile
 
 OFF = Policy()
-AFTER = 4
-"""Slots from a client's cell to its server's: 0.2 s (DESIGN §5)."""
+LEAD = 4
+"""Slots from a client's cell to the first of its server's band: 0.2 s (`client.link.LEAD`)."""
 LINKS = ("up", "down", "between")
 
 
@@ -33,9 +33,9 @@ class Shaping:
     up: Policy = OFF
     down: Policy = OFF
     between: Policy = OFF
-    aligned: bool = False
-    """What if all steady streams wrote in the same slots, the server `AFTER` slots after the clients? As they are,
-    phases are random (DESIGN §5)."""
+    follows: bool = True
+    """Clients' cells come before the band of their server's, as those of our client do where both have one tick; those
+    of `quietwire shield` come at any time."""
 
     @property
     def name(self) -> str:
@@ -247,12 +247,21 @@ class _Clock:
             name: streams(policy, rng, online[:, 0], online[:, 1])
             for name, policy in (("up", shaping.up), ("down", shaping.down))
         }
-        if shaping.aligned:
-            self.streams["up"].phase[:] = 0
-            self.streams["down"].phase[:] = AFTER
         pairs = np.tile(np.array([0.0, seconds]), (servers * servers, 1))
         self.streams["between"] = streams(shaping.between, rng, pairs[:, 0], pairs[:, 1])
+        bands = rng.integers(0, 1 << 32, servers)
+        self._gather("down", bands[home])
+        self._gather("between", bands.repeat(servers))
+        both = shaping.up.profile is shaping.down.profile is Profile.STEADY
+        if shaping.follows and both and shaping.up.tick == shaping.down.tick:
+            self.streams["up"].phase[:] = self.streams["down"].phase - shaping.up.band() - LEAD
         self.wakes = timings.late.draw(rng, math.ceil(seconds / SLOT) + 1)
+
+    def _gather(self, name: str, begin: NDArray[np.int64]) -> None:
+        """What a server writes lies in its band: as `net.pacer.Pacer.phase`."""
+        policy: Policy = getattr(self.shaping, name)
+        if policy.profile is Profile.STEADY:
+            self.streams[name].phase[:] = begin + self.rng.integers(0, policy.band(), len(begin))
 
     def pass_on(
         self,
