@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from quietwire.cli import lab_attack
 from quietwire.core.errors import QuietwireError
 from quietwire.lab import figures
+from quietwire.lab.startups import Start
 from quietwire.lab.trace import LinkWriter
 
 
@@ -77,6 +78,23 @@ def test_a_folder_of_runs_becomes_a_table_and_figures(tmp_path: Path) -> None:
     found = figures.read(out)
     assert found[0].value == pytest.approx(1.0)
     assert not found[0].simulated
+
+
+def test_without_folders_there_are_recorded_starts_of_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = []
+    figure = figures.Figure("client-network", "which", "prosody", 0.5, 0.5, 0.5, 0.5, 0.5, "accuracy", False)
+
+    def measure(starts: tuple[Start, ...], **how: object) -> list[figures.Figure]:
+        given.extend(starts)
+        return [figure]
+
+    monkeypatch.setattr("quietwire.lab.attacks.startups.measure", measure)
+    result = CliRunner().invoke(app(), ["attack", "--only", "clients"])
+    assert result.exit_code == 0, result.output
+    assert "prosody" in result.output
+    assert len(given) > 50
+    with pytest.raises(QuietwireError, match="folders"):
+        CliRunner().invoke(app(), ["attack", "--only", "length"], catch_exceptions=False)
 
 
 def test_what_cannot_be_attacked_is_one_line(tmp_path: Path) -> None:

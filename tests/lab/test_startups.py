@@ -25,6 +25,7 @@ WHOLE = {
 
 def test_the_form() -> None:
     (start,) = parse("x.json", json.dumps(WHOLE))
+    assert (start.server, start.flow.link) == ("off", "x-0")
     assert (start.client, start.version, start.account, start.first, start.link) == ("X", "1", "idle", True, "c2s")
     assert start.types == ("plain", "app")
     flow = start.flow
@@ -49,8 +50,8 @@ def test_what_does_not_follow_the_form(change: dict[str, object]) -> None:
 
 
 def logins() -> list[Start]:
-    """Without what is no link of a client to its server."""
-    return [start for start in starts() if start.link in ("c2s", "c2s-tls", "websocket")]
+    """Without what is no link of a client to its server, and what the server covers."""
+    return [start for start in starts() if start.server == "off" and start.link in ("c2s", "c2s-tls", "websocket")]
 
 
 def test_there_are_several_starts_of_several_clients_on_both_accounts() -> None:

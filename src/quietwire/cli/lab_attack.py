@@ -31,8 +31,13 @@ def register(lab: typer.Typer) -> None:
 
 def attack(
     folders: Annotated[
-        list[Path], typer.Argument(help="What the test bed wrote, one folder a run, or folders of those.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            help="What the test bed wrote, one folder a run, or folders of those. Without any: recorded "
+            "start-ups of real clients, for `--only clients`.",
+            show_default=False,
+        ),
+    ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
     only: Annotated[
         list[str] | None, typer.Option("--only", help="actions, length, clients or location; may be repeated.")
@@ -44,26 +49,30 @@ def attack(
     """Train attackers on traces of clients' links, and say what they learn about people they have never seen."""
     _libraries()
     from quietwire.lab import figures
-    from quietwire.lab.attacks import data, run
+    from quietwire.lab.attacks import data, run, startups
+    from quietwire.lab.startups import starts
     from quietwire.lab.trace import TraceError
 
     which = only or list(run.ATTACKS)
     for name in which:
         if name not in run.ATTACKS:
             raise QuietwireError(f"--only {name}: there are {', '.join(run.ATTACKS)}")
+    if not folders and which != ["clients"]:
+        raise QuietwireError("name folders that the test bed wrote; without any there is --only clients")
     console = _console()
     began = time.monotonic()
 
     def say(text: str) -> None:
         console.print(f"{time.monotonic() - began:6.1f} s  {text}", markup=False, highlight=False)
 
+    each = range(1, seeds + 1)
     try:
-        everything = data.joined([data.read(folder) for folder in _runs(folders)])
+        everything = data.joined([data.read(folder) for folder in _runs(folders)]) if folders else []
+        recorded = [] if folders else starts()
     except (TraceError, ValueError) as error:
         raise QuietwireError(str(error)) from None
-    found = [
-        figure for one in everything for figure in run.attack(one, which, seeds=range(1, seeds + 1), say=say)
-    ]  # fmt: skip
+    found = startups.measure(recorded, seeds=each, say=say)
+    found += [figure for one in everything for figure in run.attack(one, which, seeds=each, say=say)]
     if not found:
         raise QuietwireError("nothing could be measured: too few people, or too little happened")
     console.print(table(found))

@@ -16,7 +16,7 @@ def blobs(seed: int, count: int = 600, apart: float = 3.0) -> tuple[np.ndarray, 
     return features, labels.astype(np.int64)
 
 
-@pytest.mark.parametrize("model", models.models(), ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [*models.models(), models.Forest(60)], ids=lambda model: model.name)
 def test_every_model_learns_rare_classes_too_and_gives_chances(model: models.Classifier) -> None:
     features, labels = blobs(1)
     model.fit(features, labels, 1)
@@ -40,6 +40,15 @@ def test_splits_keep_users_together_and_apart() -> None:
     assert not np.array_equal(parts.held_out, models.split(users, 2).held_out)
     with pytest.raises(ValueError, match="three"):
         models.split(np.array([1, 2]), 1)
+
+
+def test_few_of_a_kind_are_in_all_parts() -> None:
+    users = np.arange(31)
+    kinds = np.repeat(["a", "b", "c", "d"], [10, 8, 8, 5])
+    for seed in range(5):
+        parts = models.split(users, seed, strata=kinds)
+        assert all(set(kinds[part]) == {"a", "b", "c", "d"} for part in parts)
+    assert not np.array_equal(models.split(users, 1, strata=kinds).train, models.split(users, 2, strata=kinds).train)
 
 
 def test_the_choice_is_made_without_those_held_out() -> None:

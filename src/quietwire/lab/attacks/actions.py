@@ -105,15 +105,17 @@ def recognise(
     *,
     apart: NDArray[Any] | None = None,
     candidates: Any = models.models,
+    strata: NDArray[Any] | None = None,
 ) -> Recognised:
     """Trains, chooses and guesses, once a seed. `apart`: groups (a value a window) one of which is held out as a whole,
-    in turn: clients, families; users are held out too. Raises ValueError if there are too few users."""
+    in turn: clients, families; users are held out too. `strata`: of `models.split`. Raises ValueError if there are too
+    few users."""
     classes, numbers = np.unique(windows.labels, return_inverse=True)
     numbers = numbers.astype(np.int64)
     trials = []
     groups = [] if apart is None else sorted(set(apart.tolist()))
     for turn, seed in enumerate(seeds):
-        parts = models.split(windows.users, seed)
+        parts = models.split(windows.users, seed, strata=strata)
         if groups:
             alone = apart == groups[turn % len(groups)]
             parts = models.Split(parts.train & ~alone, parts.choose & ~alone, alone & ~parts.train & ~parts.choose)

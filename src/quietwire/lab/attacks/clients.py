@@ -7,17 +7,21 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.tree import DecisionTreeClassifier
 
 from quietwire.lab import figures
-from quietwire.lab.attacks import actions
+from quietwire.lab.attacks import actions, models
 from quietwire.lab.attacks.windows import Place, Windows
 from quietwire.lab.figures import Figure
 from quietwire.lab.flows import Flow
 
 FIRST: Final = 40
 """Records that a start-up is judged by: hellos, login, roster, presence."""
+EACH: Final = 20
+"""Records of each way that are looked at by themselves: cover of one way shifts nothing in the other."""
 LONGEST: Final = 15.0
 """Seconds."""
+QUESTION: Final = "which client somebody uses"
 FEWEST: Final = 8
 """Connections of a client."""
 
@@ -31,6 +35,7 @@ def names() -> tuple[str, ...]:
         *(f"size {n + 1}" for n in range(FIRST)),
         *(f"gap {n + 1}" for n in range(FIRST - 1)),
         *(f"total at {n + 1}" for n in range(0, FIRST, 4)),
+        *(f"size {n + 1} {way}" for way in ("up", "down") for n in range(EACH)),
     )  # fmt: skip
 
 
@@ -50,7 +55,10 @@ def of_start(flow: Flow) -> Floats:
     row[8 + FIRST : 8 + FIRST + count - 1] = np.diff(times)
     total = np.full(FIRST, signed.sum())
     total[:count] = np.cumsum(signed)
-    row[8 + FIRST + FIRST - 1 :] = total[::4]
+    after = 8 + FIRST + FIRST - 1
+    row[after : after + FIRST // 4] = total[::4]
+    row[-2 * EACH : -2 * EACH + min(EACH, len(up))] = up[:EACH]
+    row[-EACH : len(row) - EACH + min(EACH, len(down))] = down[:EACH]
     return row
 
 
@@ -71,11 +79,33 @@ def collect(places: Sequence[Place]) -> Windows:
 
 
 def recognise(windows: Windows, seeds: Sequence[int] = figures.SEEDS) -> actions.Recognised:
-    """As for actions: on the start-ups of people never seen."""
-    return actions.recognise(windows, seeds)
+    """As for actions: on the start-ups of people never seen. Of few connections of a client, some are in each part."""
+    return actions.recognise(
+        windows, seeds, candidates=lambda: [models.Forest(), *models.models()], strata=windows.labels
+    )
 
 
-def as_figures(found: actions.Recognised, system: str, *, simulated: bool, note: str = "") -> list[Figure]:
+def alone(found: actions.Recognised, seeds: Sequence[int] = figures.SEEDS) -> tuple[str, float]:
+    """The column that does best by itself for those who choose, and what it reaches on those held out: balanced
+    accuracy. Where each of many tells all, mixing one of them shows nothing."""
+    windows = found.windows
+    chosen, held = np.zeros((2, windows.features.shape[1]))
+    for seed in seeds:
+        parts = models.split(windows.users, seed, strata=windows.labels)
+        for column in np.flatnonzero(np.ptp(windows.features, axis=0) > 0):
+            tree = DecisionTreeClassifier(max_leaf_nodes=4 * len(found.classes), random_state=seed)
+            seen = windows.features[:, [column]]
+            guessed = tree.fit(seen[parts.train], found.numbers[parts.train]).predict(seen)
+            for sums, part in ((chosen, parts.choose), (held, parts.held_out)):
+                sums[column] += models.accuracy(found.numbers[part], guessed[part]) / len(seeds)
+    best = int(chosen.argmax())
+    return windows.names[best], float(held[best])
+
+
+def as_figures(
+    found: actions.Recognised, system: str, *, simulated: bool, note: str = "", question: str = QUESTION
+) -> list[Figure]:
+    """Whom each client is taken for is in `detail`, as shares of its connections that were held out."""
     tallies = []
     for trial in found.trials:
         true, guessed = found.numbers[trial.held_out], trial.chances.argmax(1)
@@ -84,16 +114,25 @@ def as_figures(found: actions.Recognised, system: str, *, simulated: bool, note:
         tallies.append(figures.tally(found.windows.users[trial.held_out], rows))
     value = figures.estimate(tallies, figures.balanced_accuracy)
     confusion = np.sum([one.sums.sum((0, 1)) for one in tallies], 0)
-    recalls = {
-        f"recall {name}": float(confusion[number, number] / max(1.0, confusion[number].sum()))
+    shares = confusion / np.maximum(1.0, confusion.sum(1, keepdims=True))
+    taken = {
+        f"recall {name}" if name == other else f"{name} taken for {other}": float(shares[number, guess])
         for number, name in enumerate(found.classes)
+        for guess, other in enumerate(found.classes)
+        if name == other or shares[number, guess] > 0
     }
     common = float(np.bincount(found.numbers).max() / len(found.numbers))
-    best = ", ".join(name for name, _ in found.important[:3]) or "none"
-    told = "; ".join(part for part in (note, f"{', '.join(found.classes)}", f"best features: {best}") if part)
+    name, reached = alone(found)
+    taken[f"by {name} alone"] = reached
+    best = ", ".join(name for name, _ in found.important[:3]) or "many that tell the same"
+    told = "; ".join(
+        part
+        for part in (note, ", ".join(found.classes), f"best features: {best}", f"best alone: {name} ({reached:.2f})")
+        if part
+    )
     return [
         Figure(
-            "client-network", "which client somebody uses", system, value.value, value.low, value.high, found.chance,
-            common, "balanced accuracy", simulated, told, value.worst, detail=recalls,
+            "client-network", question, system, value.value, value.low, value.high, found.chance,
+            common, "balanced accuracy", simulated, told, value.worst, detail=taken,
         )
     ]  # fmt: skip

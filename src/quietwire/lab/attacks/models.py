@@ -96,6 +96,21 @@ class Neighbours:
         return np.asarray(found / found.sum(1, keepdims=True), np.float64)
 
 
+class Forest:
+    """A random forest to the last sample: for few rows, of which nearest neighbours and boosting want more."""
+
+    name = "forest"
+
+    def __init__(self, trees: int = 300) -> None:
+        self._forest = RandomForestClassifier(trees, class_weight="balanced_subsample")
+
+    def fit(self, features: Floats, labels: Ints, seed: int) -> None:
+        self._forest.set_params(random_state=seed).fit(features, labels)
+
+    def chances(self, features: Floats) -> Floats:
+        return np.asarray(self._forest.predict_proba(features), np.float64)
+
+
 class Network:
     """One hidden layer, on ranks of values: sizes and gaps reach over many orders of magnitude."""
 
@@ -184,13 +199,18 @@ class Split(NamedTuple):
     held_out: Flags
 
 
-def split(groups: Ints, seed: int, shares: tuple[float, float] = (0.2, 0.3)) -> Split:
-    """Parts whole groups (users), `shares` of which choose and are held out: at least one each. Raises ValueError for
-    less than three groups."""
+def split(
+    groups: Ints, seed: int, shares: tuple[float, float] = (0.2, 0.3), strata: NDArray[Any] | None = None
+) -> Split:
+    """Parts whole groups (users), `shares` of which choose and are held out: at least one each. `strata`: a value a
+    row, each of which is to be in all parts, as far as there is enough of it. Raises ValueError for less than three
+    groups."""
     found = np.unique(groups)
     if len(found) < 3:
         raise ValueError(f"{len(found)} users: to train, to choose and to hold out take three at least")
     mixed = np.random.default_rng([seed, 77]).permutation(found)
+    if strata is not None:
+        mixed = _dealt(mixed, groups, strata)
     choose = max(1, round(shares[0] * len(found)))
     held = max(1, round(shares[1] * len(found)))
     return Split(
@@ -198,6 +218,17 @@ def split(groups: Ints, seed: int, shares: tuple[float, float] = (0.2, 0.3)) -> 
         np.isin(groups, mixed[:choose]),
         np.isin(groups, mixed[choose : choose + held]),
     )
+
+
+def _dealt(groups: Ints, of_rows: Ints, strata: NDArray[Any]) -> Ints:
+    """The groups in such an order that each stratum is spread evenly over it; a group is in that of its first row."""
+    known, first = np.unique(of_rows, return_index=True)
+    stratum = strata[first][np.searchsorted(known, groups)]
+    place = np.empty(len(groups))
+    for one in np.unique(stratum):
+        mine = np.flatnonzero(stratum == one)
+        place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    return groups[np.argsort(place, kind="stable")]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """What real clients send and get when they start: records of TLS, taken from the wire of a loopback.
 
-Each file here is of one client on one server: made by ``tests/clients/startups.py`` with that client as Debian or npm
-has it, on an account that has nobody (``idle``) and on one with twenty contacts of whom eight are online
-(``contacts``), for the first time on a fresh home directory (`first`) and again. Times are of the kernel.
+Each file here is of one client on one server with one profile of what it sends: made by ``tests/clients/startups.py``
+(``make startups``) with that client as Debian or npm has it, on an account that has nobody (``idle``) and on one with
+twenty contacts of whom eight are online (``contacts``), for the first time on a fresh home directory (`first`) and
+again. Times are of the kernel.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ Account = Literal["idle", "contacts"]
 
 @dataclass(frozen=True)
 class Start:
-    """One start. `link`: ``c2s`` (STARTTLS), ``c2s-tls`` or ``websocket``. Times in `flow` are seconds from its first
-    record on; `types` has an entry each record. A client that connects anew while it starts has several of them."""
+    """One start. `server`: profile of what the server sends; `link`: ``c2s`` (STARTTLS), ``c2s-tls`` or ``websocket``.
+    Times in `flow` are seconds from its first record on; `types` has an entry each record. A client that connects anew
+    while it starts has several of them, whose flows have one name."""
 
     client: str
     version: str
     system: str
+    server: str
     account: Account
     first: bool
     link: str
@@ -57,7 +60,7 @@ def parse(name: str, text: str) -> list[Start]:
                 ):
                     raise ValueError("an account or a type of record that is not known")
                 flow = make(
-                    f"{whole['client']}-{whole['system']}-{number}",
+                    f"{name.removesuffix('.json')}-{number}",
                     (milliseconds / 1000.0 for milliseconds, _, _ in records),
                     (abs(size) for _, size, _ in records),
                     (1 if size > 0 else -1 for _, size, _ in records),
@@ -67,6 +70,7 @@ def parse(name: str, text: str) -> list[Start]:
                         client=str(whole["client"]),
                         version=str(whole["version"]),
                         system=str(whole["system"]),
+                        server=str(whole.get("server", "off")),
                         account=cast(Account, start["account"]),
                         first=bool(start["first"]),
                         link=str(link["link"]),
