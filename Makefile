@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 TESTS ?= tests
 WORKERS ?= 2
 
-.PHONY: audit demo test check lint bench study clients docs lock format clean help
+.PHONY: audit demo test check lint bench study clients startups docs lock format clean help
 
 help:
 	@echo "make demo    two servers, a private chat, and what each adversary learned from it"
@@ -18,6 +18,7 @@ help:
 	@echo "make audit   a scripted week on Quietwire, Prosody and ejabberd, then what a thief of each disk has; writes docs"
 	@echo "make study   lives on real servers, attacked: what links give away, as one report (hours; ARGS=--small: minutes)"
 	@echo "make clients seven foreign clients on a server of ours; writes docs/clients.md (root, on Debian)"
+	@echo "make startups what real clients send when they start, on Prosody and on our profiles (root, on Debian; an hour)"
 	@echo "make docs    documentation that is generated from the code"
 	@echo "make format  what style can be mended by itself"
 	@echo "make lock    pins the dependencies anew (needs uv)"
@@ -50,6 +51,12 @@ bench: $(READY)
 
 clients: $(READY)
 	@$(BIN)/python tests/clients/courses.py --update-docs $(ARGS)
+
+startups: $(READY)
+	$(BIN)/python tests/clients/startups.py --system prosody $(ARGS)
+	$(BIN)/python tests/clients/startups.py $(ARGS)
+	$(BIN)/python tests/clients/startups.py --server padded $(ARGS)
+	$(BIN)/python tests/clients/startups.py --server steady $(ARGS)
 
 audit: $(READY)
 	@$(BIN)/python tests/bench/week.py --update-docs $(ARGS)

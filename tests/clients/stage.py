@@ -182,9 +182,10 @@ def quietwire(*arguments: str, stdin: str = "") -> None:
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[None]:
-    """The quickstart's server on the ports that everybody tries, with the accounts alice, bob and carol."""
-    quietwire("quickstart", "--no-run", "--folder", str(folder), "--domain", DOMAIN)
+def server(folder: Path, profile: str = "off") -> Iterator[None]:
+    """The quickstart's server on the ports that everybody tries, with the accounts alice, bob and carol. `profile`: of
+    what it sends."""
+    quietwire("quickstart", "--no-run", "--folder", str(folder), "--domain", DOMAIN, "--link-profile", profile)
     config = folder / "quietwire.toml"
     ports = {"c2s": 5222, "c2s_tls": 5223, "https": 5443}
     lines = [

@@ -1,9 +1,10 @@
 """Records what clients send when they start, for `src/quietwire/lab/startups`. Root, on Debian.
 
-startups.py [--system quietwire|prosody] [--starts N] [--contacts N] [--out FOLDER] [NAME …]
+startups.py [--system quietwire|prosody] [--server off|padded|steady] [--starts N] [--contacts N] [--out FOLDER] [NAME …]
 
 Every client starts N times as Bob, who knows nobody, and N times as Carol, who has twenty contacts, eight of them
 online; the first time each with nothing in its home directory. The kernel's capture of the loopback is what is kept.
+`--server`: the profile of what our server sends; the clients are as they are and shape nothing.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,13 @@ from quietwire.lab.reassembly import TYPES, Connection, connections
 
 OUT = Path(__file__).resolve().parents[2] / "src" / "quietwire" / "lab" / "startups"
 SYSTEMS = ("quietwire", "prosody")
+SERVERS = ("off", "padded", "steady")
 PORTS = {5222: "c2s", 5223: "c2s-tls", 5443: "websocket"}
 CONTACTS, ONLINE = 20, 8
-SETTLES = 6.0
-"""Seconds after the login in which a client fetches what it fetches."""
-WINDOW = 60.0
-"""Seconds from the first record that are kept."""
+SETTLES = {"off": 6.0, "padded": 6.0, "steady": 15.0}
+"""Seconds after the login in which a client fetches what it fetches, by the server's profile."""
+WINDOW = {"off": 60.0, "padded": 60.0, "steady": 30.0}
+"""Seconds from the first record that are kept: cells come with no end."""
 ACCOUNTS = {"bob": "idle", "carol": "contacts"}
 
 Starter = Callable[[Stage, str, Path], AbstractAsyncContextManager[None]]
@@ -207,34 +210,35 @@ async def befriend(stage: Stage, system: str, contacts: int) -> list[Alice]:
         )  # fmt: skip
     carol = Alice(stage.authority, "carol")
     await carol.arrive()
-    staying = []
-    for number in range(contacts):
-        friend = Alice(stage.authority, f"friend{number}")
+    friends = [Alice(stage.authority, f"friend{number}") for number in range(contacts)]
+
+    async def meet(number: int, friend: Alice) -> None:
         await friend.arrive()
         friend.send_presence_subscription(f"carol@{DOMAIN}")
-        await friend.until(lambda friend=friend: f"carol@{DOMAIN}" in friend.seen, "no presence came")  # type: ignore[misc]
-        await carol.until(lambda number=number: f"friend{number}@{DOMAIN}" in carol.seen, "nor back")  # type: ignore[misc]
-        if number < ONLINE:
-            staying.append(friend)
-        else:
+        await friend.until(lambda: f"carol@{DOMAIN}" in friend.seen, "no presence came")
+        await carol.until(lambda: f"friend{number}@{DOMAIN}" in carol.seen, "nor back")
+        if number >= ONLINE:
             await friend.disconnect()
+
+    # All at once: on a steady link one after another would take minutes.
+    await asyncio.gather(*(meet(number, friend) for number, friend in enumerate(friends)))
     await carol.disconnect()
-    return staying
+    return friends[:ONLINE]
 
 
-def links(path: Path, until: float) -> list[dict[str, Any]]:
+def links(path: Path, until: float, window: float = WINDOW["off"]) -> list[dict[str, Any]]:
     """The connections of a capture to the ports of clients up to then, as the files have them."""
     found = []
     for one in connections(segments(path)):
         port = int(one.name.partition("#")[0].rpartition(":")[2])
-        records = rows(one, until)
+        records = rows(one, until, window)
         if port in PORTS and records and one.isn is not None:  # links of others were there before
             found.append({"link": PORTS[port], "records": records})
     return found
 
 
-def rows(one: Connection, until: float) -> list[tuple[float, int, str]]:
-    """(milliseconds, size, negative where it goes to the client, type), of `WINDOW` seconds and until then."""
+def rows(one: Connection, until: float, window: float = WINDOW["off"]) -> list[tuple[float, int, str]]:
+    """(milliseconds, size, negative where it goes to the client, type), of `window` seconds and until then."""
     whole = []
     for way, side in ((1, one.up.records), (-1, one.down.records)):
         whole += [
@@ -244,10 +248,10 @@ def rows(one: Connection, until: float) -> list[tuple[float, int, str]]:
         ]
     whole.sort(key=lambda row: row[0])
     began = whole[0][0] if whole else 0.0
-    return [(round((at - began) * 1000, 3), size, type) for at, size, type in whole if at - began <= WINDOW]
+    return [(round((at - began) * 1000, 3), size, type) for at, size, type in whole if at - began <= window]
 
 
-async def record(stage: Stage, system: str, name: str, count: int) -> dict[str, Any]:
+async def record(stage: Stage, system: str, profile: str, name: str, count: int) -> dict[str, Any]:
     """All starts of one client. Raises whatever its driver does."""
     found = []
     for account, kind in ACCOUNTS.items():
@@ -258,17 +262,18 @@ async def record(stage: Stage, system: str, name: str, count: int) -> dict[str, 
             path = stage.folder / "x.pcap"
             with Capturing(path, list(PORTS)) as capture:
                 async with STARTERS[name](stage, account, home):
-                    await asyncio.sleep(SETTLES)
+                    await asyncio.sleep(SETTLES[profile])
                     settled = time.time()  # what comes then is its end, which tells nothing of the start
             if capture.dropped:
                 raise Missed("the capture is not whole")
-            found.append({"account": kind, "first": number == 0, "links": links(path, settled)})
+            found.append({"account": kind, "first": number == 0, "links": links(path, settled, WINDOW[profile])})
             print(f"{name} {kind} {number + 1}", file=sys.stderr, flush=True)
             await asyncio.sleep(1)
     return {
         "client": name,
         "version": version(DRIVERS[name]),
         "system": system,
+        "server": profile,
         "recorded": time.strftime("%Y-%m-%d", time.gmtime()),
         "starts": found,
     }
@@ -285,8 +290,9 @@ def written(recorded: dict[str, Any]) -> str:
     return json.dumps(head)[:-1] + ', "starts": [\n' + ",\n".join(lines) + "\n]}\n"
 
 
-def file_name(name: str, system: str) -> str:
-    return f"{name.strip('@').replace('/', '-').lower()}.{system}.json"
+def file_name(name: str, system: str, profile: str = "off") -> str:
+    shaped = "" if profile == "off" else f"-server-{profile}"
+    return f"{name.strip('@').replace('/', '-').lower()}.{system}{shaped}.json"
 
 
 async def course(stage: Stage) -> None:
@@ -295,11 +301,12 @@ async def course(stage: Stage) -> None:
     async with _STACK:
         for name in options.names:
             try:
-                recorded = await record(stage, options.system, name, options.starts)
+                recorded = await record(stage, options.system, options.server, name, options.starts)
             except Exception as error:  # the others may be recorded all the same
                 print(f"{name}: {error!r}", file=sys.stderr, flush=True)
                 continue
-            (options.out / file_name(name, options.system)).write_text(written(recorded), encoding="utf-8")
+            path = options.out / file_name(name, options.system, options.server)
+            path.write_text(written(recorded), encoding="utf-8")
     for friend in staying:
         await friend.disconnect()
 
@@ -308,10 +315,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", help=", ".join(STARTERS))
     parser.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0])
+    parser.add_argument("--server", choices=SERVERS, default=SERVERS[0])
     parser.add_argument("--starts", type=int, default=5)
     parser.add_argument("--contacts", type=int, default=CONTACTS)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
+    if options.server != "off" and options.system != "quietwire":
+        parser.error("--server: only ours shapes what it sends")
     options.names = options.names or [name for name in STARTERS if not missing(DRIVERS[name])]
     return options
 
@@ -322,4 +332,4 @@ if __name__ == "__main__":
             converse.modules()
         elif chosen == "@xmpp/client":
             xmpp_js.modules()
-    play(course, prosody if arguments().system == "prosody" else server)
+    play(course, prosody if arguments().system == "prosody" else partial(server, profile=arguments().server))

@@ -26,10 +26,11 @@ def test_rows_are_milliseconds_and_signed_sizes_of_the_start() -> None:
         Segment(100.1, HERE, THERE, 10, ACK, 9, HELLO),
         Segment(100.2, THERE, HERE, 500, ACK, 9, HELLO),
         Segment(105.0, HERE, THERE, 19, ACK, 9, HELLO),
-        Segment(100.1 + startups.WINDOW + 1, HERE, THERE, 28, ACK, 9, HELLO),
+        Segment(100.1 + startups.WINDOW["off"] + 1, HERE, THERE, 28, ACK, 9, HELLO),
     ]
     (one,) = connections(said)
     assert startups.rows(one, 1e9) == [(0.0, 4, "handshake"), (100.0, -4, "handshake"), (4900.0, 4, "handshake")]
+    assert startups.rows(one, 1e9, 4.0) == [(0.0, 4, "handshake"), (100.0, -4, "handshake")]
     assert startups.rows(one, 104.0) == [(0.0, 4, "handshake"), (100.0, -4, "handshake")]
 
 
@@ -41,6 +42,7 @@ def test_what_is_written_can_be_read() -> None:
     assert json.loads(text)["starts"][1] == starts[1]
     assert [start.flow.sizes.tolist() for start in parse("x", text)] == [[4], [4]]
     assert startups.file_name("@xmpp/client", "quietwire") == "xmpp-client.quietwire.json"
+    assert startups.file_name("Dino", "quietwire", "steady") == "dino.quietwire-server-steady.json"
 
 
 @pytest.mark.peer
