@@ -33,3 +33,22 @@ def test_ports_become_links_and_a_port_may_serve_twice() -> None:
         (0.9, "L1", 0), (5.0, "L1", 0), (5.0, "L2", 1), (11.0, "L9", 0),
     ]  # fmt: skip
     assert lost == 1
+
+
+def test_links_of_a_helper_are_known_by_when_they_were_taken() -> None:
+    helped = {(0, 0): [(1.0, "L1"), (10.0, "L9")]}
+    events = [
+        event(0.9, 7, "login"),
+        event(5.0, 7),
+        event(9.5, 8, "resume"),
+        event(11.0, 8),
+        event(0.5, 7),
+        event(12.0, 7, "login"),
+    ]
+    events.append(event(11.0, 99, "upload"))
+    found, lost = joined(events, {(0, 0, 99): [(10.9, "L12")]}, helped)
+    assert [(each.at, each.kind, each.link) for each in found] == [
+        (0.9, "login", "L1"), (5.0, "message", "L1"), (9.5, "resume", "L9"), (11.0, "message", "L9"),
+        (11.0, "upload", "L12"),
+    ]  # fmt: skip
+    assert lost == 2  # before there was a link, and a login that came to none
