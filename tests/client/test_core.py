@@ -11,11 +11,12 @@ import pytest
 from omemo_world import ALICE, BOB, Nodes
 from test_db import Ring
 
-from quietwire.client import core, downlink, events, pubsub, receipts
+from quietwire.client import core, downlink, events, gathered, pubsub, receipts
 from quietwire.client.core import Client, Settings
 from quietwire.client.errors import ClientError, NoDevices, RequestError
 from quietwire.client.omemo_xml import DEVICES
 from quietwire.client.outbox import Entry, Outbox
+from quietwire.client.trust import Decision
 from quietwire.core import ns
 from quietwire.core.xml import Element, build, parse, serialise
 from quietwire.shaping.policy import Policy, Profile
@@ -185,6 +186,20 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[
     return run
 
 
+async def kill(t: Town, client: Client) -> None:
+    """Nothing is said, nothing is waited for."""
+    client._closed = True
+    client._receipts.stop()
+    for task in client._tasks:
+        task.cancel()
+    assert client._omemo is not None
+    await client._omemo.close()
+    assert client._database is not None
+    client._database.close()
+    t.clients.remove(client)
+    t.server.sessions[client.jid].clear()
+
+
 Run = Callable[[Callable[[Town], Awaitable[None]]], None]
 
 
@@ -292,15 +307,7 @@ def test_what_was_not_acknowledged_survives_the_program(town: Run) -> None:
         await alice.send_text(BOB, "two")
         await alice.send_chat_state(BOB, "composing")
         assert not await alice.drained(0)
-        alice._closed = True  # as if killed: nothing is said, nothing is waited for
-        for task in alice._tasks:
-            task.cancel()
-        assert alice._omemo is not None
-        await alice._omemo.close()
-        assert alice._database is not None
-        alice._database.close()
-        t.clients.remove(alice)
-        t.server.sessions[ALICE].clear()
+        await kill(t, alice)
         again = await t.move_in(ALICE, "a")
         assert (await next_of(bob, events.Message)).text == "two"
         assert await again.drained(0)
@@ -481,46 +488,191 @@ def seen_of(town: Town, sender: str) -> list[Element]:
     return [s for s in town.server.passed if s.tag == f"{{{ns.CLIENT}}}message" and s.get("from") == f"{sender}/r"]
 
 
-def test_on_a_steady_link_receipt_and_marker_share_a_stanza(town: Run) -> None:
+async def acquainted(t: Town, count: int = 2) -> tuple[Client, Client, list[str]]:
+    """alice, bob on a `steady` link, and what alice said to him: by that he knows that she reads what is gathered."""
+    alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
+    ids = [await alice.send_text(BOB, f"text {number}") for number in range(count)]
+    for _ in ids:
+        await next_of(bob, events.Message)
+    adapter_of(bob).steady = True
+    # The first answer of a ratchet may have an empty message with it: it is not counted.
+    await bob.send_text(ALICE, "hello")
+    await next_of(alice, events.Message)
+    t.server.passed.clear()
+    return alice, bob, ids
+
+
+async def told(client: Client, last: type[events.Event]) -> list[tuple[str, str]]:
+    """(kind, whom or what it is about, or the text) of the messages up to the first of kind `last`."""
+    found = []
+    async for event in client.events():
+        if isinstance(event, events.Encrypted):
+            found.append((type(event).__name__, getattr(event, "ref", "") or getattr(event, "text", "")))
+        if isinstance(event, last):
+            break
+    return found
+
+
+def payload_sizes(t: Town, sender: str) -> list[int]:
+    path = "{urn:xmpp:omemo:2}encrypted/{urn:xmpp:omemo:2}payload"
+    return [len(stanza.findtext(path, "")) for stanza in seen_of(t, sender)]
+
+
+def test_on_a_steady_link_receipts_and_markers_go_with_the_next_text_and_do_not_show(town: Run) -> None:
     async def test(t: Town) -> None:
-        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
-        ids = [await alice.send_text(BOB, text) for text in ("one", "two")]
-        for _ in ids:
-            await next_of(bob, events.Message)
-        t.server.passed.clear()
-        for steady, stanzas in ((False, 2), (True, 1)):
-            adapter_of(bob).steady = steady
-            before = len(seen_of(t, BOB))
-            received = await bob.send_receipt(ALICE, ids[0])
-            displayed = await bob.send_displayed(ALICE, ids[0])
-            assert (received == displayed) is steady
-            # The first answer of a ratchet may have an empty message with it: there was one before these.
-            assert len(seen_of(t, BOB)) - before == stanzas
-            assert (await next_of(alice, events.Receipt)).ref == ids[0]
-            assert (await next_of(alice, events.Displayed)).ref == ids[0]
-        await bob.send_displayed(ALICE, ids[1])  # no receipt waits for this one
-        assert (await next_of(alice, events.Displayed)).ref == ids[1]
+        alice, bob, ids = await acquainted(t)
+        held = await bob.send_receipt(ALICE, ids[0])
+        assert await bob.send_receipt(ALICE, ids[1]) == held == await bob.send_displayed(ALICE, ids[0])
+        assert seen_of(t, BOB) == []
+        assert await bob.send_text(ALICE, "thanks") == held
+        assert await told(alice, events.Message) == [
+            ("Receipt", ids[0]),
+            ("Receipt", ids[1]),
+            ("Displayed", ids[0]),
+            ("Message", "thanks"),
+        ]
+        other = await bob.send_text(ALICE, "nothing goes with this one")
+        assert other != held
+        assert len(set(payload_sizes(t, BOB))) == 1
+        assert len(seen_of(t, BOB)) == 2
+        assert [stanza.get("id") for stanza in seen_of(t, BOB)] == [held, other]
+        kept = [type(event).__name__ for event in bob.history(ALICE)]
+        assert kept == ["Message", "Message", "Sent", "Sent", "Sent"]
 
     town(test)
 
 
-def test_a_receipt_without_a_marker_goes_alone_and_at_the_latest_at_the_end(
+def test_what_could_not_go_with_a_text_waits_for_another_message(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob, ids = await acquainted(t)
+        held = await bob.send_receipt(ALICE, ids[0])
+        await bob.decide(ALICE, (await bob.devices(ALICE))[0].fingerprint, Decision.DISTRUSTED)
+        with pytest.raises(NoDevices):
+            await bob.send_text(ALICE, "not sent")
+        await bob.decide(ALICE, (await bob.devices(ALICE))[0].fingerprint, Decision.VERIFIED)
+        assert await bob.send_text(ALICE, "x" * 150) != held
+        assert await bob.send_reaction(ALICE, ids[0], ["👍"]) == held
+        assert await told(alice, events.Reaction) == [
+            ("Message", "x" * 150),
+            ("Receipt", ids[0]),
+            ("Reaction", ids[0]),
+        ]
+        assert len(set(payload_sizes(t, BOB))) == 1
+
+    town(test)
+
+
+def test_without_a_text_all_that_waits_goes_in_one_stanza(town: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receipts, "SECONDS", 0.01)
+
+    async def test(t: Town) -> None:
+        alice, bob, ids = await acquainted(t, 3)
+        for id in ids:
+            await bob.send_receipt(ALICE, id)
+        assert await bob.send_displayed(ALICE, ids[2])
+        assert await told(alice, events.Displayed) == [*(("Receipt", id) for id in ids), ("Displayed", ids[2])]
+        assert len(seen_of(t, BOB)) == 1
+        await bob.send_displayed(ALICE, ids[0])
+        assert await told(alice, events.Displayed) == [("Displayed", ids[0])]
+
+    town(test)
+
+
+def test_no_more_than_eight_wait(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob, ids = await acquainted(t, receipts.MAX_HELD + 1)
+        first = [await bob.send_receipt(ALICE, id) for id in ids[:-1]]
+        assert seen_of(t, BOB) == []
+        assert await bob.send_receipt(ALICE, ids[-1]) != first[0]
+        assert [stanza.get("id") for stanza in seen_of(t, BOB)] == first[:1] == list(set(first))
+        assert [(await next_of(alice, events.Receipt)).ref for _ in first] == ids[:-1]
+
+    town(test)
+
+
+def test_what_waits_survives_the_program_and_a_wished_end_sends_it(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob, ids = await acquainted(t, 3)
+        held = await bob.send_receipt(ALICE, ids[0])
+        await kill(t, bob)
+        assert seen_of(t, BOB) == []
+        bob = await t.move_in(BOB, "b")
+        receipt = await next_of(alice, events.Receipt)
+        assert (receipt.ref, receipt.id) == (ids[0], held)
+        adapter_of(bob).steady = True
+        await bob.send_receipt(ALICE, ids[1])
+        await bob.close()
+        assert (await next_of(alice, events.Receipt)).ref == ids[1]
+        bob = await t.move_in(BOB, "b")
+        adapter_of(bob).steady = True
+        await bob.send_receipt(ALICE, ids[2])
+        assert await bob.send_text(ALICE, "nothing is said twice")
+        assert await told(alice, events.Message) == [("Receipt", ids[2]), ("Message", "nothing is said twice")]
+
+    town(test)
+
+
+def test_to_who_does_not_read_several_in_one_each_goes_at_once(town: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def test(t: Town) -> None:
+        monkeypatch.setattr(gathered, "marked", lambda content: False)  # alice's client is none of ours
+        alice, bob, ids = await acquainted(t)
+        assert await bob.send_receipt(ALICE, ids[0]) != await bob.send_displayed(ALICE, ids[0])
+        assert len(seen_of(t, BOB)) == 2
+        assert await told(alice, events.Displayed) == [("Receipt", ids[0]), ("Displayed", ids[0])]
+        monkeypatch.undo()
+        monkeypatch.setattr(FakeAdapter, "server", t.server, raising=False)
+        await alice.send_text(BOB, "now it is")
+        await next_of(bob, events.Message)
+        await bob.send_receipt(ALICE, "an id unlike ours")
+        assert len(seen_of(t, BOB)) == 3
+        await bob.send_receipt(ALICE, ids[1])
+        assert len(seen_of(t, BOB)) == 3
+
+    town(test)
+
+
+def test_a_device_that_does_not_read_several_in_one_gets_each_apart_of_what_waited(
     town: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def test(t: Town) -> None:
-        alice, bob = await t.move_in(ALICE, "a"), await t.move_in(BOB, "b")
-        ids = [await alice.send_text(BOB, text) for text in ("one", "two")]
-        for _ in ids:
-            await next_of(bob, events.Message)
-        adapter_of(bob).steady = True
-        monkeypatch.setattr(receipts, "SECONDS", 0.01)
-        assert await bob.send_receipt(ALICE, ids[0])
-        assert (await next_of(alice, events.Receipt)).ref == ids[0]
-        monkeypatch.setattr(receipts, "SECONDS", 3600.0)
+        alice, bob, ids = await acquainted(t)
+        held = await bob.send_receipt(ALICE, ids[0])
+        await bob.send_displayed(ALICE, ids[0])
         await bob.send_receipt(ALICE, ids[1])
-        await bob.send_receipt("nobody@b.example", "x")
-        await bob.close()
-        assert (await next_of(alice, events.Receipt)).ref == ids[1]
+        monkeypatch.setattr(core, "FRESH_SECONDS", -1.0)
+        second = await t.move_in(ALICE, "a2")
+        await bob.send_text(ALICE, "to both of you")
+        assert await told(second, events.Message) == [("Message", "to both of you")]
+        await bob._try_to_notify(ALICE)
+        sent = [stanza.get("id") for stanza in seen_of(t, BOB)][-3:]
+        assert held in sent
+        for reader in (alice, second):
+            found = [(await next_of(reader, events.Receipt | events.Displayed)) for _ in range(3)]
+            assert [(type(event).__name__, event.ref) for event in found] == [
+                ("Receipt", ids[0]),
+                ("Displayed", ids[0]),
+                ("Receipt", ids[1]),
+            ]
+            assert [event.id for event in found] == sent
+
+    town(test)
+
+
+def test_under_other_profiles_each_goes_at_once_and_nobody_to_read_it_is_no_end(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob, ids = await acquainted(t)
+        await bob.send_receipt(ALICE, ids[0])
+        del t.server.nodes.items[ALICE, DEVICES]
+        await bob.decide(ALICE, (await bob.devices(ALICE))[0].fingerprint, Decision.DISTRUSTED)
+        await bob._try_to_notify(ALICE)
+        assert seen_of(t, BOB) == []
+        await bob.decide(ALICE, (await bob.devices(ALICE))[0].fingerprint, Decision.VERIFIED)
+        assert bob._receipts.peers(bob._open.batch()) == []
+        adapter_of(bob).steady = False
+        await bob.send_receipt(ALICE, ids[1])
+        await bob.send_displayed(ALICE, ids[1])
+        assert len(seen_of(t, BOB)) == 2
+        assert await told(alice, events.Displayed) == [("Receipt", ids[1]), ("Displayed", ids[1])]
 
     town(test)
 

@@ -4,7 +4,8 @@ from xml.etree.ElementTree import Element
 
 import pytest
 
-from quietwire.client import events, payloads
+from quietwire.client import events, gathered, payloads
+from quietwire.client.gathered import Notice
 from quietwire.client.trust import Trust
 from quietwire.core.xml import build
 
@@ -16,8 +17,6 @@ ORIGIN = payloads.Origin("a@x.example", "a@x.example", 7, Trust.BLIND, "id", 2.0
     [
         (payloads.text("hi"), events.Message, {"text": "hi", "wants_receipt": True, "markable": True}),
         (payloads.chat_state("paused"), events.ChatState, {"state": "paused"}),
-        (payloads.receipt("r"), events.Receipt, {"ref": "r"}),
-        (payloads.displayed("r"), events.Displayed, {"ref": "r"}),
         (payloads.reaction("r", ["👍", "👍", "🎉"]), events.Reaction, {"ref": "r", "emojis": ("👍", "🎉")}),
         (payloads.reaction("r", []), events.Reaction, {"ref": "r", "emojis": ()}),
         (payloads.correction("r", "new"), events.Correction, {"ref": "r", "text": "new"}),
@@ -45,12 +44,13 @@ def test_a_message_of_others_need_not_ask_for_anything() -> None:
         [build("{urn:example}unknown")],
         [build("body", text="no namespace")],
         [build("{urn:xmpp:receipts}received")],
+        [gathered.mark()],
         [build("{urn:xmpp:reactions:0}reactions")],
         [build("{http://jabber.org/protocol/chatstates}dancing")],
     ],
 )
 def test_what_says_nothing_is_nothing(content: list[Element]) -> None:
-    assert payloads.read(content, ORIGIN) is None
+    assert payloads.read_all(content, ORIGIN) == []
 
 
 def test_reactions_are_bounded() -> None:
@@ -72,9 +72,28 @@ def test_an_unknown_chat_state_is_a_mistake_of_the_caller() -> None:
         payloads.chat_state("dancing")  # type: ignore[arg-type]
 
 
-def test_a_receipt_and_its_marker_in_one_envelope_are_two_events() -> None:
-    both = payloads.read_all([*payloads.receipt("1"), *payloads.displayed("1")], ORIGIN)
-    assert [(type(event).__name__, event.ref) for event in both] == [("Receipt", "1"), ("Displayed", "1")]  # type: ignore[attr-defined]
-    assert len(payloads.read_all(payloads.receipt("1"), ORIGIN)) == 1
-    assert len(payloads.read_all(payloads.text("hi"), ORIGIN)) == 1
-    assert payloads.read_all([], ORIGIN) == []
+def told(*content: Element) -> list[tuple[str, str]]:
+    return [(type(event).__name__, getattr(event, "ref", "")) for event in payloads.read_all(content, ORIGIN)]
+
+
+def test_receipts_and_markers_of_several_messages_come_before_the_text_with_them() -> None:
+    ids = [f"{number:032x}" for number in range(3)]
+    got = gathered.write([Notice(ids[0], True, True), Notice(ids[1], displayed=True), Notice(ids[2], received=True)])
+    expected = [("Receipt", ids[0]), ("Receipt", ids[2]), ("Displayed", ids[0]), ("Displayed", ids[1])]
+    assert told(got) == expected
+    assert told(*payloads.text("hi"), got) == [*expected, ("Message", "")]
+    assert told(*payloads.reaction("r", ["👍"]), got) == [*expected, ("Reaction", "r")]
+
+
+def test_receipts_and_markers_as_others_write_them() -> None:
+    assert told(*payloads.receipt("1")) == [("Receipt", "1")]
+    assert told(*payloads.displayed("1")) == [("Displayed", "1")]
+    both = [*payloads.receipt("1"), *payloads.displayed("1")]
+    assert told(*both) == [("Receipt", "1"), ("Displayed", "1")]
+    assert told(*payloads.receipt("1"), *payloads.receipt("2"), *payloads.receipt("1")) == [
+        ("Receipt", "1"),
+        ("Receipt", "2"),
+    ]
+    assert told(*both, *payloads.text("hi"))[-1] == ("Message", "")
+    assert len(told(*(element for number in range(500) for element in payloads.receipt(f"{number}")))) == 64
+    assert told() == []

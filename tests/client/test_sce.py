@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quietwire.client import payloads, sce
+from quietwire.client import gathered, payloads, sce
+from quietwire.client.gathered import Notice
 from quietwire.core.xml import build, serialise
 
 ME = "juliet@capulet.example"
@@ -50,6 +51,14 @@ def test_sizes_are_classes_whatever_is_said(text: str) -> None:
     assert size in sce.CLASSES
     shorter = sce.CLASSES[sce.CLASSES.index(size) - 1] if size > sce.CLASSES[0] else 0
     assert len(text.encode()) > shorter - 400 or shorter == 0
+
+
+@given(st.integers(0, 1200), st.integers(1, 8))
+def test_what_fits_changes_no_length(length: int, count: int) -> None:
+    said = payloads.text("ü" * length)
+    more = [gathered.write([Notice(f"{number:032x}", received=True) for number in range(count)])]
+    same = len(seal(*said, *more)) == len(seal(*said))
+    assert sce.fits(said, more, sender=ME, id="i" * 32, stamp=1.5) is same
 
 
 @pytest.mark.parametrize(

@@ -67,3 +67,11 @@ def test_the_roster_is_kept(batch: Batch) -> None:
     assert state.load_roster(batch) == {}
     state.save_roster(batch, {BOB: {"subscription": "both", "pending": False}})
     assert state.load_roster(batch) == {BOB: {"subscription": "both", "pending": False}}
+
+
+def test_devices_that_read_gathered_receipts_are_kept_by_account(batch: Batch) -> None:
+    assert state.gathers(batch, BOB) == set()
+    for device in (7, 4711, 7):
+        state.note_gathers(batch, BOB, device)
+    assert state.gathers(batch, BOB) == {7, 4711}
+    assert state.gathers(batch, ME) == set()

@@ -12,14 +12,14 @@ from functools import partial
 from itertools import chain, repeat
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 from xml.etree.ElementTree import Element
 
-from quietwire.client import caps, downlink, payloads, sce, state
+from quietwire.client import caps, downlink, gathered, payloads, sce, state
 from quietwire.client.adapter import Adapter, tls_context
 from quietwire.client.contacts import Roster
 from quietwire.client.db import Database
-from quietwire.client.errors import ClientError, LinkError, RequestError
+from quietwire.client.errors import ClientError, LinkError, NoDevices, RequestError
 from quietwire.client.events import (
     Available,
     ChatStateName,
@@ -36,6 +36,7 @@ from quietwire.client.events import (
     Undecryptable,
 )
 from quietwire.client.files import shared_of
+from quietwire.client.gathered import Notice
 from quietwire.client.keys import FromKeyring, Passphrase, Source
 from quietwire.client.model import Contact, Device, Settings
 from quietwire.client.omemo2 import KnownDevice, Omemo, Turn
@@ -71,6 +72,9 @@ MAX_EVENTS: Final = 10_000
 RELIST_SECONDS: Final = (2.0, 5.0, 20.0, 3600.0)
 """Pauses before our own device list is read again: the first soon after two new devices, the last for good."""
 PUBLISH_RETRY_SECONDS: Final = 30.0
+Kind = Literal["message", "notice", "passing"]
+"""What is said: a receipt or marker alone is a notice, and a chat state passing."""
+
 STANZA_BYTES: Final = 4096
 """Of the link's queue, kept for each message that is being encrypted: most need less than half of it."""
 
@@ -109,7 +113,11 @@ class Client:
             self._request,
             lambda: tls_context(settings.ca_file),
         )
-        self._receipts = Receipts(lambda peer, ref: self._spawn(self._send_held(peer, ref)))
+        self._receipts = Receipts(
+            lambda peer: self._spawn(self._try_to_notify(peer)),
+            lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+            tick=settings.link.tick if settings.link.profile is Profile.STEADY else 0.0,
+        )
         self._database: Database | None = None
         self._adapter: Adapter | None = None
         self._omemo: Omemo | None = None
@@ -168,6 +176,8 @@ class Client:
         except BaseException:
             await self.close()
             raise
+        for peer in self._receipts.peers(self._open.batch()):
+            self._spawn(self._try_to_notify(peer))  # what waited when the program ended
         self._spawn(self._work())
         self._spawn(self._keep_published())
         self._spawn(self._keep_listed())
@@ -177,10 +187,11 @@ class Client:
         if self._closed:
             return
         if self._omemo is not None:
-            for peer, ref in self._receipts.waiting():
-                await self._send_held(peer, ref)
+            for peer in self._receipts.peers(self._database.batch()) if self._database is not None else ():
+                await self._try_to_notify(peer)
             await self.drained(CLOSE_SECONDS)
         self._closed = True
+        self._receipts.stop()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -223,26 +234,15 @@ class Client:
         content = payloads.chat_state(state)
         if self._link.steady:
             return ""
-        return await self._say(to, content, passing=True)
+        return await self._say(to, content, "passing")
 
     async def send_receipt(self, to: str, ref: str) -> str:
-        """On a `steady` link it waits a while for `send_displayed` of the same message, and goes with it."""
-        if self._link.steady:
-            return self._receipts.hold(_bare(to), ref)
-        return await self._say(to, payloads.receipt(ref))
-
-    async def _send_held(self, peer: str, ref: str) -> None:
-        id = self._receipts.take(peer, ref)
-        try:
-            if id is not None:
-                await self._say(peer, payloads.receipt(ref), id=id)
-        except ClientError:
-            pass  # nobody waits for it here, and nobody there could read it
+        """On a `steady` link it waits a while for a message to the same person that it can go with: see `Receipts`."""
+        return await self._notify(to, Notice(ref, received=True))
 
     async def send_displayed(self, to: str, ref: str) -> str:
-        id = self._receipts.take(_bare(to), ref)
-        received = [] if id is None else payloads.receipt(ref)
-        return await self._say(to, [*received, *payloads.displayed(ref)], id=id or "")
+        """Like a receipt."""
+        return await self._notify(to, Notice(ref, displayed=True))
 
     async def send_reaction(self, to: str, ref: str, emojis: Sequence[str]) -> str:
         """All our reactions to `ref`; none: takes them back."""
@@ -360,27 +360,105 @@ class Client:
         finally:
             self._saying -= 1
 
-    async def _say(self, to: str, content: list[Element], *, passing: bool = False, id: str = "") -> str:
-        id = id or secrets.token_hex(16)
-        async with self._room():
-            await self._post_said(_bare(to), content, id, passing=passing)
-        return id
-
-    async def _post_said(self, peer: str, content: list[Element], id: str, *, passing: bool) -> None:
-        stamp = self._clock()
-        envelope = sce.seal(content, sender=self._jid, id=id, stamp=stamp, random=self._random)
-        for jid in (self._jid, peer):
-            await self._freshen(jid)
-        await self._link.calm()
-        async with self._keys.turn() as turn:
-            encrypted = await turn.encrypt(peer, envelope)
-            data = outgoing(peer, id, encrypted)
-            entry = Entry(data, "passing" if passing else "message", id)
-            if not passing:
+    async def _say(self, to: str, content: list[Element], kind: Kind = "message") -> str:
+        peer = _bare(to)
+        async with self._room(), self._writing(peer) as turn:
+            stamp, id, more = self._clock(), secrets.token_hex(16), list[Element]()
+            if kind == "message":
+                id, more = await self._companions(turn, peer, content, id, stamp)
+            data = await self._sealed(turn, peer, [*content, *more], id, stamp)
+            entry = Entry(data, "passing" if kind == "passing" else "message", id)
+            if kind == "message":
                 origin = payloads.Origin(self._jid, peer, self._keys.device, Trust.VERIFIED, id, stamp)
                 if (event := payloads.read(content, origin)) is not None:
                     state.remember(turn.batch, event, own=True)
             self._post(turn, entry)
+        return id
+
+    @asynccontextmanager
+    async def _writing(self, peer: str) -> AsyncIterator[Turn]:
+        """For a message to `peer`: its devices and ours are known, and no cell is due soon."""
+        for jid in (self._jid, peer):
+            await self._freshen(jid)
+        await self._link.calm()
+        async with self._keys.turn() as turn:
+            yield turn
+
+    async def _sealed(self, turn: Turn, peer: str, content: Sequence[Element], id: str, stamp: float) -> bytes:
+        envelope = sce.seal(content, sender=self._jid, id=id, stamp=stamp, random=self._random)
+        return outgoing(peer, id, await turn.encrypt(peer, envelope))
+
+    # Receipts and markers
+
+    async def _notify(self, to: str, notice: Notice) -> str:
+        """One of both. It waits where the link is `steady` and all who get it read several in one."""
+        peer = _bare(to)
+        while self._link.steady and gathered.nameable(notice.ref):
+            await self._link.calm()
+            async with self._keys.turn() as turn:
+                if not await self._all_gather(turn, peer):
+                    break
+                if (held := self._receipts.hold(turn.batch, peer, notice)) is not None:
+                    turn.after.append(partial(self._receipts.arm, peer))
+                    return held.id
+            await self._notify_held(peer)
+        return await self._say(peer, _plain(notice), "notice")
+
+    async def _all_gather(self, turn: Turn, peer: str) -> bool:
+        """Whether all devices that a message to `peer` is for have shown that they read `gathered.GOT`."""
+        reached = 0
+        for jid in (peer, self._jid):
+            known = state.gathers(turn.batch, jid)
+            if not known and jid == peer:
+                return False
+            for device in await turn.devices(jid):
+                if device.own or not device.active or not device.trust.may_read:
+                    continue
+                if device.device not in known:
+                    return False
+                reached += jid == peer
+        return reached > 0
+
+    async def _companions(
+        self, turn: Turn, peer: str, content: Sequence[Element], id: str, stamp: float
+    ) -> tuple[str, list[Element]]:
+        """(id, elements) of a message that would have been `id`: what waits goes with it, if that does not show."""
+
+        def fits(more: Element) -> bool:
+            return sce.fits(content, [more], sender=self._jid, id=id, stamp=stamp)
+
+        held = self._receipts.held(turn.batch, peer)
+        if held is not None and fits(more := gathered.write(held.notices)) and await self._all_gather(turn, peer):
+            self._receipts.drop(turn.batch, peer)
+            turn.after.append(partial(self._receipts.disarm, peer))
+            return held.id, [more]
+        return id, [mark] if fits(mark := gathered.mark()) else []
+
+    async def _notify_held(self, peer: str) -> None:
+        """What waits for `peer` goes now. Raises ClientError."""
+        while True:
+            async with self._room(), self._writing(peer) as turn:
+                held = self._receipts.held(turn.batch, peer)
+                if held is None:
+                    return
+                if await self._all_gather(turn, peer):
+                    content = [gathered.write(held.notices)]
+                    self._receipts.drop(turn.batch, peer)
+                    turn.after.append(partial(self._receipts.disarm, peer))
+                else:
+                    content = _plain(self._receipts.shorten(turn.batch, peer, held))
+                data = await self._sealed(turn, peer, content, held.id, self._clock())
+                self._post(turn, Entry(data, "message", held.id))
+
+    async def _try_to_notify(self, peer: str) -> None:
+        try:
+            await self._notify_held(peer)
+        except NoDevices:  # nobody there could read it
+            async with self._keys.turn() as turn:
+                self._receipts.drop(turn.batch, peer)
+                turn.after.append(partial(self._receipts.disarm, peer))
+        except ClientError:
+            self._receipts.arm(peer)
 
     def _post(self, turn: Turn, *entries: Entry) -> None:
         """`entries`, and the empty messages of the turn, are kept with it and written after it. No await may follow."""
@@ -623,6 +701,11 @@ class Client:
             # A full disk, or a mistake of ours: better to stop than to seem to listen.
             self._tell(Disconnected(reason=str(error) if isinstance(error, ClientError) else type(error).__name__))
             self._link.drop_link()
+
+
+def _plain(notice: Notice) -> list[Element]:
+    """As everybody reads it; of both the receipt."""
+    return payloads.receipt(notice.ref) if notice.received else payloads.displayed(notice.ref)
 
 
 def _open(path: Path, source: Source, random: Callable[[int], bytes]) -> Database:

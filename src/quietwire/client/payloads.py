@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final, cast, get_args
 from xml.etree.ElementTree import Element
 
-from quietwire.client import files
+from quietwire.client import files, gathered
 from quietwire.client.events import (
     ChatState,
     ChatStateName,
@@ -108,7 +108,7 @@ def file(shared: files.Shared) -> list[Element]:
 
 
 def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
-    """The event that `content` describes; None if there is nothing in it that we know.
+    """What `content` says but for receipts and markers; None if there is nothing in it that we know.
 
     Of two kinds in one envelope the more specific wins: a correction, then a reply, are messages too.
     """
@@ -133,10 +133,6 @@ def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
             wants_receipt=f"{{{RECEIPTS}}}request" in by_tag,
             markable=f"{{{MARKERS}}}markable" in by_tag,
         )
-    if (element := by_tag.get(f"{{{RECEIPTS}}}received")) is not None and (ref := element.get("id")):
-        return Receipt(**common, ref=ref)
-    if (element := by_tag.get(f"{{{MARKERS}}}displayed")) is not None and (ref := element.get("id")):
-        return Displayed(**common, ref=ref)
     for name in sorted(STATES):
         if f"{{{CHATSTATES}}}{name}" in by_tag:
             return ChatState(**common, state=cast(ChatStateName, name))
@@ -144,16 +140,24 @@ def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
 
 
 def read_all(content: Iterable[Element], origin: Origin) -> list[Encrypted]:
-    """Every event in an envelope: `read`'s, and the displayed marker that came with a receipt."""
+    """Every event in an envelope: receipts, then markers, of any number of messages, then what `read` finds."""
     children = list(content)
+    common: dict[str, Any] = vars(origin)
+    gathers = gathered.read(children)
+    received = [*_refs(children, f"{{{RECEIPTS}}}received"), *(each.ref for each in gathers if each.received)]
+    displayed = [*_refs(children, f"{{{MARKERS}}}displayed"), *(each.ref for each in gathers if each.displayed)]
     event = read(children, origin)
-    if event is None:
-        return []
-    if isinstance(event, Receipt):
-        marker = next((child for child in children if child.tag == f"{{{MARKERS}}}displayed"), None)
-        if marker is not None and (ref := marker.get("id")):
-            return [event, Displayed(**vars(origin), ref=ref)]
-    return [event]
+    return [
+        *(Receipt(**common, ref=ref) for ref in dict.fromkeys(received)),
+        *(Displayed(**common, ref=ref) for ref in dict.fromkeys(displayed)),
+        *([] if event is None else [event]),
+    ]
+
+
+def _refs(children: Iterable[Element], tag: str) -> list[str]:
+    """XEP-0184 means one receipt a message; a few clients may write more."""
+    found = (child.get("id") for child in children if child.tag == tag)
+    return [ref for ref in found if ref][: gathered.MAX_READ]
 
 
 def _emojis(element: Element) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from xml.etree.ElementTree import Element
 
-from quietwire.client import payloads, sce, state
+from quietwire.client import gathered, payloads, sce, state
 from quietwire.client.events import ChatState, Correction, Event, Failed, Retraction, Sent, Undecryptable, Unencrypted
 from quietwire.client.omemo2 import Duplicate, Omemo, Turn, Unreadable
 from quietwire.client.omemo_xml import DEVICES, OmemoXmlError, is_empty
@@ -89,6 +89,8 @@ class Reader:
         stamp = envelope.stamp if envelope.stamp is not None else message.delayed or self._clock()
         peer = message.to if message.own else message.sender
         origin = payloads.Origin(message.sender, peer, device, trust, envelope.id or message.id, stamp)
+        if gathered.marked(envelope.content):
+            state.note_gathers(turn.batch, message.sender, device)
         understood: list[Event] = []
         for event in payloads.read_all(envelope.content, origin):
             if isinstance(event, ChatState) and message.delayed is not None:

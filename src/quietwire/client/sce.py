@@ -64,19 +64,27 @@ def padded_size(length: int) -> int:
 
 def seal(content: Sequence[Element], *, sender: str, id: str, stamp: float, random: Callable[[int], bytes]) -> bytes:
     """The envelope as UTF-8, its length that of a size class. `sender` is our bare JID."""
-    rpad = build(f"{{{NS}}}rpad", text="x")
-    origin = build(f"{{{NS_SID}}}origin-id", {"id": id})
+    shortest = len(_envelope(content, "x", sender=sender, id=id, stamp=stamp))
+    missing = padded_size(shortest) - shortest + 1
+    padding = base64.urlsafe_b64encode(random(missing)).decode("ascii")[:missing]
+    return _envelope(content, padding, sender=sender, id=id, stamp=stamp)
+
+
+def fits(content: Sequence[Element], more: Sequence[Element], *, sender: str, id: str, stamp: float) -> bool:
+    """Whether `more` changes nothing of the length of `content`'s envelope. Raises EnvelopeError."""
+    length = len(_envelope(content, "x", sender=sender, id=id, stamp=stamp))
+    return length + sum(len(serialise(element, NS)) for element in more) <= padded_size(length)
+
+
+def _envelope(content: Sequence[Element], padding: str, *, sender: str, id: str, stamp: float) -> bytes:
     envelope = build(
         f"{{{NS}}}envelope",
         None,
-        build(f"{{{NS}}}content", None, *content, origin),
-        rpad,
+        build(f"{{{NS}}}content", None, *content, build(f"{{{NS_SID}}}origin-id", {"id": id})),
+        build(f"{{{NS}}}rpad", text=padding),
         build(f"{{{NS}}}time", {"stamp": format_time(stamp)}),
         build(f"{{{NS}}}from", {"jid": sender}),
     )
-    shortest = len(serialise(envelope, ""))
-    missing = padded_size(shortest) - shortest + 1
-    rpad.text = base64.urlsafe_b64encode(random(missing)).decode("ascii")[:missing]
     return serialise(envelope, "")
 
 

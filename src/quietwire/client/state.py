@@ -1,4 +1,6 @@
-"""What the client keeps besides OMEMO: roster cache, history, and messages the server has not acknowledged."""
+"""What the client keeps besides OMEMO: roster cache, history, messages the server has not acknowledged, which devices
+read gathered receipts.
+"""
 
 from __future__ import annotations
 
@@ -73,6 +75,16 @@ def remember(batch: Batch, event: Encrypted, *, own: bool) -> bool:
     batch.put(f"history/{event.peer}", str(length + 1).encode())
     batch.put(author, b"")
     return True
+
+
+def note_gathers(batch: Batch, jid: str, device: int) -> None:
+    """That device of `jid` reads `gathered.GOT`."""
+    if device not in (known := gathers(batch, jid)):
+        batch.put(f"gathers/{jid}", json.dumps(sorted({*known, device})).encode())
+
+
+def gathers(batch: Batch, jid: str) -> set[int]:
+    return set(json.loads(batch.get(f"gathers/{jid}") or b"[]"))
 
 
 def wrote(batch: Batch, peer: str, sender: str, id: str) -> bool:
