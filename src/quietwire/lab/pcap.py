@@ -11,7 +11,7 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
@@ -32,7 +32,8 @@ Address = tuple[str, int]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A TCP segment. `time`: epoch seconds. `length`: bytes of payload on the wire, of which `data` was captured."""
+    """A TCP segment. `time`: epoch seconds. `length`: bytes of payload on the wire, of which `data` was captured.
+    `window`: that it advertises, not scaled."""
 
     time: float
     source: Address
@@ -41,6 +42,7 @@ class Segment:
     flags: int
     length: int
     data: bytes
+    window: int = field(default=0, compare=False)
 
 
 def is_capture(head: bytes) -> bool:
@@ -234,8 +236,8 @@ def _tcp(time: float, ip: bytes) -> Segment | None:
     if begin < start + 20 or begin > end:
         return None
     ports = struct.unpack_from(">HHI", ip, start)
-    data = ip[begin:end]
-    return Segment(time, (source, ports[0]), (target, ports[1]), ports[2], ip[start + 13], end - begin, data)
+    data, window = ip[begin:end], int.from_bytes(ip[start + 14 : start + 16], "big")
+    return Segment(time, (source, ports[0]), (target, ports[1]), ports[2], ip[start + 13], end - begin, data, window)
 
 
 def _ipv4(ip: bytes) -> tuple[str, str, int, int] | None:

@@ -23,13 +23,16 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from quietwire.lab import figures
-from quietwire.lab.attacks import sessions
+from quietwire.lab.attacks import among, sessions
 from quietwire.lab.attacks.models import Ranks
 from quietwire.lab.figures import Estimate, Figure
 from quietwire.lab.flows import Flow
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+Sides = tuple[Sequence[Flow], Sequence[Flow]]
+"""The two sets of one capture."""
 
 BOUND: Final = 0.55
 """The upper bound of the area at most, for "cannot tell" (DESIGN §8)."""
@@ -76,32 +79,56 @@ class Verdict:
 
 def compare(left: Sequence[Flow], right: Sequence[Flow], *, slot: float = SLOT, seed: int = 1) -> Verdict:
     """Compares two sets of whole sessions, ten of each at least. Raises ValueError for fewer."""
+    return compare_captures([(left, right)], slot=slot, seed=seed, together=False)
+
+
+def compare_captures(
+    captures: Sequence[Sides], *, slot: float = SLOT, seed: int = 1, together: bool = True
+) -> Verdict:  # fmt: skip
+    """The same for one or more captures. `together`: all links of a capture were there at the same time, and where each
+    stands among the others is looked at too."""
     generator = np.random.default_rng([seed, 21])
-    between = tell(left, right, slot=slot, seed=seed)
+    between = tell_captures(captures, slot=slot, seed=seed, together=together)
     # Leaks are planted in sessions of both sets: as many as the comparison has.
-    mixed = [*left, *right]
-    order = generator.permutation(len(mixed))
-    bare = [mixed[row] for row in order[: len(mixed) // 2]]
-    leaky = [mixed[row] for row in order[len(mixed) // 2 :]]
+    halves = []
+    for left, right in captures:
+        mixed = [*left, *right]
+        order = generator.permutation(len(mixed))
+        bare = [mixed[row] for row in order[: len(mixed) // 2]]
+        halves.append((bare, [mixed[row] for row in order[len(mixed) // 2 :]]))
+    late = [(bare, sessions.late(leaky, MILLISECOND, generator)) for bare, leaky in halves]
+    longer = [(bare, sessions.longer(leaky, 1, generator)) for bare, leaky in halves]
     return Verdict(
         between,
-        tell(bare, sessions.late(leaky, MILLISECOND, generator), slot=slot, seed=seed),
-        tell(bare, sessions.longer(leaky, 1, generator), slot=slot, seed=seed),
+        tell_captures(late, slot=slot, seed=seed, together=together),
+        tell_captures(longer, slot=slot, seed=seed, together=together),
     )
 
 
 def tell(left: Sequence[Flow], right: Sequence[Flow], *, slot: float = SLOT, seed: int = 1) -> Told:
     """How well a classifier tells one set from the other. Raises ValueError for less than ten sessions in one."""
-    if min(len(left), len(right)) < 10:
-        raise ValueError(
-            f"{len(left)} and {len(right)} sessions: ten of each at least, {LINKS} together to prove anything"
-        )
-    features = np.concatenate([sessions.table(left, slot), sessions.table(right, slot)])
-    labels = np.repeat([0, 1], [len(left), len(right)])
+    return tell_captures([(left, right)], slot=slot, seed=seed, together=False)
+
+
+def tell_captures(
+    captures: Sequence[Sides], *, slot: float = SLOT, seed: int = 1, together: bool = True
+) -> Told:  # fmt: skip
+    """The same for one or more captures: see `compare_captures`."""
+    lefts, rights = (sum(len(sides[side]) for sides in captures) for side in (0, 1))
+    if min(lefts, rights) < 10:
+        raise ValueError(f"{lefts} and {rights} sessions: ten of each at least, {LINKS} together to prove anything")
+    names = sessions.names() + (among.names() if together else ())
+    tables = []
+    for left, right in captures:
+        everything = [*left, *right]
+        table = sessions.table(everything, slot)
+        tables.append(np.concatenate([table, among.table(everything, slot)], axis=1) if together else table)
+    features = np.concatenate(tables)
+    labels = np.concatenate([np.repeat([0, 1], [len(left), len(right)]) for left, right in captures])
     scores = crossed(features, labels, seed)
     users = np.arange(len(labels))
     area = figures.bootstrap(users, lambda rows: auc(labels[rows], scores[rows]), seed=seed, rounds=figures.ROUNDS)
-    return Told(area, len(labels), _best(features, labels))
+    return Told(area, len(labels), _best(features, labels, names))
 
 
 def auc(labels: Ints, scores: Floats) -> float:
@@ -170,10 +197,10 @@ def _scores(train: Floats, labels: Ints, held: Floats, seed: int) -> Floats:
         return np.asarray(best[1].predict_proba(held)[:, 1], np.float64)
 
 
-def _best(features: Floats, labels: Ints) -> str:
+def _best(features: Floats, labels: Ints, names: Sequence[str]) -> str:
     """The column that tells most by itself."""
     areas = [abs(auc(labels, features[:, column]) - 0.5) for column in range(features.shape[1])]
-    return sessions.names()[int(np.argmax(areas))]
+    return names[int(np.argmax(areas))]
 
 
 def as_figures(found: Verdict, system: str, *, simulated: bool, note: str = "") -> list[Figure]:
