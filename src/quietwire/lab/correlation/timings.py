@@ -92,7 +92,8 @@ class Timings:
     grown: Mapping[str, Quantiles] = field(default_factory=dict)
     """Bytes by which it is larger on the recipient's."""
     shrunk: Mapping[str, Quantiles] = field(default_factory=dict)
-    """Bytes on `steady` links whose both ends are ours: deflated, receipt and marker in one."""
+    """Bytes on `steady` links whose both ends are ours: deflated, in envelopes of the smallest class. What is longer is
+    larger by its class (`gathered.larger`)."""
 
     def as_json(self) -> str:
         data = asdict(self)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from quietwire.lab.correlation.gathered import gather, larger
 from quietwire.lab.correlation.shapes import Shaped, Side, Streams, Writes, shaped
 from quietwire.lab.correlation.talk import KINDS, MESSAGE, RECEIPT, TYPING, Talk
 from quietwire.lab.correlation.timings import Timings
@@ -133,15 +134,17 @@ def simulate(
     home = (np.arange(talk.users) % servers).astype(np.int32) if servers > 1 else np.zeros(talk.users, np.int32)
     rng.shuffle(home)
     clock = _Clock(shaping, timings, rng, talk.users, talk.seconds, online, home, servers)
-    drawn = _drawn(talk.kind, timings, rng, both)
-    others = _drawn(np.full(len(copies.at), MESSAGE, np.int8), timings, rng, both)
+    drawn = _drawn(talk.kind, talk.size, timings, rng, both)
+    others = _drawn(np.full(len(copies.at), MESSAGE, np.int8), np.zeros(len(copies.at), np.int32), timings, rng, both)
     passed = clock.pass_on(talk, drawn, copies, others)
     cause = np.full(len(talk), -1, np.int64)
     if receipts:
         texts = np.flatnonzero((talk.kind == MESSAGE) & (passed.down_at < talk.seconds))
         at = passed.down_at[texts] + timings.answer.draw(rng, len(texts))
+        if both:
+            at, texts = gather(talk, texts, at, shaping.up.tick)
         kind = np.full(len(texts), RECEIPT, np.int8)
-        more = _drawn(kind, timings, rng, both)
+        more = _drawn(kind, np.zeros(len(texts), np.int32), timings, rng, both)
         every = np.concatenate([talk.at, at])
         order = np.argsort(every, kind="stable")
         place = np.argsort(order)
@@ -189,7 +192,7 @@ def _online(rng: np.random.Generator, talk: Talk, churn: Churn | None) -> NDArra
 
 
 def _drawn(
-    kind: NDArray[np.int8], timings: Timings, rng: np.random.Generator, both: bool
+    kind: NDArray[np.int8], size: NDArray[np.int32], timings: Timings, rng: np.random.Generator, both: bool
 ) -> dict[str, NDArray[np.float64]]:
     """Of each event: bytes on the sender's link and on the recipient's, how long each server takes beside its queue,
     and what jitter draws on each link. Drawn once, so that receipts change nothing for the texts they answer."""
@@ -201,7 +204,9 @@ def _drawn(
             continue
         known = name if name in timings.up else KINDS[MESSAGE]
         if both:
-            up[chosen] = down[chosen] = timings.shrunk[known].draw(rng, len(chosen)).astype(np.int64)
+            up[chosen] = down[chosen] = timings.shrunk[known].draw(rng, len(chosen)).astype(np.int64) + larger(
+                size[chosen]
+            )
         else:
             up[chosen] = timings.up[known].draw(rng, len(chosen)).astype(np.int64)
             grown = timings.grown[known].draw(rng, len(chosen)).astype(np.int64)
