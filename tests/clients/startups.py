@@ -1,6 +1,7 @@
 """Records what clients send when they start, for `src/quietwire/lab/startups`. Root, on Debian.
 
-startups.py [--system quietwire|prosody] [--server off|padded|steady] [--starts N] [--contacts N] [--out FOLDER] [NAME …]
+startups.py [--system quietwire|prosody] [--server off|padded|steady] [--starts N] [--contacts N] [--out FOLDER]
+    [NAME …]
 
 Every client starts N times as Bob, who knows nobody, and N times as Carol, who has twenty contacts, eight of them
 online; the first time each with nothing in its home directory. The kernel's capture of the loopback is what is kept.

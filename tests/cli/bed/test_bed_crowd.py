@@ -34,7 +34,7 @@ def given(tmp_path: Path, **more: Any) -> dict[str, Any]:
         "plan": str(tmp_path / "plan"), "cast": people.document(), "worker": 1, "workers": 2, "taps": taps,
         "web_taps": taps, "direct": {"a.example": port}, "web": {"a.example": port}, "password": "p",
         "authority": str(tmp_path / "ca"), "content": "omemo", "largest": 1000, "seed": 1, "profile": OFF,
-        "truth": str(tmp_path / "truth"), **more,
+        "probing": False, "truth": str(tmp_path / "truth"), **more,
     }  # fmt: skip
 
 
@@ -44,6 +44,7 @@ def test_a_worker_gets_its_share_of_the_people(tmp_path: Path) -> None:
     assert found.events == plans.small(3, 0.5)
     assert set(found.taps) == set(found.cast.devices)
     assert not found.quiet
+    assert not found.probing
     assert crowd.settings(given(tmp_path, profile={"profile": "steady", "follows": True})).quiet
 
 

@@ -227,6 +227,23 @@ def test_a_bad_road_is_between_the_watchers(tmp_path: Path, systems: Systems) ->
     assert abs(first(near, "down") - first(far, "down")) < 0.1
 
 
+def test_users_take_turns_on_long_and_short_ways() -> None:
+    def ways(**given: Any) -> list[float]:
+        scenario = Scenario(users=4, plan="probe", roads=(0.0, 0.1), up=Impairment(delay=0.01), **given)
+        world = World(scenario, Path("/nowhere"), lambda *_: None, Means())
+        assert [world._impaired(user)[0].delay - 0.01 for user in range(4)] == pytest.approx(
+            [world._impaired(user)[1].delay for user in range(4)]
+        )
+        return [world._impaired(user)[1].delay for user in range(4)]
+
+    assert ways() == [0.0, 0.1, 0.0, 0.1]
+    spread = ways(spread=0.3)
+    assert spread[0] == 0.0
+    assert len({0.1, spread[1], spread[3]}) == 3
+    assert ways(spread=0.3) == spread
+    assert ways(spread=0.3, seed=2) != spread
+
+
 def test_what_is_there_is_not_made_again(tmp_path: Path, systems: Systems) -> None:
     first, _ = play(tmp_path, SHORT, means(systems))
     again, said = play(tmp_path, SHORT, means(systems, fail=True))

@@ -31,6 +31,7 @@ class Device:
         self.online = False
         self.said: list[tuple[str, str, str]] = []
         """(kind, to, inside)."""
+        self.asked: list[str] = []
         self.port = 1000
         self.made.append(self)
 
@@ -74,6 +75,7 @@ class Device:
         if self.refuses and self.refuses in payload:
             raise StockError("refused")
         self._sent(sent, to, payload)
+        self.asked.append(payload)
         item = "<item xmlns='jabber:iq:roster' jid='u1@a.example' subscription='both'/>"
         return ET.fromstring(f"<iq xmlns='jabber:client'><query xmlns='jabber:iq:roster'>{item}</query></iq>")
 
@@ -84,7 +86,7 @@ class Device:
 class World:
     """One worker with users 0 and 1, who are friends."""
 
-    def __init__(self, folder: Path, events: Sequence[Happening], content: str = "omemo", quiet: bool = False) -> None:
+    def __init__(self, folder: Path, events: Sequence[Happening], content: str = "omemo", **more: bool) -> None:
         Device.made, Device.refuses = [], ""
         self.file = folder / "truth"
         self.truth = TruthFile(self.file)
@@ -104,7 +106,7 @@ class World:
                 content=content,
                 largest=1000,
                 seed=1,
-                quiet=quiet,
+                **more,
             ),
             self.truth,
             self.troubles.append,
@@ -306,3 +308,25 @@ def test_a_plan_may_be_compressed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", [0, 3])
 def test_numbers_of_devices(device: int) -> None:
     assert len(str(omemo(12, device))) == 9
+
+
+def test_who_is_measured_answers_at_once_and_who_measures_shapes_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, plan("message"), probing=True)
+
+    async def hears() -> None:
+        await world.crowd.prepare()
+        for user in (0, 1):
+            message = "<message xmlns='jabber:client' id='m' from='u%d@a.example/x'><body>x</body></message>"
+            world.device(f"u{user}@a.example/device0").came(message % (1 - user))
+        await world.crowd.end()
+
+    asyncio.run(hears())
+    (asked,) = world.device("u0@a.example/device0").asked
+    assert "urn:quietwire:links:0" in asked
+    assert "'off'" in asked
+    assert not world.device("u1@a.example/device0").asked
+    answers = world.device("u1@a.example/device0").said
+    assert [(kind, to) for kind, to, _ in answers] == [("receipt", "u0@a.example")]
+    assert "id='m'" in answers[0][2]
+    of_it = [(event.kind, event.way) for event in world.events() if event.user == 1]
+    assert of_it == [("message", "down"), ("receipt", "up")]

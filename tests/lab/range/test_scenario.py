@@ -36,6 +36,8 @@ def test_what_cannot_be_is_one_line() -> None:
         ({"client": "loud"}, "client"),
         ({"content": "x"}, "content"),
         ({"servers": 3}, "servers"),
+        ({"roads": (0.1, -0.1)}, "roads"),
+        ({"spread": -1.0}, "spread"),
         ({"system": "prosody", "server": "steady"}, "shield"),
         ({"users": 1}, "users"),
         ({"seconds": 0}, "seconds"),
@@ -95,3 +97,13 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_sown() -> None:
     assert [each.seed for each in sown([Scenario()], [4, 5])] == [4, 5]
+
+
+def test_ways_are_a_list_of_seconds(tmp_path: Path) -> None:
+    file = tmp_path / "x.toml"
+    file.write_text("roads = [0, 0.05]\nspread = 0.3\n")
+    (found,) = read(file)
+    assert (found.roads, found.spread) == ((0.0, 0.05), 0.3)
+    file.write_text("roads = ['far']\n")
+    with pytest.raises(ScenarioError, match="roads"):
+        read(file)

@@ -55,6 +55,7 @@ def settings(given: dict[str, Any]) -> Settings:
         largest=given["largest"],
         seed=given["seed"],
         quiet=given["profile"]["profile"] == Profile.STEADY,
+        probing=given["probing"],
     )
 
 

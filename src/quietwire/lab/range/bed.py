@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import math
 import os
 import random
 import secrets
@@ -105,8 +106,8 @@ def schedule(scenario: Scenario) -> tuple[tuple[Happening, ...], Cast]:
     if scenario.plan:
         try:
             by_hand = (
-                plans.small(scenario.users, scenario.seconds)
-                if scenario.plan == "small"
+                plans.NAMED[scenario.plan](scenario.users, scenario.seconds)
+                if scenario.plan in plans.NAMED
                 else plans.read(Path(scenario.plan))
             )
         except (OSError, ValueError, TypeError) as error:
@@ -263,6 +264,16 @@ class World:
             self._writers[place] = LinkWriter(self._place / "traces" / f"{place}.jsonl", place)
         return self._writers[place]
 
+    def _impaired(self, user: int) -> tuple[Impairment, Impairment]:
+        """Both directions of a user's links. The same seed, the same ways."""
+        scenario = self._scenario
+        way = 0.0
+        if scenario.roads:
+            draw = random.Random(f"way {scenario.seed} {user}").gauss(0.0, scenario.spread)  # noqa: S311
+            way = scenario.roads[user % len(scenario.roads)] * math.exp(draw)
+        up, down = (replace(one, delay=one.delay + way) for one in (scenario.up, scenario.down))
+        return up, down
+
     def _road(self, impairments: Sequence[Impairment]) -> Callable[[], Road] | None:
         """Roads of the two directions of each connection, up first: a tap makes them in that order."""
         if not any(each.any for each in impairments):
@@ -293,7 +304,7 @@ class World:
             far=far,
             names=self._names,
             clock=time.time,
-            road=self._road((self._scenario.up, self._scenario.down)) if device is not None else None,
+            road=self._road(self._impaired(device[0])) if device is not None else None,
             opened=opened,
         )
         self._taps.append(tap)
@@ -357,6 +368,7 @@ class World:
                     "content": scenario.content,
                     "largest": scenario.largest,
                     "seed": scenario.seed,
+                    "probing": scenario.plan == "probe",
                     "profile": self._own_profile(),
                     "truth": str(self._place / "actors" / f"{number}.jsonl"),
                 },

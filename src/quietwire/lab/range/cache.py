@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from quietwire.lab.range import hosts
+from quietwire.lab.range.plans import NAMED
 from quietwire.lab.range.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,8 @@ def depends(scenario: Scenario) -> dict[str, Any]:
     parts += SERVER if scenario.system == "quietwire" else ()
     parts += CLIENT if scenario.client != "off" else ()
     parts += SHIELD if scenario.shield else ()
-    plan = hashlib.sha256(Path(scenario.plan).read_bytes()).hexdigest() if scenario.plan not in ("", "small") else ""
+    by_hand = scenario.plan and scenario.plan not in NAMED
+    plan = hashlib.sha256(Path(scenario.plan).read_bytes()).hexdigest() if by_hand else ""
     return {
         "scenario": scenario.document(),
         "plan": plan,

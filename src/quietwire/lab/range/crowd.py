@@ -6,6 +6,7 @@ Truth is written here, in the moment in which a device gives bytes to its link o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import ssl
 import time
@@ -52,6 +53,8 @@ class Settings:
     seed: int
     quiet: bool = False
     """Nobody says that they are typing, as no client of ours does on a steady link (DESIGN §5)."""
+    probing: bool = False
+    """Users with even numbers shape nothing and ask the server not to; all answer messages with a receipt at once."""
 
 
 @dataclass
@@ -243,7 +246,7 @@ class Crowd:
             on_came=came,
             on_link=linked,
             on_lost=lost,
-            wrap=self._wrap,
+            wrap=None if self._bare(device[0]) else self._wrap,
         )
         actor = Actor(device, stock)
         return actor
@@ -325,6 +328,12 @@ class Crowd:
             return
         self._dial(actor, "login")
         await actor.stock.login()
+        if self._bare(actor.device[0]):
+            with contextlib.suppress(StockError):  # other servers do not know of it
+                await actor.stock.answered("set", say.link("off"))
+
+    def _bare(self, user: int) -> bool:
+        return self._its.probing and user % 2 == 0
 
     # What one says
 
@@ -485,6 +494,8 @@ class Crowd:
         if what.kind in ("message", "correction", "room-message") and not what.carbon:
             actor.about[peer] = what.id
         self._write(actor, now, what.kind, peer, what.size, way="down", id=what.id, carbon=what.carbon)
+        if self._its.probing and what.kind == "message" and not what.carbon:
+            self._hint(actor, Happening(0.0, *actor.device, "receipt", peer, 0))
 
     def _write(
         self,

@@ -1,12 +1,13 @@
-"""Plans as files, and a small one by hand that has each kind of happening at least once: for tests and a first look."""
+"""Plans as files, and those by hand: a small one that has each kind of happening at least once, for tests and a first
+look, and one in which half of all people measure how long the other half takes to answer."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from quietwire.lab.people.model import Happening, Person
 
@@ -46,6 +47,25 @@ def small(users: int, seconds: float) -> tuple[Happening, ...]:
     return tuple(sorted(found, key=lambda event: event.at))
 
 
+PROBES: Final = 40
+"""Messages to each who is measured."""
+REST: Final = 0.35
+"""Of the time, in which nobody does anything: logins are over, windows closed, phases settled."""
+GOLDEN: Final = 0.6180339887
+
+
+def probe(users: int, seconds: float) -> tuple[Happening, ...]:
+    """Each user with an even number writes to the next one, so that none of what is between two messages is a
+    multiple of a tick."""
+    found = []
+    step = (1 - REST) * seconds / (PROBES + 1)
+    for user in range(0, users - 1, 2):
+        for number in range(PROBES):
+            at = REST * seconds + step * (number + GOLDEN * (user + number) % 1)
+            found.append(Happening(at, user, 0, "message", user + 1, 20))
+    return tuple(sorted(found, key=lambda event: event.at))
+
+
 _DAY: Sequence[tuple[float, str, str, int]] = (
     (0.00, "login", "", 0),
     (0.14, "roster", "", 0),
@@ -71,3 +91,6 @@ _DAY: Sequence[tuple[float, str, str, int]] = (
     (0.86, "resume", "", 0),
     (0.94, "logout", "", 0),
 )
+
+NAMED: Final[Mapping[str, Callable[[int, float], tuple[Happening, ...]]]] = {"small": small, "probe": probe}
+"""(how many people, seconds) -> the plan."""

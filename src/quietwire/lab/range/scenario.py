@@ -53,8 +53,13 @@ class Scenario:
     down: Impairment = GOOD
     people: Mapping[str, Any] = field(default_factory=dict)
     """Parameters of the generator of life."""
+    roads: tuple[float, ...] = ()
+    """Seconds one way between users and their server, besides `up` and `down`: users take turns in this order."""
+    spread: float = 0.0
+    """Of each user's way from others' of that length: the standard deviation of its logarithm."""
     plan: str = ""
-    """A file of a plan, instead of the generator; ``small``: one by hand that has all kinds."""
+    """A file of a plan, instead of the generator; ``small``: one by hand that has all kinds; ``probe``: users with even
+    numbers, whose links have no shaping, write to the next one each, whose client answers with a receipt at once."""
 
     def __post_init__(self) -> None:
         profiles = [profile.value for profile in Profile]
@@ -73,6 +78,8 @@ class Scenario:
             raise ScenarioError(f"server: {self.system} has no profile {self.server!r} without a shield before it")
         if self.shield == "tunnel" and not {self.server, self.client} <= {"padded", "steady"}:
             raise ScenarioError("shield: a tunnel is cells, so server and client are padded or steady")
+        if not all(road >= 0 for road in self.roads) or self.spread < 0:
+            raise ScenarioError("roads and spread are at least 0")
         if self.users < 2 or self.seconds <= 0 or self.compress <= 0:
             raise ScenarioError("users is at least 2; seconds and compress are more than 0")
 
@@ -124,6 +131,11 @@ def made(values: Mapping[str, Any], base: Scenario | None = None) -> Scenario:
                 given[name] = Impairment(**value)
             except (TypeError, ValueError) as error:
                 raise ScenarioError(f"{name}: {error}") from None
+        elif name == "roads":
+            try:
+                given[name] = tuple(float(road) for road in value)
+            except (TypeError, ValueError):
+                raise ScenarioError("roads: a list of seconds") from None
         elif hints[name] is float and isinstance(value, int) and not isinstance(value, bool):
             given[name] = float(value)
         elif hints[name] in (int, float, str) and type(value) is not hints[name]:

@@ -98,6 +98,11 @@ def archive_page(before: bool = True, most: int = 20) -> str:
     return f"<query xmlns='{MAM}'><set xmlns='{RSM}'><max>{most}</max>{page}</set></query>"
 
 
+def link(profile: str) -> str:
+    """Asks our server for this profile of one's own link."""
+    return f"<link xmlns='urn:quietwire:links:0' profile='{profile}'/>"
+
+
 def vcard_request() -> str:
     return "<vCard xmlns='vcard-temp'/>"
 
