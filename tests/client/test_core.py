@@ -542,6 +542,23 @@ def test_on_a_steady_link_receipts_and_markers_go_with_the_next_text_and_do_not_
     town(test)
 
 
+def test_on_a_steady_link_what_asks_for_receipts_is_short(town: Run) -> None:
+    async def test(t: Town) -> None:
+        alice, bob, _ = await acquainted(t)
+        await bob.send_text(ALICE, "x" * 200)
+        await bob.send_text(ALICE, "hello")
+        for _ in range(2):
+            message = await next_of(alice, events.Message)
+            assert (message.wants_receipt, message.markable) == (True, True)
+        assert len(set(payload_sizes(t, BOB))) == 1
+        adapter_of(bob).steady = False
+        await bob.send_text(ALICE, "x" * 200)
+        assert (await next_of(alice, events.Message)).wants_receipt
+        assert len(set(payload_sizes(t, BOB))) == 2
+
+    town(test)
+
+
 def test_what_could_not_go_with_a_text_waits_for_another_message(town: Run) -> None:
     async def test(t: Town) -> None:
         alice, bob, ids = await acquainted(t)
@@ -550,10 +567,10 @@ def test_what_could_not_go_with_a_text_waits_for_another_message(town: Run) -> N
         with pytest.raises(NoDevices):
             await bob.send_text(ALICE, "not sent")
         await bob.decide(ALICE, (await bob.devices(ALICE))[0].fingerprint, Decision.VERIFIED)
-        assert await bob.send_text(ALICE, "x" * 150) != held
+        assert await bob.send_text(ALICE, "x" * 200) != held
         assert await bob.send_reaction(ALICE, ids[0], ["👍"]) == held
         assert await told(alice, events.Reaction) == [
-            ("Message", "x" * 150),
+            ("Message", "x" * 200),
             ("Receipt", ids[0]),
             ("Reaction", ids[0]),
         ]

@@ -31,6 +31,15 @@ def test_the_first_costs_62_bytes_and_each_further_one_24() -> None:
     assert sizes == [62, 86, 110]
 
 
+def test_it_asks_for_the_same() -> None:
+    asking = gathered.write([Notice(REFS[0], received=True)], asks=True)
+    assert gathered.asks([build("{urn:example}else"), asking])
+    assert gathered.asks([gathered.write((), asks=True)])
+    assert gathered.read([asking]) == [Notice(REFS[0], received=True)]
+    assert not gathered.asks([gathered.mark(), gathered.write([Notice(REFS[0], received=True)])])
+    assert len(serialise(gathered.write((), asks=True), "")) == 40
+
+
 def test_ids_as_ours_are_can_be_named() -> None:
     assert gathered.nameable(REFS[2])
     assert not any(map(gathered.nameable, ("", "1", REFS[2].upper(), f"{REFS[2]}0", f"{REFS[2]}\n", "g" * 32)))

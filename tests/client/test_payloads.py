@@ -85,6 +85,15 @@ def test_receipts_and_markers_of_several_messages_come_before_the_text_with_them
     assert told(*payloads.reaction("r", ["👍"]), got) == [*expected, ("Reaction", "r")]
 
 
+def test_a_message_asks_for_both_in_a_word_too() -> None:
+    plain = payloads.text("hi")
+    assert payloads.asks(plain)
+    short = payloads.unasked(plain)
+    assert [child.tag.rpartition("}")[2] for child in short] == ["body"]
+    assert not payloads.asks(short)
+    assert payloads.read([*short, gathered.write((), asks=True)], ORIGIN) == payloads.read(plain, ORIGIN)
+
+
 def test_receipts_and_markers_as_others_write_them() -> None:
     assert told(*payloads.receipt("1")) == [("Receipt", "1")]
     assert told(*payloads.displayed("1")) == [("Displayed", "1")]

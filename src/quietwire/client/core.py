@@ -363,10 +363,10 @@ class Client:
     async def _say(self, to: str, content: list[Element], kind: Kind = "message") -> str:
         peer = _bare(to)
         async with self._room(), self._writing(peer) as turn:
-            stamp, id, more = self._clock(), secrets.token_hex(16), list[Element]()
+            stamp, id, said = self._clock(), secrets.token_hex(16), content
             if kind == "message":
-                id, more = await self._companions(turn, peer, content, id, stamp)
-            data = await self._sealed(turn, peer, [*content, *more], id, stamp)
+                id, said = await self._with_companions(turn, peer, content, id, stamp)
+            data = await self._sealed(turn, peer, said, id, stamp)
             entry = Entry(data, "passing" if kind == "passing" else "message", id)
             if kind == "message":
                 origin = payloads.Origin(self._jid, peer, self._keys.device, Trust.VERIFIED, id, stamp)
@@ -419,20 +419,24 @@ class Client:
                 reached += jid == peer
         return reached > 0
 
-    async def _companions(
+    async def _with_companions(
         self, turn: Turn, peer: str, content: Sequence[Element], id: str, stamp: float
     ) -> tuple[str, list[Element]]:
-        """(id, elements) of a message that would have been `id`: what waits goes with it, if that does not show."""
+        """(id, content) of a message that would have been `id`: what waits goes with it, if that does not show."""
+        held = self._receipts.held(turn.batch, peer)
+        gather = (held is not None or self._link.steady) and await self._all_gather(turn, peer)
+        asks = gather and self._link.steady and payloads.asks(content)
+        said = payloads.unasked(content) if asks else [*content]
 
         def fits(more: Element) -> bool:
-            return sce.fits(content, [more], sender=self._jid, id=id, stamp=stamp)
+            return sce.fits(said, [more], sender=self._jid, id=id, stamp=stamp)
 
-        held = self._receipts.held(turn.batch, peer)
-        if held is not None and fits(more := gathered.write(held.notices)) and await self._all_gather(turn, peer):
+        if held is not None and gather and fits(more := gathered.write(held.notices, asks=asks)):
             self._receipts.drop(turn.batch, peer)
             turn.after.append(partial(self._receipts.disarm, peer))
-            return held.id, [more]
-        return id, [mark] if fits(mark := gathered.mark()) else []
+            return held.id, [*said, more]
+        mark = gathered.write((), asks=asks)
+        return id, [*said, mark] if asks or fits(mark) else said
 
     async def _notify_held(self, peer: str) -> None:
         """What waits for `peer` goes now. Raises ClientError."""

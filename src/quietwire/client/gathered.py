@@ -22,6 +22,9 @@ MAX_READ: Final = 64
 """Messages named in one element; we write eight at most. The rest of a longer list is dropped."""
 
 _ID: Final = re.compile("[0-9a-f]{32}")
+ASKS: Final = "?"
+"""A word: its sender wants receipts and displayed markers. The elements that say so are 79 bytes, which would put one
+text in fifty into a larger envelope."""
 _WORD: Final = re.compile("[rdb][A-Za-z0-9_-]{22}")
 """Received, displayed or both; the id's bytes."""
 
@@ -52,9 +55,13 @@ def marked(content: Iterable[Element]) -> bool:
     return any(child.tag == GOT for child in content)
 
 
-def write(notices: Sequence[Notice]) -> Element:
-    """`notices`: of `nameable` ids, and each says something."""
-    return build(GOT, text=" ".join(map(_word, notices)))
+def write(notices: Sequence[Notice], *, asks: bool = False) -> Element:
+    """`notices`: of `nameable` ids, and each says something. `asks`: for the same of the message that it is in."""
+    return build(GOT, text=" ".join([*([ASKS] if asks else ()), *map(_word, notices)]))
+
+
+def asks(content: Iterable[Element]) -> bool:
+    return any(child.tag == GOT and (child.text or "").split(" ", 1)[0] == ASKS for child in content)
 
 
 def read(content: Iterable[Element]) -> list[Notice]:

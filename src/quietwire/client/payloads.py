@@ -66,6 +66,17 @@ def _requests() -> list[Element]:
     return [build(f"{{{RECEIPTS}}}request"), build(f"{{{MARKERS}}}markable")]
 
 
+def asks(content: Iterable[Element]) -> bool:
+    """For a receipt and a marker, in elements that everybody reads."""
+    return {child.tag for child in content} >= {child.tag for child in _requests()}
+
+
+def unasked(content: Iterable[Element]) -> list[Element]:
+    """Without these."""
+    requests = {child.tag for child in _requests()}
+    return [child for child in content if child.tag not in requests]
+
+
 def text(body: str) -> list[Element]:
     """A message that asks for a receipt and a displayed marker."""
     return [_body(body), *_requests()]
@@ -127,11 +138,12 @@ def read(content: Iterable[Element], origin: Origin) -> Encrypted | None:
             return Correction(**common, ref=ref, text=said)
         if (element := by_tag.get(f"{{{REPLY}}}reply")) is not None and (ref := element.get("id")):
             return Reply(**common, ref=ref, text=said)
+        asked = gathered.asks(by_tag.values())
         return Message(
             **common,
             text=said,
-            wants_receipt=f"{{{RECEIPTS}}}request" in by_tag,
-            markable=f"{{{MARKERS}}}markable" in by_tag,
+            wants_receipt=asked or f"{{{RECEIPTS}}}request" in by_tag,
+            markable=asked or f"{{{MARKERS}}}markable" in by_tag,
         )
     for name in sorted(STATES):
         if f"{{{CHATSTATES}}}{name}" in by_tag:
