@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from quietwire.lab.correlation.gathered import EACH, FIRST, HOLD, MOST, classes, gather, larger
+from quietwire.lab.correlation.gathered import EACH, ENVELOPE, HOLD, MOST, classes, gather, larger
 from quietwire.lab.correlation.talk import MESSAGE, Talk
 
-SHORT, FULL, LONG = 30, 170, 400
+SHORT, FULL, LONG = 30, 210, 400
 """Characters: room for receipts, room for none, of a larger class."""
 
 
@@ -26,7 +26,7 @@ def alone(talk: Talk, read: dict[int, float], tick: float = 3.0) -> list[tuple[f
 
 
 def test_sizes_are_classes() -> None:
-    assert classes(np.array([1, 177, 178, 5000], np.int32)).tolist() == [512, 512, 1024, 8192]
+    assert classes(np.array([1, 216, 217, 5000], np.int32)).tolist() == [512, 512, 1024, 8192]
     assert larger(np.array([SHORT, LONG], np.int32)).tolist() == [0, 515]
 
 
@@ -56,7 +56,7 @@ def test_those_that_wait_go_together() -> None:
 
 
 def test_what_does_not_fit_all_waits_on() -> None:
-    room = 511 - 334 - FIRST - EACH
+    room = 511 - ENVELOPE - 2 * EACH
     fits, not_quite = (
         talk((1.0, 0, 1, 1), (2.0, 0, 1, 1), (6.0, 1, 0, room)),
         talk((1.0, 0, 1, 1), (2.0, 0, 1, 1), (6.0, 1, 0, room + 1)),

@@ -15,10 +15,10 @@ HOLD = 9.0
 """Seconds that the first waits, or a tick if that is longer (`client.receipts`)."""
 MOST = 8
 """That wait for one person."""
-FIRST, EACH = 62, 24
-"""Bytes of the first in an envelope, and of each further one."""
-ENVELOPE = 334
-"""Bytes of an envelope around a text (`client.sce`, an address of 22 characters)."""
+EACH = 24
+"""Bytes of one more in an envelope that asks for receipts itself."""
+ENVELOPE = 295
+"""Bytes of such an envelope around a text (`client.sce`, an address of 22 characters)."""
 CLASSES = (512, 1024, 2048, 4096, 8192, 16384)
 """Bytes that envelopes are filled up to, less one."""
 DEFLATED = 1.005
@@ -71,7 +71,7 @@ def _of_pair(
             yield since + hold, first
             number = 0
         if room >= 0:
-            if number and FIRST + EACH * (number - 1) <= room:
+            if number and EACH * number <= room:
                 number = 0
             continue
         if number == MOST:
