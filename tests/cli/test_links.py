@@ -38,6 +38,10 @@ def test_what_is_planned() -> None:
     assert clients["bytes_a_day"] == pytest.approx(33.5e6, rel=0.01)
     assert (clients["cell"], clients["tick"], clients["p50_seconds"], clients["p95_seconds"]) == (1022, 3.0, 1.5, 2.85)
     assert (servers["links"], servers["profile"], servers["cell"], servers["tick"]) == ("s2s", "steady", 2046, 1.0)
+    clients, servers = of(profile="jitter", garbage=60, pad=True, s2s={"pad": False})
+    assert clients["bytes_a_day"] == 1440 * (544 + 256 + 62)
+    assert servers["bytes_a_day"] == 1440 * (544 + 62)
+    assert (clients["block"], servers["block"]) == (512, None)
     clients, servers = of(profile="jitter", delay=0.2, s2s={"profile": "off"})
     assert (clients["bytes_a_day"], clients["p50_seconds"]) == (0, 0.1)
     assert servers["p95_seconds"] == 0.0

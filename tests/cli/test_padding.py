@@ -18,6 +18,8 @@ PADDED = 'domain = "a.example"\n[links]\nprofile = "padded"\n'
         (PADDED, 512),
         (PADDED + "block = 1024", 1024),
         (PADDED + 'block = "x"', 0),
+        (PADDED + 'padding = "spaces"', 0),
+        (PADDED + 'padding = "records"', 512),
         ('domain = "a.example"', 0),
         ('[links]\nprofile = "off"', 0),
         ("links = 3", 0),

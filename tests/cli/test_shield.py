@@ -82,6 +82,8 @@ def test_what_is_not_said_is_the_presets() -> None:
     assert shield.policy_of("steady", "desktop") == replace(DESKTOP, profile=Profile.STEADY)
     assert shield.policy_of("padded", "phone", block=1024) == replace(PHONE, profile=Profile.PADDED, block=1024)
     assert shield.policy_of("steady", "desktop", window=0.0, bulk_every=0.0).window == 0
+    mixed = shield.policy_of("jitter", "desktop", pad=True, garbage=2.0, delay=0.0)
+    assert mixed == replace(DESKTOP, profile=Profile.JITTER, pad=True, garbage=2.0, delay=0.0)
 
 
 @pytest.mark.parametrize("tick", [0.1, 0.35, 1.0, 1.7, 5.0, 30.0])

@@ -245,6 +245,24 @@ def test_jitter_keeps_order_and_its_bound() -> None:
     assert link.waiting() == 0
 
 
+def test_garbage_and_whole_blocks() -> None:
+    link, wire, loop = made(Policy(Profile.JITTER, pad=True, garbage=1.0, block=128))
+    reached: list[int] = []
+    for number in range(20):
+        link.write(b"<%d/>" % number)
+        link.when_written(lambda number=number: reached.append(number))  # type: ignore[misc]
+        loop.run(1.0)
+    assert said(wire).replace(b" ", b"") == b"".join(b"<%d/>" % number for number in range(20))
+    assert all(len(data) % 128 == 0 for _, data in wire.writes)
+    assert any(data.isspace() for _, data in wire.writes)
+    assert reached == list(range(20))
+    assert link.waiting() == 0
+    link.close()
+    written = len(wire.writes)
+    loop.run(10.0)
+    assert len(wire.writes) == written
+
+
 def test_what_passes_through() -> None:
     link, wire, loop = made(STEADY)
     assert link.get_extra_info("ssl_object") == "ssl_object"

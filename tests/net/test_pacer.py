@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -244,6 +245,28 @@ def test_jitter_delays_and_keeps_order(clock: Clock) -> None:
     clock.run(clock.now + 0.3)
     assert peer.told[-1] == "end"
     assert isinstance(peer.line, JitterLine)
+
+
+def test_garbage_among_what_is_said(clock: Clock) -> None:
+    _, (peer,) = world(clock, replace(JITTER, garbage=0.5))
+    said = b""
+    for number in range(40):
+        clock.run(clock.now + 0.7)
+        peer.put(b"<%d/>" % number)
+        said += b"<%d/>" % number
+        assert peer.line.waiting() == len(b"<%d/>" % number)
+    clock.run(clock.now + 5)
+    assert peer.text.replace(b" ", b"") == said
+    assert len(peer.wire) > 60
+    assert peer.line.waiting() == 0
+    peer.put(b"<last/>")
+    peer.line.finish()
+    clock.run(clock.now + 0.3)
+    assert peer.told[-1] == "end"
+    assert not clock.calls, "nothing comes after the end"
+    _, (peer,) = world(clock, replace(JITTER, garbage=0.5))
+    peer.line.stop()
+    assert not clock.calls
 
 
 def test_jitter_gives_back_what_waits(clock: Clock) -> None:

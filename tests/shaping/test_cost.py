@@ -30,6 +30,9 @@ def test_delays() -> None:
     assert jitter.day == 0.0
     assert jitter.p50 == pytest.approx(0.6)
     assert jitter.p95 == pytest.approx(0.69)
+    garbage = cost(Policy(Profile.JITTER, garbage=10.0))
+    assert garbage.day == 8_640 * (544 + RECORD + PACKET)
+    assert cost(Policy(Profile.JITTER, garbage=10.0, pad=True)).day == garbage.day + 8_640 * 256
     for profile in (Profile.OFF, Profile.PADDED):
         assert cost(Policy(profile)).day == cost(Policy(profile)).p95 == 0.0
 

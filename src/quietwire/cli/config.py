@@ -82,6 +82,8 @@ class _Shape(_Table):
 
     delay: Annotated[float, Field(ge=0, le=60)] | None = None
     batch: Annotated[float, Field(ge=0, le=60)] | None = None
+    pad: bool | None = None
+    garbage: Annotated[float, Field(ge=0, le=86_400)] | None = None
     cell: Annotated[int, Field(ge=128, le=16_382)] | None = None
     """16,382: the longest TLS record."""
     tick: Seconds | None = None
@@ -110,6 +112,8 @@ class Links(_Shape):
     preset: PresetName = "desktop"
     block: Annotated[int, Field(ge=64, le=8192)] = 512
     """`padded`: every TLS 1.3 record is a multiple of this many bytes."""
+    padding: Literal["records", "spaces"] = "records"
+    """`padded`: TLS 1.3 pads all records of the process, or spaces follow what is written."""
     s2s: ServerLinks = ServerLinks()
 
     @model_validator(mode="after")
@@ -126,7 +130,8 @@ class Links(_Shape):
         """Of links with other servers: the same profile where nothing else is said, with the delays of clients' links
         and cells of its own."""
         s2s, own = self.s2s, {"block": self.s2s.block or self.block}
-        delays = {key: value for key in ("delay", "batch") if (value := getattr(self, key)) is not None}
+        names = ("delay", "batch", "pad", "garbage")
+        delays = {key: value for key in names if (value := getattr(self, key)) is not None}
         return s2s._made(s2s.profile or self.profile, PRESETS[s2s.preset], **own, **delays)
 
 

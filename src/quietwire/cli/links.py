@@ -34,11 +34,18 @@ def _cost(name: str, policy: Policy) -> dict[str, Any]:
         "profile": str(policy.profile),
         "cell": policy.cell if steady else None,
         "tick": policy.tick if steady else None,
+        "block": _block(policy),
         "bytes_a_day": round(found.day),
         "p50_seconds": round(found.p50, 3),
         "p95_seconds": round(found.p95, 3),
         "queue_bytes": policy.queue if steady else None,
     }
+
+
+def _block(policy: Policy) -> int | None:
+    """What sizes are multiples of."""
+    padded = policy.profile is Profile.PADDED or (policy.profile is Profile.JITTER and policy.pad)
+    return policy.block if padded else None
 
 
 def links(composition: Composition) -> dict[str, Any]:
@@ -79,7 +86,9 @@ def table(plan: list[dict[str, Any]]) -> Table:
     for title in ("links", "profile", "MB a day and direction", "p50", "p95", "may wait"):
         made.add_column(title)
     for row in plan:
-        shown = "with the traffic" if row["profile"] != "steady" else f"{row['bytes_a_day'] / 1e6:.1f}"
+        shown = f"{row['bytes_a_day'] / 1e6:.1f}" if row["bytes_a_day"] else ""
+        if row["profile"] != "steady":
+            shown += " and more " * bool(shown) + "with the traffic"
         queue = f"{row['queue_bytes'] / 1024:.0f} KiB" if row["queue_bytes"] is not None else ""
         made.add_row(
             row["links"], row["profile"], shown, f"{row['p50_seconds']:.2f} s", f"{row['p95_seconds']:.2f} s", queue

@@ -43,6 +43,8 @@ def wanted_block(arguments: Sequence[str]) -> int:
         return 0
     if not isinstance(links, dict):
         return 0
+    if links.get("padding") == "spaces":
+        return 0
     profile, block = links.get("profile"), links.get("block", DEFAULT_BLOCK)
     servers = links.get("s2s")
     if profile != "padded" and isinstance(servers, dict) and servers.get("profile") == "padded":

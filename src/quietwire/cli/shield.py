@@ -47,6 +47,7 @@ Preset = Annotated[str, typer.Option("--preset", help=f"Parameters that fit: {',
 Cell = Annotated[int | None, typer.Option(help="Bytes of a cell.")]
 Seconds = Annotated[float | None, typer.Option(help="Seconds.")]
 Bytes = Annotated[int | None, typer.Option(help="Bytes.")]
+Pad = Annotated[bool | None, typer.Option("--pad", help="jitter: fill what leaves up to a multiple of --block.")]
 Pin = Annotated[str, typer.Option(help="sha256/… of the server's key: this one and no other, whoever signed it.")]
 CaFile = Annotated[Path | None, typer.Option("--ca-file", help="Believe only the authorities in this PEM file.")]
 Expose = Annotated[bool, typer.Option("--expose", help="Let others than this machine connect.")]
@@ -86,7 +87,7 @@ def policy_of(profile: str, preset: str, **given: float | None) -> Policy:
         raise ConfigError("shield", "--preset", "one of " + ", ".join(PRESETS))
     values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     for name, value in values.items():
-        if value < 0 or (not value and name not in ("window", "bulk_every", "delay", "batch")):
+        if value < 0 or (not value and name not in ("window", "bulk_every", "delay", "batch", "pad", "garbage")):
             raise ConfigError("shield", "--" + name.replace("_", "-"), "more than 0")
     if values.get("cell", CELLS.start) not in CELLS:
         raise ConfigError("shield", "--cell", f"{CELLS.start} to {CELLS.stop - 1} bytes")
@@ -256,6 +257,8 @@ def client(
     block: Bytes = None,
     delay: Seconds = None,
     batch: Seconds = None,
+    pad: Pad = None,
+    garbage: Seconds = None,
     queue: Bytes = None,
     pin: Pin = "",
     ca_file: CaFile = None,
@@ -266,7 +269,7 @@ def client(
     name = domain_of(domain, "--server")
     policy = policy_of(
         profile, preset, cell=cell, tick=tick, fast_tick=fast_tick, window=window, bulk_every=bulk_every, block=block,
-        delay=delay, batch=batch, queue=queue,
+        delay=delay, batch=batch, pad=pad, garbage=garbage, queue=queue,
     )  # fmt: skip
     where = [(*own_place(listen_at, "--listen", expose), False)] if listen_at else []
     where += [(*own_place(listen_tls, "--listen-tls", expose), True)] if listen_tls else []
@@ -311,12 +314,14 @@ def server(
     block: Bytes = None,
     delay: Seconds = None,
     batch: Seconds = None,
+    pad: Pad = None,
+    garbage: Seconds = None,
     queue: Bytes = None,
 ) -> None:
     """In front of a server of this machine: what it sends to any client is padded and paced."""
     policy = policy_of(
         profile, preset, cell=cell, tick=tick, fast_tick=fast_tick, window=window, bulk_every=bulk_every, block=block,
-        delay=delay, batch=batch, queue=queue,
+        delay=delay, batch=batch, pad=pad, garbage=garbage, queue=queue,
     )  # fmt: skip
     behind = place(to, "--to")
     if not on_loopback(behind[0]):

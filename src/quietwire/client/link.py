@@ -133,6 +133,9 @@ class Link(asyncio.Transport):
         self._room.set()
         if self._steady is not None:
             self._prepare(0)
+        elif isinstance(self._outbox, Jitter):
+            self._outbox.begin(loop.time())
+            self._alarm()
 
     def _shaper(self, below: Callable[[int], int]) -> Outbox:
         policy = self._policy
@@ -272,9 +275,10 @@ class Link(asyncio.Transport):
     def _leave(self) -> None:
         assert isinstance(self._outbox, Jitter)
         # The loop may be early by the clock's resolution: what it was called for is due.
-        data = self._outbox.tick(max(self._loop.time(), self._outbox.next_at() or 0.0))
-        self._inner.write(data)
-        self._count(self._written + len(data))
+        data = self._outbox.tick(max(self._loop.time(), self._outbox.next_at() or 0.0), not self._stalled())
+        if data:
+            self._inner.write(data)
+        self._count(self._put - self._outbox.waiting())
         self._alarm()
 
     def _prepare(self, served: int) -> None:

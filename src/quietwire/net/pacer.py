@@ -261,7 +261,7 @@ class SteadyLine:
 class JitterLine:
     """One link with random delays."""
 
-    __slots__ = ("_finishing", "_host", "_pacer", "_policy", "_timer", "outbox")
+    __slots__ = ("_finishing", "_host", "_pacer", "_policy", "_timer", "_wanted", "outbox")
 
     paced = False
 
@@ -271,8 +271,12 @@ class JitterLine:
         self._host = host
         self._finishing = False
         self._timer: asyncio.TimerHandle | None = None
+        self._wanted = math.inf
+        """What the timer is for."""
         self.outbox = Jitter(policy, _random)
+        self.outbox.begin(pacer.clock())
         pacer.jittered += 1
+        self._arm()
 
     def admit(self) -> None:
         if self.outbox.parts:
@@ -281,22 +285,27 @@ class JitterLine:
 
     def _arm(self) -> None:
         at = self.outbox.next_at()
-        if at is not None and self._timer is None:
-            self._timer = self._pacer.loop.call_later(max(at - self._pacer.clock(), 0.0), self._leave)
+        if at is None or (self._timer is not None and self._wanted <= at):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._wanted = at
+        self._timer = self._pacer.loop.call_later(max(at - self._pacer.clock(), 0.0), self._leave)
 
     def _leave(self) -> None:
         self._timer = None
         # The loop's timers go by milliseconds and may be early: who was woken for a write writes it.
         due = self.outbox.next_at()
-        data = self.outbox.tick(max(self._pacer.clock(), due if due is not None else -math.inf))
+        now = max(self._pacer.clock(), due if due is not None else -math.inf)
+        data = self.outbox.tick(now, self._host.clear())
         if data:
             self._host.write(data)
-        if self.outbox.queue:
-            self._arm()
-        elif self._finishing:
-            self._host.end()
-        else:
+        if not self.outbox.queue:
+            if self._finishing:
+                self._host.end()
+                return
             self._host.drained()
+        self._arm()
 
     def waiting(self) -> int:
         return self.outbox.waiting()
@@ -308,6 +317,7 @@ class JitterLine:
 
     def finish(self) -> None:
         self._finishing = True
+        self.outbox.end()
         self.admit()
         if not self.outbox.queue:
             self._host.end()
@@ -320,9 +330,8 @@ class JitterLine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        left = b"".join(data for _, data in self.outbox.queue) + self.outbox.take()
-        self.outbox.queue.clear()
-        return left
+        self.outbox.end()
+        return self.outbox.rest()
 
 
 def line_for(pacer: Pacer, policy: Policy, host: Host) -> Line | None:

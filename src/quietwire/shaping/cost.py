@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from quietwire.shaping.jitter import GARBAGE
 from quietwire.shaping.policy import Policy, Profile
 
 DAY = 86_400.0
@@ -24,9 +25,11 @@ class Cost:
 
 
 def cost(policy: Policy) -> Cost:
-    """Cells and delays of the schedule alone; what `padded` and `jitter` add to traffic depends on the traffic."""
+    """Cells, garbage and delays of the schedule alone; what padding adds to traffic depends on the traffic."""
     if policy.profile is Profile.JITTER:
-        return Cost(0.0, policy.delay * 0.5 + policy.batch * 0.5, policy.delay * 0.95 + policy.batch * 0.5)
+        size = sum(GARBAGE) / 2 + (policy.block / 2 if policy.pad else 0)
+        garbage = DAY / policy.garbage * (size + RECORD + PACKET) if policy.garbage else 0.0
+        return Cost(garbage, policy.delay * 0.5 + policy.batch * 0.5, policy.delay * 0.95 + policy.batch * 0.5)
     if policy.profile is not Profile.STEADY:
         return Cost(0.0, 0.0, 0.0)
     windows = policy.window / policy.bulk_every if policy.bulk_every else 0.0

@@ -33,11 +33,16 @@ class Policy:
 
     profile: Profile = Profile.OFF
     block: int = 512
-    """`padded`: every record is a multiple of it."""
+    """`padded`, and `jitter` with `pad`: every record, or write, is a multiple of it."""
     delay: float = 0.3
     """`jitter`: each write waits for a uniformly distributed time up to this; order is kept."""
     batch: float = 0.0
     """`jitter`: what leaves leaves at whole multiples of this; 0: at once."""
+    pad: bool = False
+    """`jitter`: what leaves together is filled with spaces up to a multiple of `block`."""
+    garbage: float = 0.0
+    """`jitter`: spaces that mean nothing leave as well, at random moments, once in so many seconds on average; 0:
+    none."""
     cell: int = 1022
     """`steady`: with the type byte and padded to blocks of 512, a record of 1,024."""
     tick: float = 3.0
@@ -50,6 +55,8 @@ class Policy:
     """Bytes that may wait for cells. More pushes back: 13 minutes of the default cells, or two windows."""
 
     def __post_init__(self) -> None:
+        if self.garbage and not self.garbage >= SLOT:
+            raise ValueError(f"garbage is 0, for none, or at least {SLOT:g} s")
         if self.profile is not Profile.STEADY:
             return
         if self.slots(self.fast_tick) < 1 or self.slots(self.tick) % self.slots(self.fast_tick):
