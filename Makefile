@@ -36,7 +36,7 @@ demo: $(READY)
 	@$(BIN)/quietwire lab demo $(ARGS)
 
 test: $(READY)
-	@$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(TESTS) $(ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

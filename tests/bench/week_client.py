@@ -19,7 +19,7 @@ from xml.sax.saxutils import quoteattr
 
 from wire import SASL, SM, Keys, header, scram_final, scram_first
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds for one answer."""
 CLIENT, STREAM = "{jabber:client}", "{http://etherx.jabber.org/streams}"
 SASL2, BIND2 = "urn:xmpp:sasl:2", "urn:xmpp:bind:0"

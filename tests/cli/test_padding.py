@@ -54,6 +54,6 @@ def test_openssl_takes_the_configuration(tmp_path: Path) -> None:
     code = "import ssl; ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER); print('made')"
     environment = {**os.environ, "OPENSSL_CONF": str(path)}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", code], env=environment, check=False, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout, done.stderr) == ("made\n", "")

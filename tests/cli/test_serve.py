@@ -30,7 +30,7 @@ def test_starts_serves_the_administrator_and_stops(tmp_path: Path) -> None:
         assert stat.S_IMODE((tmp_path / "data" / "control.sock").stat().st_mode) == 0o600
         second = subprocess.run(
             [sys.executable, "-m", "quietwire", "serve", "-c", str(served.config)],
-            capture_output=True, text=True, timeout=30, check=False,
+            capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert second.returncode == 1
         assert len(second.stderr.strip().splitlines()) == 1, second.stderr
@@ -80,7 +80,7 @@ def test_a_mistake_is_one_line(tmp_path: Path) -> None:
         [sys.executable, "-m", "quietwire", "serve", "-c", str(config)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)

@@ -73,7 +73,7 @@ def start(folder: Path) -> Iterator[Server]:
     for user in USERS:
         local, domain = user.split("@")
         command = ["prosodyctl", "--config", str(path), "--root", "register", local, domain, PASSWORD]
-        subprocess.run(command, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
     process = subprocess.Popen(
         ["prosody", "--config", str(path), "-F", "--root"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

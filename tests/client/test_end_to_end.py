@@ -39,7 +39,7 @@ class Actor:
                 self._changed.notify_all()
 
     async def until(self, satisfied: Callable[[], bool]) -> None:
-        async with self._changed, asyncio.timeout(20):
+        async with self._changed, asyncio.timeout(60):
             await self._changed.wait_for(satisfied)
 
     def all(self, kind: type[T]) -> list[T]:

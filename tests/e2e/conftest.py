@@ -19,7 +19,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
             yield home
         finally:
             process.terminate()
-            _, rest = process.communicate(timeout=20)
+            _, rest = process.communicate(timeout=60)
             log.write(rest)
     assert process.returncode == 0
     for leaked in ("alice", "bob", "127.0.0.1", "fault"):

@@ -50,7 +50,7 @@ class Line:
     def __init__(self, served: Served, name: str) -> None:
         plain = socket.create_connection(("127.0.0.1", served.port))
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        plain.settimeout(10)
+        plain.settimeout(60)
         self.socket: ssl.SSLSocket = served.context().wrap_socket(plain, server_hostname="a.example")
         header = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='a.example' version='1.0'>"
         self.ask(header, "</stream:features>")

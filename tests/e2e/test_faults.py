@@ -95,7 +95,7 @@ class Web:
 
     def __init__(self, served: Served, url: str) -> None:
         plain = socket.create_connection(("127.0.0.1", served.web_port))
-        plain.settimeout(30)
+        plain.settimeout(60)
         self.socket = served.context().wrap_socket(plain, server_hostname="a.example")
         path = "/" + url.split("/", 3)[3]
         head = f"PUT {path} HTTP/1.1\r\nHost: a.example\r\nContent-Length: {UPLOAD}\r\n\r\n"

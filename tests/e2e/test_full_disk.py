@@ -24,7 +24,7 @@ from session import READY_STANZAS, Session, unverified_tls
 from wire import Keys, Letter
 
 HOST = PLAIN.host
-PATIENCE = 20.0
+PATIENCE = 60.0
 MESSAGES = 40
 PING = b"<iq type='get' id='%b' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>"
 

@@ -34,7 +34,7 @@ pytestmark = [
 ]
 HEADER = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='a.example' version='1.0'>".encode()
 AGENT = b"<user-agent id='d4565fa7-4d72-4749-b3d3-740edbf87770'/>"
-PATIENCE = 10.0
+PATIENCE = 60.0
 WAYS = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "SCRAM-SHA-1", "PLAIN", "sasl2", "token")
 NAMES = [f"walrus{number}" for number in range(len(WAYS))]
 HELD = ("account secret", "key for account index 1")

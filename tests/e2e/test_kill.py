@@ -34,7 +34,7 @@ IN_FLIGHT = 20
 LOAD_SECONDS = (0.02, 0.4)
 PER_ROUND = 150
 """Messages a sender sends in one round at most: what waits for one who is away stays far below any quota."""
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds for what was promised to arrive after a restart."""
 
 

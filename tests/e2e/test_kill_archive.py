@@ -62,7 +62,7 @@ ACKNOWLEDGED = (60, 600)
 LEAST = 5
 """Of them, of each source."""
 PER_ROUND = 100
-PATIENCE = 20.0
+PATIENCE = 60.0
 ID = re.compile(rb"^<message[^>]*? id='(\d+)'")
 
 

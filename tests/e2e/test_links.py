@@ -35,7 +35,7 @@ def running(folder: Path, links: str, *names: str) -> Iterator[Home]:
             yield home
         finally:
             process.terminate()
-            _, rest = process.communicate(timeout=20)
+            _, rest = process.communicate(timeout=60)
             log.write(rest)
     assert process.returncode == 0
     assert "fault" not in home.log

@@ -14,7 +14,7 @@ from quietwire.net.http import Web
 from quietwire.net.shell import Shell
 from quietwire.server.http import Request, Response
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 WAITS = 0.1
 """Seconds for an answer to what may be half a request: a later one is not looked at, but faults are."""
 PATHS = (

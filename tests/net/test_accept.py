@@ -24,7 +24,7 @@ from quietwire.net.stream import CLOSE_SECONDS, Connection
 from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.server.links import Link
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 class Echo(asyncio.Protocol):

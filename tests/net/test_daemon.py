@@ -17,7 +17,7 @@ from quietwire.net.daemon import RESERVED, Daemon, Listener, capacity, descripto
 from quietwire.net.shell import Shell
 from quietwire.server.links import Link, Stream
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Greeter:

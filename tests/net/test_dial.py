@@ -32,7 +32,7 @@ from quietwire.server.s2s_in import Incoming
 from quietwire.server.settings import Settings
 from quietwire.testing.nameserver import Nameserver
 
-WAIT = 10.0
+WAIT = 60.0
 
 
 class Pki:

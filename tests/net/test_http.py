@@ -19,7 +19,7 @@ from quietwire.net.shell import Shell
 from quietwire.server.http import Request, Response
 from quietwire.store.ports import StorageError
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 CHUNKED = f"Transfer-Encoding: chunked\n\n{BODY_BYTES + 1:x}\n"
 
 

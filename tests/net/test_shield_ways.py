@@ -55,7 +55,7 @@ def play(scene: Callable[[Shell], Awaitable[None]]) -> None:
     async def whole() -> None:
         shell = Shell(asyncio.get_running_loop())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 await scene(shell)
         finally:
             shell.close()

@@ -25,7 +25,7 @@ from quietwire.net.uploads import UploadDoor
 from quietwire.seal.uploads import CHUNK_BYTES, HEAD_BYTES, TOKEN_BYTES, name_of
 from quietwire.server.uploads import PATH, Slot, Uploads
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 OWNER = parse_jid("alice@a.example")
 CONTENT = bytes(number * 31 % 256 for number in range(3 * CHUNK_BYTES + 17))
 

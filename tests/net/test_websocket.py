@@ -22,7 +22,7 @@ from quietwire.server.http import WEBSOCKET_PATH as PATH
 from quietwire.server.links import Link
 from quietwire.shaping.bucket import Rates
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 UNLIMITED = Rates()
 OPEN = f"<open xmlns='{NS}' to='a.example' version='1.0'/>"
 STANZA_BYTES = 10_000

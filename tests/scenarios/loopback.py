@@ -24,7 +24,7 @@ from quietwire.seal.authority import Authority, new_p256_key
 from quietwire.testing.dialogue import ACCOUNTS, DOMAIN
 from quietwire.testing.playbook import PASSWORD, Mark, closed, nothing
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds until something that must come is given up. Nothing waits for it otherwise."""
 _NAME = re.compile(rf"\b({'|'.join(ACCOUNTS)})@a\.example", re.IGNORECASE)
 _PING = "<iq type='get' to='a.example' id='{}'><ping xmlns='urn:xmpp:ping'/></iq>"

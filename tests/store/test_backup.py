@@ -122,7 +122,7 @@ def test_commits_go_on_while_a_copy_is_made_and_the_log_is_cut_after_it(
             if not held:
                 held.append(True)
                 reached.release()
-                assert go.acquire(timeout=30)
+                assert go.acquire(timeout=60)
             return bool(stopped())
 
         real(source, target, once)
@@ -133,7 +133,7 @@ def test_commits_go_on_while_a_copy_is_made_and_the_log_is_cut_after_it(
     world.sync()
     copied = world.storage.backup(tmp_path / "copy.db")
     world.pump.until(lambda: world.storage._copier.running)
-    assert reached.acquire(timeout=30)
+    assert reached.acquire(timeout=60)
     world.storage.put("sealed", ALICE, b"k", b"meanwhile")
     world.sync()
     world.pump.advance(CHECKPOINT_SECONDS)

@@ -109,7 +109,7 @@ def test_jobs_are_done_in_order_in_one_other_thread(tmp_path: Path) -> None:
     jobs = [Job(None, [Read(query, Later())], checkpoint=False) for _ in range(10)]
     for job in jobs:
         running.submit(job)
-    assert [done.get(timeout=30) for _ in jobs] == jobs
+    assert [done.get(timeout=60) for _ in jobs] == jobs
     running.close()
     assert len(threads) == 1
     assert get_ident() not in threads
