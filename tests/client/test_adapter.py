@@ -22,6 +22,7 @@ from quietwire.client.outbox import Entry, Outbox
 from quietwire.client.stanzas import stanza_error
 from quietwire.core import ns
 from quietwire.core.xml import Element, build, parse
+from quietwire.shaping.frames import pack
 from quietwire.shaping.policy import Policy, Profile
 
 HEADER = (
@@ -67,6 +68,9 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
+
+    def close(self) -> None:
+        self.aborted = True
 
     def abort(self) -> None:
         self.aborted = True
@@ -447,6 +451,9 @@ class Queue:
 
     def heard(self) -> None: ...
 
+    def pack(self) -> None:
+        self.packs = True
+
     def over(self) -> None:
         self.lost = True
 
@@ -586,3 +593,56 @@ def test_what_no_server_would_take_is_refused() -> None:
             make(Listener(), Outbox(), policy=Policy(Profile.STEADY, cell=16_000))
 
     asyncio.run(run())
+
+
+NOTE = "<message from='ben@a.example' to='me@a.example' type='chat' id='{}'><store xmlns='urn:xmpp:hints'/></message>"
+
+
+def test_frames_are_read_once_they_were_asked_for() -> None:
+    async def test(bench: Bench) -> None:
+        bench.adapter.unpack()
+        notes = [NOTE.format(number).encode() for number in range(4)]
+        for piece in (pack(notes[0]) + b"  " + notes[1], pack(notes[2])[:9], pack(notes[2])[9:] + pack(notes[3])):
+            bench.adapter._stream.data_received(piece)
+        assert [stanza.get("id") for stanza, _ in bench.listener.stanzas] == ["0", "1", "2", "3"]
+        assert bench.adapter._inbound.received == 4
+        assert not bench.wire.aborted
+        bench.adapter._on_disconnected(None)
+        assert bench.adapter._stream.unpacker is None  # the next connection has none until it is asked for
+
+    on_a_bench(test)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\1\0\0\3abc",
+        b"<message><body>" + pack(NOTE.encode()),
+        pack(NOTE.encode()[: -len("</message>")]),
+    ],
+    ids=("no data", "in a stanza", "a part"),
+)
+def test_frames_that_are_none_end_the_connection(data: bytes) -> None:
+    async def test(bench: Bench) -> None:
+        bench.adapter.unpack()
+        bench.adapter._stream.data_received(data)
+        assert bench.wire.aborted
+
+    on_a_bench(test)
+
+
+def test_each_stanza_is_packed_alone() -> None:
+    async def test(bench: Bench) -> None:
+        written: list[bytes] = []
+        bench.adapter.pack()  # without a link of its own it does nothing
+        bench.adapter._stream.send_raw = written.append  # type: ignore[method-assign,assignment]
+        bench.adapter._write([message("a"), message("b")])
+        assert len(written) == 1
+        queue = shaped(bench)
+        bench.adapter.pack()
+        assert queue.packs
+        bench.adapter._asked = False
+        bench.adapter._write([message("c"), message("d")])
+        assert [data.split(b" ")[0] for data in written[1:]] == [b"<message", b"<message", b"<r"]
+
+    on_a_bench(test)

@@ -63,6 +63,7 @@ class FakeAdapter:
         self.acknowledging = True
         self.steady = False
         self.followed = 0
+        self.frames: list[str] = []
         self.full = asyncio.Event()
         self.full.set()
         """Not set while the link's queue is full."""
@@ -96,6 +97,12 @@ class FakeAdapter:
 
     async def room(self, taken: int = 0) -> None:
         await self.full.wait()
+
+    def unpack(self) -> None:
+        self.frames.append("read")
+
+    def pack(self) -> None:
+        self.frames.append("written")
 
     def follow(self) -> None:
         self.followed += 1
@@ -770,6 +777,7 @@ def test_the_server_is_asked_to_shape_its_direction_on_each_connection(town: Run
             alice = await t.move_in(ALICE, f"a{number}", steady)
             assert await next_of(alice, events.Shaped) == events.Shaped(up="steady", down=down) == alice.shaped
             assert adapter_of(alice).followed == followed
+            assert adapter_of(alice).frames == (["read", "written"] if down == "steady" else ["read"])
             assert t.server.asked[0] == ("set", dict(downlink.ask(steady).attrib))
             assert len(t.server.asked) == (1 if on_get == "" else 2)
             t.server.asked.clear()
@@ -779,6 +787,7 @@ def test_the_server_is_asked_to_shape_its_direction_on_each_connection(town: Run
         t.server.asked.clear()
         plain = await t.move_in(BOB, "b")
         assert plain.shaped is None
+        assert adapter_of(plain).frames == []
         assert t.server.asked == []
 
     town(test)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from quietwire.client.errors import LinkError
 from quietwire.client.link import HEARD, ROUNDS, Link, Ticks, lead, uplink
+from quietwire.shaping.frames import Unpacker, pack
 from quietwire.shaping.policy import SLOT, Policy, Profile
 
 STEADY = uplink(Policy(Profile.STEADY))
@@ -412,3 +413,34 @@ def test_a_place_at_the_ends_of_the_tick_is_one_place() -> None:
     place = ticks.place(HEARD * 3.0)
     assert place is not None
     assert min(place, 3.0 - place) <= 0.05
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 3000), min_size=1, max_size=12))
+def test_what_is_packed_is_counted_as_it_is_written(sizes: list[int]) -> None:
+    link, wire, loop = made(STEADY)
+    link.pack()
+    confirmed: list[int] = []
+    said = [b"<message id='%d'>" % number + b"y" * size + b"</message>" for number, size in enumerate(sizes)]
+    for number, data in enumerate(said):
+        link.write(data)
+        link.when_written(lambda number=number: confirmed.append(number))  # type: ignore[misc]
+    assert link.waiting() == sum(len(pack(data)) for data in said)
+    for _ in range(200):
+        loop.run(0.5)
+        got = b"".join(piece for piece, _ in Unpacker().feed(b"".join(data for _, data in wire.writes)))
+        assert all(data in got for data in said[: len(confirmed)])
+    assert confirmed == list(range(len(said)))
+    assert link.waiting() == 0
+    assert got.replace(b"  ", b"").rstrip(b" ") == b"".join(said)
+    assert {len(data) for _, data in wire.writes} == {STEADY.cell}
+
+
+def test_packed_on_steady_links_alone() -> None:
+    said = b"<message to='ben@b.example' type='chat' id='1'/>"
+    for policy in (Policy(Profile.PADDED), Policy(Profile.JITTER)):
+        link, wire, loop = made(policy)
+        link.pack()
+        link.write(said)
+        loop.run(1)
+        assert said in b"".join(data for _, data in wire.writes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count, pairwise
 from pathlib import Path
@@ -20,6 +21,7 @@ from quietwire.client.core import Client
 from quietwire.client.link import lead as ahead
 from quietwire.lab.tap import Tap
 from quietwire.lab.trace import Direction, RecordType
+from quietwire.shaping.frames import Unpacker, pack
 from quietwire.shaping.policy import Policy, Profile
 
 pytestmark = pytest.mark.slow
@@ -78,7 +80,30 @@ def lead(link: dict[Direction, list[tuple[float, int]]]) -> float:
     return sorted(at - max(before for before in up if before < at) for at in down)[len(down) // 2]
 
 
-def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
+@pytest.fixture
+def frames(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bytes]]:
+    """What our clients have packed, "up", and unpacked, "down"."""
+    passed: list[tuple[str, bytes]] = []
+
+    class Noting(Unpacker):
+        def feed(self, data: bytes) -> Iterator[tuple[bytes, bool]]:
+            for piece, packed in super().feed(data):
+                if packed:
+                    passed.append(("down", piece))
+                yield piece, packed
+
+    def noting(part: bytes) -> bytes:
+        data = pack(part)
+        if data is not part:
+            passed.append(("up", part))
+        return data
+
+    monkeypatch.setattr("quietwire.client.adapter.Unpacker", Noting)
+    monkeypatch.setattr("quietwire.shaping.frames.pack", noting)
+    return passed
+
+
+def test_nothing_shows_and_nothing_is_lost(tmp_path: Path, frames: list[tuple[str, bytes]]) -> None:
     home = make(tmp_path / "server", "ann", "ben")
     watcher = Watcher()
 
@@ -111,6 +136,7 @@ def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
             await asyncio.gather(say(ann, BEN, mine[:6]), say(ben, ANN, theirs[:6]))
             await ann.until(lambda: len(ann.texts) >= 2)
             tap.cut()
+            first = frames.copy()
             await asyncio.gather(say(ann, BEN, mine[6:]), say(ben, ANN, theirs[6:]))
             await ann.until(lambda: len(ann.texts) >= len(theirs))
             await ben.until(lambda: len(ben.texts) >= len(mine))
@@ -118,11 +144,19 @@ def test_nothing_shows_and_nothing_is_lost(tmp_path: Path) -> None:
             assert await ann.client.drained()
             assert any(isinstance(event, events.Resumed) for event in ann.seen)
             assert not any(isinstance(event, events.Undecryptable) for event in ann.seen + ben.seen)
-            first = next(event for event in ann.seen if isinstance(event, events.Message))
-            received = await ann.client.send_receipt(BEN, first.id)
-            assert await ann.client.send_displayed(BEN, first.id) == received
+            message = next(event for event in ann.seen if isinstance(event, events.Message))
+            received = await ann.client.send_receipt(BEN, message.id)
+            assert await ann.client.send_displayed(BEN, message.id) == received
             await ben.until(lambda: any(isinstance(event, events.Displayed) for event in ben.seen))
             assert any(isinstance(event, events.Receipt) for event in ben.seen)
+            await ben.client.send_text(ANN, "the last")
+            await ann.until(lambda: "the last" in ann.texts)
+            # Hers alone is steady. On each connection both ways are packed, from the answer of the server on.
+            for part in (first, frames[len(first) :]):
+                for way in ("up", "down"):
+                    said = [data for passing, data in part if passing == way]
+                    assert any(data.startswith(b"<message") and b"urn:xmpp:omemo:2" in data for data in said)
+                    assert any(data.startswith(b"<a ") for data in said)
             await asyncio.wait_for(watcher.settled.wait(), 2 * WAIT)
         finally:
             await ann.leave()

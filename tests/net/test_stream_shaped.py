@@ -11,6 +11,7 @@ import pytest
 from test_stream import Diary, play, read  # noqa: F401 - a fixture
 
 from quietwire.net.stream import OUTBOX_BYTES, Connection
+from quietwire.shaping.frames import Unpacker, pack
 from quietwire.shaping.policy import Policy, Profile
 
 FAST = Policy(Profile.STEADY, cell=128, tick=0.1, fast_tick=0.1, window=0.0, bulk_every=0.0)
@@ -156,5 +157,56 @@ def test_a_stream_that_has_more_is_asked_for_it(play: Any) -> None:  # noqa: F81
         data = (await read(end, 6 * 128)).replace(b" ", b"")
         assert data == b"".join(b"<%d/>" % number + b"y" * 120 for number in range(4))
         assert all(space > 0 for space in asked)
+
+    play(dialogue)
+
+
+def test_what_is_put_is_packed_where_the_peer_reads_frames(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        link, asked = stream.link, []
+        said = [b"<message to='ann@a.example' type='chat' id='%d'/>" % number for number in range(9)]
+        link.shape(HOURLY)
+        assert not link.pack()  # this stream cannot read any
+        stream.unpack = lambda: asked.append(1)  # type: ignore[attr-defined]
+        link.put(said[0])
+        await asyncio.sleep(0)
+        assert link.pack()
+        assert (link.packs, asked) == (True, [1])
+        link.put(said[1])
+        await asyncio.sleep(0)
+        assert link.backlog() == len(said[0]) + len(pack(said[1]))
+        link.shape(FAST)
+        assert link.packs
+        for data in said[2:5]:
+            link.put(data)
+        await asyncio.sleep(0.15)
+        link.put(said[5])
+        link.shape(HOURLY)  # in the middle of whatever
+        link.put(said[6])
+        link.shape(JITTER)
+        assert not link.packs
+        assert not link.pack()
+        link.put(said[7])
+        link.shape(FAST)
+        assert not link.packs
+        link.put(said[8])
+        link.close()
+        pieces = list(Unpacker().feed(await whole(end)))
+        assert b"".join(data for data, _ in pieces).replace(b"  ", b"") == b"".join(said)
+        assert [data for data, packed in pieces if packed] == said[1:7]
+
+    play(dialogue)
+
+
+def test_no_frames_on_other_links(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        stream.unpack = lambda: pytest.fail("it was told that frames come")  # type: ignore[attr-defined]
+        assert not stream.link.pack()
+        for profile in (Profile.OFF, Profile.PADDED, Profile.JITTER):
+            stream.link.shape(Policy(profile))
+            assert not stream.link.pack()
+        stream.link.shape(FAST)
+        stream.link.close()
+        assert not stream.link.pack()
 
     play(dialogue)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from quietwire.core import ns
+from quietwire.shaping.frames import DICTIONARY, MARK, MOST, pack
 from quietwire.testing.playbook import Playbook, closed, nothing
 
 HEADER = f"<stream:stream xmlns='{ns.CLIENT}' xmlns:stream='{ns.STREAMS}' to='a.example' version='1.0'>"
@@ -195,3 +198,75 @@ def test_a_second_connection_takes_over_a_session() -> None:
     old << closed
     new >> "<iq type='get' id='p' to='a.example'><ping xmlns='urn:xmpp:ping'/></iq>"
     new << "<iq type='result' id='p' _='...'/>"
+
+
+PING = b"<iq type='get' id='%d' to='a.example'><ping xmlns='urn:xmpp:ping'/></iq>"
+
+
+def framed(text: bytes) -> bytes:
+    """As `pack`, whatever comes of it."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, -13, zdict=DICTIONARY)
+    packed = packing.compress(text) + packing.flush()
+    return MARK + len(packed).to_bytes(3, "big") + packed
+
+
+def test_a_peer_that_may_pack() -> None:
+    client = Playbook(accounts=["alice"]).connect().authenticate("alice").bind("phone")
+    client.stream.unpack()
+    client.stream.unpack()
+    said = [PING % number for number in range(6)]
+    client >> b"  " + pack(said[0]) + pack(said[1]) + said[2] + b"   " + pack(said[3]) + said[4] + b" "
+    for number in range(5):
+        client << f"<iq type='result' id='{number}' _='...'/>"
+    assert client.link.held == sum(len(said[number]) for number in (0, 1, 3))
+    wire = said[0] + pack(said[5])
+    for at in range(len(wire)):
+        client >> wire[at : at + 1]
+    client << "<iq type='result' id='0' _='...'/>"
+    client << "<iq type='result' id='5' _='...'/>"
+    client >> pack(said[0]) + b"</stream:stream>"
+    client << "<iq type='result' id='0' _='...'/>"
+    client << closed
+
+
+@pytest.mark.parametrize(
+    ("data", "condition"),
+    [
+        (b"<iq type='get' id='1'>" + pack(PING % 1) + b"</iq>", "not-well-formed"),
+        (b"<iq type='get'" + pack(PING % 1), "not-well-formed"),
+        (framed((PING % 1)[:-5]), "not-well-formed"),
+        (framed((PING % 1) + b"</stream:stream>"), "not-well-formed"),
+        (framed((PING % 1).replace(b"urn:xmpp:ping'", b"urn:xmpp:ping' a='\1'")), "not-well-formed"),
+        (MARK + b"\0\0\3abc", "not-well-formed"),
+        (MARK + (MOST + 1).to_bytes(3, "big"), "policy-violation"),
+        (framed(b"<message>" + b" " * MOST + b"</message>"), "policy-violation"),
+    ],
+    ids=("in a stanza", "in a tag", "a part", "the end", "a frame's mark", "no data",
+         "too long", "a bomb"),
+)  # fmt: skip
+def test_frames_that_are_none(data: bytes, condition: str) -> None:
+    client = Playbook(accounts=["alice"]).connect().authenticate("alice").bind("phone")
+    client.stream.unpack()
+    client >> data
+    client << error(condition)
+    client << closed
+
+
+@pytest.mark.parametrize(
+    ("rest", "condition"), [(b"some text that is outside", "bad-format"), (b"<!-- and -->" * 2, "restricted-xml")]
+)
+def test_what_is_wrong_after_a_stanza_is_wrong_in_a_frame(rest: bytes, condition: str) -> None:
+    for data in ((PING % 1) + rest, framed((PING % 1) + rest)):
+        client = Playbook(accounts=["alice"]).connect().authenticate("alice").bind("phone")
+        client.stream.unpack()
+        client >> data
+        client << "<iq type='result' id='1' _='...'/>"
+        client << error(condition)
+        client << closed
+
+
+def test_no_frames_for_whoever_has_not_asked() -> None:
+    client = Playbook(accounts=["alice"]).connect().authenticate("alice").bind("phone")
+    client >> pack(PING % 1)
+    client << error("not-well-formed")
+    client << closed

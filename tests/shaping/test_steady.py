@@ -8,6 +8,7 @@ import sys
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from quietwire.shaping.frames import MARK, Unpacker, pack
 from quietwire.shaping.policy import Policy, Profile
 from quietwire.shaping.steady import Pacemaker, Steady
 
@@ -15,7 +16,10 @@ POLICY = Policy(Profile.STEADY, cell=128, tick=0.6, fast_tick=0.2, window=2.0, b
 STREAMS = 4
 END = 500
 
-stanza = st.binary(min_size=1, max_size=400).map(lambda inner: b"<" + inner.replace(b" ", b"_") + b">")
+stanza = st.one_of(
+    st.binary(min_size=1, max_size=400).map(lambda inner: b"<" + inner.replace(b" ", b"_").replace(MARK, b"_") + b">"),
+    st.integers(1, 60).map(lambda number: b"<message_" + b"xmlns='jabber:client'_" * number + b"/>"),
+)
 secret = st.dictionaries(
     st.integers(0, END), st.lists(st.tuples(st.integers(0, STREAMS - 1), stanza), max_size=4), max_size=40
 )
@@ -27,8 +31,10 @@ socket = st.sets(st.tuples(st.integers(0, END), st.integers(0, STREAMS - 1)), ma
 class Wire:
     """Some streams on one clock. `seen`: (slot, stream, size) as the network sees it; `got`: bytes of each stream."""
 
-    def __init__(self, stalls: set[tuple[int, int]]) -> None:
+    def __init__(self, stalls: set[tuple[int, int]], packs: bool) -> None:
         self.streams = [Steady(POLICY, 0, phase) for phase in (0, 5, 5, 17)]
+        for stream in self.streams[1:] if packs else ():
+            stream.packer = pack
         self.stalls = stalls
         self.seen: list[tuple[int, int, int]] = []
         self.got = [bytearray() for _ in self.streams]
@@ -61,16 +67,18 @@ class Wire:
 
 
 @settings(max_examples=60)
-@given(secret, secret, socket, st.integers(1, END))
+@given(secret, secret, socket, st.integers(1, END), st.booleans(), st.booleans())
 def test_times_and_sizes_do_not_depend_on_what_is_put(
     one: dict[int, list[tuple[int, bytes]]],
     other: dict[int, list[tuple[int, bytes]]],
     stalls: set[tuple[int, int]],
     welcome: int,
+    packs: bool,
+    other_packs: bool,
 ) -> None:
     wires = []
-    for life in (one, other):
-        wire = Wire(stalls)
+    for life, packed in ((one, packs), (other, other_packs)):
+        wire = Wire(stalls, packed)
         wire.run(life, welcome)
         wires.append(wire)
     assert wires[0].seen == wires[1].seen
@@ -78,16 +86,16 @@ def test_times_and_sizes_do_not_depend_on_what_is_put(
 
 
 @settings(max_examples=60)
-@given(secret, socket)
+@given(secret, socket, st.booleans())
 def test_everything_arrives_once_in_order_and_unbroken(
-    life: dict[int, list[tuple[int, bytes]]], stalls: set[tuple[int, int]]
+    life: dict[int, list[tuple[int, bytes]]], stalls: set[tuple[int, int]], packs: bool
 ) -> None:
-    wire = Wire(stalls)
+    wire = Wire(stalls, packs)
     wire.run(life, 1)
     for number, stream in enumerate(wire.streams):
         put = b"".join(data for slot in sorted(life) if 0 < slot < END for n, data in life[slot] if n == number)
-        rest = stream.rest()
-        assert bytes(wire.got[number]).replace(b" ", b"") + rest == put
+        got = b"".join(piece for piece, _ in Unpacker().feed(bytes(wire.got[number]) + stream.rest()))
+        assert got.replace(b" ", b"") == put
         assert stream.waiting() == 0
 
 
@@ -120,6 +128,17 @@ def test_a_cell_is_made_before_its_time_and_kept_while_the_socket_is_stalled() -
     assert stream.waiting() == len(b"<second/>")
     assert stream.room() == 128 - len(b"<second/>")
     assert stream.cell() == b"<second/>".ljust(128)
+
+
+def test_room_is_what_is_left_when_it_is_packed() -> None:
+    stream = Steady(POLICY, 0, 0)
+    stream.packer = pack
+    said = b"<message to='ben@b.example' type='chat' id='1'/>"
+    stream.parts.append(said)
+    assert stream.room() == 128 - len(pack(said))
+    assert stream.room() > 128 - len(said)
+    assert stream.waiting() == len(pack(said))
+    assert stream.rest() == pack(said)
 
 
 def test_no_declaration_where_spaces_may_stand_before_it() -> None:

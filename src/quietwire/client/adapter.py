@@ -7,6 +7,8 @@ there); iq, presence and messages are elements here. Every other trap has its re
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import random
 import secrets
 import ssl
@@ -17,8 +19,11 @@ from typing import Any, Final, Protocol
 from xml.etree.ElementTree import Element
 
 from slixmpp import ClientXMPP
+from slixmpp.features.feature_mechanisms.stanza import Challenge
 from slixmpp.plugins.xep_0198.stanza import StreamManagement
 from slixmpp.stanza import Iq, Message, Presence, StreamFeatures
+from slixmpp.util.sasl import sasl_mech
+from slixmpp.util.sasl.mechanisms import SCRAM
 from slixmpp.xmlstream import register_stanza_plugin
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
@@ -29,12 +34,17 @@ from quietwire.client.outbox import BadAck, Entry, Inbound, Outbox
 from quietwire.client.quiet import silence
 from quietwire.client.stanzas import stanza_error
 from quietwire.core import ns
+from quietwire.core.errors import StreamError
 from quietwire.core.xml import build, serialise
+from quietwire.shaping.frames import Unpacker
 from quietwire.shaping.policy import Policy, Profile
 
 MECHANISMS: Final = tuple(f"SCRAM-SHA-{size}{plus}" for size in ("512", "256", "1") for plus in ("-PLUS", ""))
 """No PLAIN: the server would learn the password. On TLS 1.3 Python 3.11 offers slixmpp no channel binding, so the
 -PLUS ones are left out there by slixmpp itself."""
+
+MAX_ITERATIONS: Final = 10_000_000
+"""Of SCRAM, some ten seconds of a thread. Ours lets nobody configure more, others have ten thousand."""
 
 IQ_SECONDS: Final = 20.0
 ACK_SECONDS: Final = 30.0
@@ -78,11 +88,39 @@ def tls_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
+@sasl_mech(60)
+class _Scram(SCRAM):
+    """slixmpp's salts the password in Python: a second of the loop at each login, with 100,000 iterations, and a cell
+    would be late by it."""
+
+    salted: tuple[bytes, int, bytes] | None = None
+
+    def prepare(self, challenge: bytes) -> None:
+        """For a thread: what `challenge` will need. Raises ValueError if it asks for too much, or is malformed."""
+        parts = dict(part.split(b"=", 1) for part in challenge.split(b","))
+        if b"s" not in parts or b"i" not in parts:
+            return  # not the one that names them
+        salt, iterations = base64.b64decode(parts[b"s"]), int(parts[b"i"])
+        if not 0 < iterations <= MAX_ITERATIONS:
+            raise ValueError("iterations out of bounds")
+        self.salted = salt, iterations, self._salt(self.credentials["password"], salt, iterations)
+
+    def Hi(self, text: Any, salt: bytes, iterations: int) -> bytes:
+        if self.salted is not None and self.salted[:2] == (salt, iterations):
+            return self.salted[2]
+        return self._salt(text, salt, iterations)
+
+    def _salt(self, password: bytes, salt: bytes, iterations: int) -> bytes:
+        return hashlib.pbkdf2_hmac(self.hash_name.replace("-", "").lower(), password, salt, iterations)
+
+
 class _Stream(ClientXMPP):
     """slixmpp's, with a shaper between it and TLS."""
 
     secured: Callable[[asyncio.Transport], asyncio.Transport]
     heard: Callable[[], None]
+    unpacker: Unpacker | None = None
+    """Of a connection on which frames may come."""
 
     def connection_made(self, transport: Any, send_event: bool = True) -> None:
         if transport.get_extra_info("ssl_object") is not None:
@@ -91,7 +129,17 @@ class _Stream(ClientXMPP):
 
     def data_received(self, data: bytes | str) -> None:
         self.heard()
-        super().data_received(data)
+        if self.unpacker is None or isinstance(data, str):
+            super().data_received(data)
+            return
+        try:
+            for piece, packed in self.unpacker.feed(data):
+                between = self.xml_depth == 1
+                super().data_received(piece)
+                if packed and not (between and self.xml_depth == 1):
+                    raise StreamError("not-well-formed", "a frame that is no stanza")
+        except StreamError:
+            self.abort()  # as after any other bytes that are no stream: what was not acknowledged comes again
 
 
 class Adapter:
@@ -235,6 +283,15 @@ class Adapter:
         if self._link is not None:
             self._link.follow()
 
+    def unpack(self) -> None:
+        """From now on frames may come on this connection (`shaping/frames.py`)."""
+        self._stream.unpacker = Unpacker()
+
+    def pack(self) -> None:
+        """The server reads frames."""
+        if self._link is not None:
+            self._link.pack()
+
     def _secured(self, transport: asyncio.Transport) -> asyncio.Transport:
         if self._policy.profile is Profile.OFF:
             return transport
@@ -257,7 +314,7 @@ class Adapter:
 
     def _make_stream(
         self, jid: str, resource: str | None, password: str, direct_tls: bool, context: ssl.SSLContext
-    ) -> ClientXMPP:
+    ) -> _Stream:
         full = jid if resource is None else f"{jid}/{resource}"
         mechanisms = {"feature_mechanisms": {"use_mechs": set(MECHANISMS)}}
         stream = _Stream(full, password, plugin_config=mechanisms, ssl_context=context)
@@ -277,6 +334,11 @@ class Adapter:
             stream.register_handler(Callback(f"our sm {name}", MatchXPath(f"{{{ns.SM}}}{name}"), self._on_sm_reply))
         stream.register_handler(Callback("our sm a", MatchXPath(f"{{{ns.SM}}}a"), self._on_ack))
         stream.register_handler(Callback("our sm r", MatchXPath(f"{{{ns.SM}}}r"), self._on_ack_request))
+        stream.remove_handler("SASL Challenge")
+        challenge = MatchXPath(Challenge.tag_name())
+        stream.register_handler(
+            Callback("SASL Challenge", challenge, lambda came: asyncio.ensure_future(self._challenged(came)))
+        )
         register_stanza_plugin(StreamFeatures, StreamManagement)
         stream.register_feature("sm", self._on_sm_feature, restart=True, order=9000)
         stream.register_feature("sm", self._on_sm_feature, restart=True, order=10100)
@@ -306,6 +368,18 @@ class Adapter:
         ):
             stream.add_event_handler(event, handler)
         return stream
+
+    async def _challenged(self, challenge: Any) -> None:
+        """slixmpp's handler, after what takes long in it was done in a thread."""
+        login = self._stream["feature_mechanisms"]
+        mechanism = login.mech
+        try:
+            if isinstance(mechanism, _Scram):
+                await asyncio.to_thread(mechanism.prepare, challenge["value"])
+            if login.mech is mechanism:
+                login._handle_challenge(challenge)
+        except (ValueError, KeyError):
+            self._stream.abort()
 
     def _refuses_plaintext(self, features: Any) -> bool:
         # Whoever strips <starttls/> from the features would otherwise get SCRAM in the clear.
@@ -359,6 +433,7 @@ class Adapter:
         if self._link is not None:
             self._link.over()
             self._link = None
+        self._stream.unpacker = None
         self._outbox.cut()
         self._counting_in = False
         self._ack_wanted = False
@@ -454,11 +529,9 @@ class Adapter:
     def _write(self, entries: list[Entry]) -> None:
         if not entries:
             return
-        data = b"".join(entry.data for entry in entries)
         asks = self._outbox.counting and not self._asked
-        if asks:
-            data += serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT)
-        self._send(data)
+        request = (serialise(build(f"{{{ns.SM}}}r"), ns.CLIENT),) if asks else ()
+        self._send(*(entry.data for entry in entries), *request)
         if asks:
             self._asking()
         if not self._outbox.counting:
@@ -467,11 +540,13 @@ class Adapter:
     def _wrote(self, count: int) -> None:
         self._confirm(self._outbox.wrote(count))
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, *parts: bytes) -> None:
         # After an abort the transport is still there until the loop has told us: what is written then is not sent.
         transport = self._stream.transport
         if transport is not None and not transport.is_closing():
-            self._stream.send_raw(data)
+            # A shaped link writes once a turn or cell, and packs each part alone.
+            for data in parts if self._link is not None else (b"".join(parts),):
+                self._stream.send_raw(data)
 
     def _on_ack(self, stanza: Any) -> None:
         self._stop_asking()

@@ -567,7 +567,11 @@ class Client:
         policy = self._settings.link
         if policy.profile is Profile.OFF:
             return
+        if policy.profile is Profile.STEADY:
+            self._link.unpack()
         down = await self._ask_downlink(policy)
+        if down.frames:
+            self._link.pack()
         if down.profile is Profile.STEADY and down.tick == policy.tick:
             self._link.follow()
         self.shaped = Shaped(up=str(policy.profile), down=str(down.profile))

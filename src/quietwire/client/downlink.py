@@ -7,6 +7,7 @@ from typing import Final
 from xml.etree.ElementTree import Element
 
 from quietwire.core.xml import build
+from quietwire.shaping import frames
 from quietwire.shaping.policy import Policy, Profile
 
 NS: Final = "urn:quietwire:links:0"
@@ -21,6 +22,8 @@ class Downlink:
     profile: Profile = Profile.OFF
     tick: float = 0.0
     """Seconds, of `steady`."""
+    frames: bool = False
+    """It packs, and reads what we pack."""
 
 
 def look() -> Element:
@@ -29,7 +32,8 @@ def look() -> Element:
 
 
 def ask(policy: Policy) -> Element:
-    """The payload of an iq set to our own account: the same as we do. It holds for this connection."""
+    """The payload of an iq set to our own account: the same as we do. It holds for this connection, in which, under
+    `steady`, frames may come from now on."""
     said: dict[Profile, dict[str, float]] = {
         Profile.PADDED: {"block": policy.block},
         Profile.JITTER: {"delay": policy.delay, "batch": policy.batch},
@@ -42,6 +46,8 @@ def ask(policy: Policy) -> Element:
         },
     }
     values = {name: f"{value:g}" for name, value in said.get(policy.profile, {}).items()}
+    if policy.profile is Profile.STEADY:
+        values["frames"] = frames.VERSION
     return build(f"{{{NS}}}link", {"profile": str(policy.profile), **values})
 
 
@@ -51,6 +57,8 @@ def answered(iq: Element) -> Downlink:
     if link is None:
         return Downlink()
     try:
-        return Downlink(Profile(link.get("profile", "")), float(link.get("tick", "0")[:20]))
+        profile = Profile(link.get("profile", ""))
+        packs = profile is Profile.STEADY and link.get("frames") == frames.VERSION
+        return Downlink(profile, float(link.get("tick", "0")[:20]), packs)
     except ValueError:
         return Downlink()

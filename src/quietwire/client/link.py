@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from quietwire.client.errors import LinkError
+from quietwire.shaping import frames
 from quietwire.shaping.jitter import Jitter
 from quietwire.shaping.outbox import Outbox, SpacePadded
 from quietwire.shaping.policy import SLOT, Policy, Profile
@@ -195,6 +196,12 @@ class Link(asyncio.Transport):
         if self._steady is not None:
             self._ticks = Ticks(self._policy.tick, self._loop.time() + self._policy.window + 2 * self._policy.tick)
 
+    def pack(self) -> None:
+        """The server reads frames (`shaping/frames.py`): what is written from now on, each time one stanza, is packed
+        if we are `steady`."""
+        if self._steady is not None:
+            self._steady.packer = frames.pack
+
     def heard(self) -> None:
         """Bytes have come."""
         if self._ticks is not None:
@@ -214,9 +221,16 @@ class Link(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if self._over or not data:
             return
+        steady = self._steady
+        if steady is not None:
+            before = steady.waiting()
+            steady.parts.append(bytes(data))
+            steady.admit()  # at once: what is counted is what is written, and that is less where it is packed
+            self._put += steady.waiting() - before
+            return
         self._put += len(data)
         self._outbox.parts.append(bytes(data))
-        if self._steady is None and not self._flushing:
+        if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
 

@@ -15,8 +15,10 @@ from quietwire.net.shell import Shell
 from quietwire.net.tls import NOTHING, Shown, shown_by
 from quietwire.server.links import Link, Stream
 from quietwire.shaping.bucket import Meter, Rates
+from quietwire.shaping.frames import pack
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import Policy
+from quietwire.shaping.steady import Steady
 
 OUTBOX_BYTES = 8 << 20
 """Not yet in the kernel's hands. A phone that wakes to a thousand messages has 2 MB waiting; a peer that lets more
@@ -40,7 +42,7 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_heard", "_held",
         "_line", "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_shown", "_slice",
-        "_stream", "_tls_pending", "_transport", "_unwritten", "_visitor", "paced", "policy", "secure", "tls",
+        "_stream", "_tls_pending", "_transport", "_unwritten", "_visitor", "paced", "packs", "policy", "secure", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -77,6 +79,7 @@ class Connection(asyncio.Protocol):
         """Where the profile knows of time; then the outbox is the line's."""
         self.policy = policy
         self.paced = False
+        self.packs = False
         self._closing = False
         self._held = 0
         self._rates = rates
@@ -316,22 +319,41 @@ class Connection(asyncio.Protocol):
         self._outbox = self._line.outbox if self._line is not None else self._shell.outbox(self.policy, tls)
         self._out = self._outbox.parts
         self.paced = self._line is not None and self._line.paced
+        outbox, self.packs = self._outbox, self.packs and self.paced
+        if self.packs and isinstance(outbox, Steady):
+            outbox.packer = pack
 
     def shape(self, policy: Policy) -> bool:
         transport = self._transport
         if transport is None or self._closing or self._tls_pending:
             return False
         left = self._line.stop() if self._line is not None else b""
-        parts = [left, *self._out] if left else [*self._out]
+        parts = [*self._out]
         self._out.clear()
         self.policy = policy
         connection = transport.get_extra_info("ssl_object")
         self._shape(connection.version() if connection is not None else None)
+        if isinstance(self._outbox, Steady):
+            self._outbox.queue += left  # it may begin in the middle of a stanza, or of a frame
+        elif left:
+            self._out.append(left)
         self._out += parts
         self._shell.flush_soon(self)
         if not self.paced:
             self._shell.loop.call_soon(self.roomy)  # what waited for cells need not any more
         return True
+
+    def pack(self) -> bool:
+        unpack = getattr(self._stream, "unpack", None)
+        if unpack is None or not isinstance(self._outbox, Steady) or self._closing:
+            return False
+        unpack()
+        self.packs = True
+        self._outbox.packer = pack
+        return True
+
+    def unpacked(self, size: int) -> None:
+        self._allowance -= size
 
     def space(self) -> int:
         return self._line.space() if self._line is not None else 1 << 30

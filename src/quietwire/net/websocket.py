@@ -102,6 +102,7 @@ class SocketLink:
 
     secure = True
     paced = False
+    packs = False
     policy = Policy()
     """Declared: frames have no filling that browsers' programs would not see (RFC 7395 §3.3.3), so a WebSocket is only
     padded, by TLS, where the whole process is."""
@@ -276,3 +277,8 @@ class SocketLink:
 
     def shape(self, policy: Policy) -> bool:
         return False
+
+    def pack(self) -> bool:
+        return False
+
+    def unpacked(self, size: int) -> None: ...

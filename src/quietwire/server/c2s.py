@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
-from quietwire.core.framing import Broken, StreamClose, StreamOpen, StreamParser
+from quietwire.core.framing import Broken, Event, StreamClose, StreamOpen, StreamParser
 from quietwire.core.jid import JID, JIDError
 from quietwire.core.stanza import Child, Nonza, Stanza
 from quietwire.core.xml import escape
@@ -18,6 +19,7 @@ from quietwire.server.links import Link
 from quietwire.server.negotiation import Negotiation
 from quietwire.server.sealed.keyring import Lease
 from quietwire.server.timers import Timer
+from quietwire.shaping.frames import Unpacker
 
 _ERROR = f"{{{ns.STREAMS}}}error"
 _CLOSING = b"</stream:stream>"
@@ -28,13 +30,15 @@ class ClientStream:
 
     __slots__ = (
         "_busy", "_closing", "_confided", "_crowded", "_failures", "_gone", "_host", "_inbox", "_negotiation",
-        "_parser", "_securing", "_timer", "account", "bound", "client", "heard", "lease", "link", "open",
+        "_parser", "_securing", "_timer", "_unpacker", "account", "bound", "client", "heard", "lease", "link", "open",
     )  # fmt: skip
 
     def __init__(self, host: Host, link: Link) -> None:
         self._host = host
         self.link = link
         self._parser = StreamParser(host.settings.limits)
+        self._unpacker: Unpacker | None = None
+        """Where the peer may send frames."""
         self.open = False
         self.account: JID | None = None
         self.lease: Lease | None = None
@@ -80,7 +84,7 @@ class ClientStream:
             self.fail(StreamError("policy-violation", "too much before login"))
             return
         try:
-            for event in self._parser.feed(data):
+            for event in self._parser.feed(data) if self._unpacker is None else self._unpack(self._unpacker, data):
                 if isinstance(event, Child):
                     if self._closing:
                         continue
@@ -99,6 +103,24 @@ class ClientStream:
         except Exception as error:
             self._host.fault(error)
             self.fail(StreamError("internal-server-error"))
+
+    def unpack(self) -> None:
+        """From now on what the peer sends may be packed (docs/protocols/links.md)."""
+        if self._unpacker is None:
+            self._unpacker = Unpacker(self._host.settings.limits.stanza_bytes)
+
+    def _unpack(self, unpacker: Unpacker, data: bytes) -> Iterator[Event]:
+        parser = self._parser
+        for piece, packed in unpacker.feed(data):
+            if not packed:
+                yield from parser.feed(piece)
+                continue
+            self.link.unpacked(len(piece))
+            between = parser.idle
+            events = parser.feed(piece)
+            if not between or not (parser.idle or (events and isinstance(events[-1], Broken))):
+                raise StreamError("not-well-formed", "a frame that is no stanza")
+            yield from events
 
     def forget(self, data: bytes) -> None:
         """The last bytes that were received before the peer was known, or with which it was: the connection does not

@@ -89,13 +89,29 @@ class Link(Protocol):
         """From now on. What waits is kept, in its order. False where this link cannot be shaped."""
         ...
 
+    @property
+    def packs(self) -> bool:
+        """What is put is packed."""
+        ...
+
+    def pack(self) -> bool:
+        """The peer reads frames and may send them (docs/protocols/links.md): what is put is packed until the link gets
+        another profile, and the stream is told to `unpack`. False where the link is not `steady`, or the stream cannot.
+        """
+        ...
+
+    def unpacked(self, size: int) -> None:
+        """The peer's last bytes held so many more, which count for its rate."""
+        ...
+
 
 class Stream(Protocol):
     """What a connection tells its stream.
 
     A stream may have attributes that its connection looks at: `known`, whether the peer has proved who it is (without
     it: it has), `heard`, how many first-level children have come (without it: they are not counted), and a method
-    `room()`, which a link that is `paced` calls before each cell that is not full."""
+    `room()`, which a link that is `paced` calls before each cell that is not full. One that can read frames has a
+    method `unpack()`: from now on some may come."""
 
     def received(self, data: bytes) -> None: ...
 

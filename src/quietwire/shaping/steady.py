@@ -24,13 +24,15 @@ def _spaces(size: int) -> bytes:
 class Steady(Outbox):
     """A queue, and the next cell, which is made before its time comes: `fill()`, then in its slot `cell()`."""
 
-    __slots__ = ("_ready", "_size", "_used", "queue", "schedule")
+    __slots__ = ("_ready", "_size", "_used", "packer", "queue", "schedule")
 
     def __init__(self, policy: Policy, slot: int, phase: int) -> None:
         """`slot`, `phase`: see `Schedule`."""
         super().__init__()
         self.schedule = Schedule(policy, slot, phase)
         self.queue = bytearray()
+        self.packer: Callable[[bytes], bytes] | None = None
+        """`frames.pack`, once the other end has said that it reads frames."""
         self._size = policy.cell
         self._ready = b""
         self._used = 0
@@ -38,7 +40,8 @@ class Steady(Outbox):
 
     def admit(self) -> None:
         """Moves what was put to the queue."""
-        for part in self.parts:
+        packer = self.packer
+        for part in self.parts if packer is None else map(packer, self.parts):
             self.queue += part[part.index(b"?>") + 2 :] if part.startswith(b"<?xml") else part
         self.parts.clear()
 
@@ -48,6 +51,8 @@ class Steady(Outbox):
 
     def room(self) -> int:
         """Bytes that the next cell has room for."""
+        if self.packer is not None:
+            self.admit()  # what was put takes less than it is long
         return self._size - len(self.queue) - sum(map(len, self.parts))
 
     def fill(self) -> None:

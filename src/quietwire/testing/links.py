@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from quietwire.server.links import Stream
-from quietwire.shaping.policy import Policy
+from quietwire.shaping.policy import Policy, Profile
 
 
 class FakeLink:
@@ -41,6 +41,9 @@ class FakeLink:
         self._out = bytearray()
         self._pending = 0
         self.paced = False
+        self.packs = False
+        self.held = 0
+        """Bytes that frames held, of all that was unpacked."""
         self.policy = Policy()
         self.room = 0
         """What a paced link has room for; `flushes` makes none."""
@@ -140,4 +143,16 @@ class FakeLink:
 
     def shape(self, policy: Policy) -> bool:
         self.policy = policy
+        self.packs = self.packs and policy.profile is Profile.STEADY
         return True
+
+    def pack(self) -> bool:
+        """What is put stays as it is: the stream alone is under test."""
+        self.packs = self.policy.profile is Profile.STEADY
+        unpack = getattr(self.stream, "unpack", None)
+        if self.packs and unpack is not None:
+            unpack()
+        return self.packs
+
+    def unpacked(self, size: int) -> None:
+        self.held += size

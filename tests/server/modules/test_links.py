@@ -95,3 +95,26 @@ def test_settings() -> None:
     world = World()
     world.house.router.reload({"links": {"profiles": "off", "megabytes": 10.0}})
     assert "not-allowed" in world.says("profile='steady'")
+
+
+def test_frames_for_whoever_reads_them_and_is_steady() -> None:
+    world = World()
+    assert world.link is not None
+    assert "frames" not in world.says("profile='steady'")
+    assert "frames" not in world.says("profile='steady' frames='2'")
+    assert not world.link.packs
+    for said in ("profile='steady' frames='1'", "profile='steady' tick='6'"):
+        assert "frames='1'" in world.says(said)
+    assert "frames='1'" in world.says("", "get")
+    assert world.link.packs
+    for other in ("padded", "jitter", "off"):
+        assert "frames" not in world.says(f"profile='{other}' frames='1'")
+        assert not world.link.packs
+    assert "frames" not in world.says("profile='steady'")
+
+
+def test_no_frames_where_the_connection_has_none() -> None:
+    world = World(Profile.STEADY)
+    assert world.link is not None
+    world.link.pack = lambda: False  # type: ignore[method-assign]
+    assert "frames" not in world.says("profile='steady' frames='1'")

@@ -12,6 +12,7 @@ from quietwire.core.stanza import Iq
 from quietwire.core.xml import Element, build
 from quietwire.server.links import Link
 from quietwire.server.module import Context, IqGet, IqSet, Module, Reload, Setting
+from quietwire.shaping import frames
 from quietwire.shaping.cost import cost
 from quietwire.shaping.policy import SLOT, Policy, Profile
 from quietwire.shaping.presets import PRESETS
@@ -70,7 +71,8 @@ def _own(context: Context) -> Link:
 
 
 async def on_get(context: Context, iq: Iq) -> Iq:
-    return iq.result(told(_own(context).policy))
+    link = _own(context)
+    return iq.result(told(link.policy, link.packs))
 
 
 async def on_set(context: Context, iq: Iq) -> Iq:
@@ -82,7 +84,9 @@ async def on_set(context: Context, iq: Iq) -> Iq:
         raise StanzaError("not-acceptable", f"more than {state.megabytes:g} MB a day")
     if policy != link.policy and not link.shape(policy):
         raise StanzaError("feature-not-implemented", "this link cannot be shaped")
-    return iq.result(told(policy))
+    if iq.payload.attrib.get("frames") == frames.VERSION and policy.profile is Profile.STEADY:
+        link.pack()
+    return iq.result(told(policy, link.packs))
 
 
 def wanted(attributes: Mapping[str, str], now: Policy) -> Policy:
@@ -111,10 +115,11 @@ def _within(name: str, value: Any, least: float, most: float) -> Any:
     return value
 
 
-def told(policy: Policy) -> Element:
+def told(policy: Policy, packs: bool) -> Element:
     """What is in force."""
     values = {name: getattr(policy, name.replace("-", "_")) for name in _SAID[policy.profile]}
-    return build(LINK, {"profile": str(policy.profile), **{name: f"{value:g}" for name, value in values.items()}})
+    said = {"profile": str(policy.profile), **{name: f"{value:g}" for name, value in values.items()}}
+    return build(LINK, {**said, "frames": frames.VERSION} if packs else said)
 
 
 MODULE = Module(
