@@ -52,12 +52,13 @@ def test_the_clock_is_found_wherever_slots_begin() -> None:
 def test_what_a_cell_costs_shows_in_the_next_and_is_found() -> None:
     """A tenth of a millisecond that those who carry something take, between cells that come one after another."""
     links = 60
-    dear = dict.fromkeys(range(0, links, 2), 5e-5)
-    flows = crowd(links, cost=dear)
-    cheap, costly = flows[1::2], flows[::2]
-    assert indistinct.tell_captures([(cheap, costly)]).area.low > indistinct.FOUND
-    same = crowd(links)
-    assert indistinct.tell_captures([(same[1::2], same[::2])]).area.low < 0.5
+    labels = np.arange(links) % 2
+
+    def area(flows: list[Flow]) -> float:
+        return indistinct.auc(labels, indistinct.crossed(among.table(flows, SLOT), labels, 1, seeds=1))
+
+    assert area(crowd(links, cost=dict.fromkeys(range(1, links, 2), 5e-5))) > 0.9
+    assert area(crowd(links)) < 0.7
 
 
 @pytest.mark.parametrize("flows", [[], [make("L", [], [], [])], [make("L", [BEGIN], [5], [1])]])

@@ -38,6 +38,14 @@ def test_without_a_difference_the_area_is_a_half_on_average() -> None:
     assert np.mean(areas) == pytest.approx(0.5, abs=0.06)
 
 
+def test_who_only_recognises_a_capture_is_not_led_astray() -> None:
+    """Three captures of ten and ten: all that is seen is which one it is."""
+    strata, labels = np.repeat(np.arange(3), 20), np.tile(np.repeat([0, 1], 10), 3)
+    told = (strata[:, None] == np.arange(3)).astype(np.float64)
+    scores = indistinct.crossed(told, labels, 1, seeds=1, strata=strata)
+    assert indistinct.auc(labels, scores) == pytest.approx(0.5, abs=0.001)
+
+
 def test_planted_leaks_are_found_in_the_same_sessions(verdict: indistinct.Verdict) -> None:
     assert verdict.late.area.low > 0.8
     assert "deviation" in verdict.late.best or "gap" in verdict.late.best

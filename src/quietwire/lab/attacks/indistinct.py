@@ -122,10 +122,13 @@ def tell_captures(
     for left, right in captures:
         everything = [*left, *right]
         table = sessions.table(everything, slot)
-        tables.append(np.concatenate([table, among.table(everything, slot)], axis=1) if together else table)
+        table = np.concatenate([table, among.table(everything, slot)], axis=1) if together else table
+        # What another day does to all links alike is nothing to learn from.
+        tables.append(table if len(captures) == 1 else rankdata(table, axis=0) / len(table))
     features = np.concatenate(tables)
     labels = np.concatenate([np.repeat([0, 1], [len(left), len(right)]) for left, right in captures])
-    scores = crossed(features, labels, seed)
+    strata = np.repeat(np.arange(len(captures)), [len(left) + len(right) for left, right in captures])
+    scores = crossed(features, labels, seed, strata=strata)
     users = np.arange(len(labels))
     area = figures.bootstrap(users, lambda rows: auc(labels[rows], scores[rows]), seed=seed, rounds=figures.ROUNDS)
     return Told(area, len(labels), _best(features, labels, names))
@@ -140,28 +143,34 @@ def auc(labels: Ints, scores: Floats) -> float:
     return float((ranks[labels == 1].sum() - ones * (ones + 1) / 2) / (ones * (len(labels) - ones)))
 
 
-def crossed(features: Floats, labels: Ints, seed: int, seeds: int = 2) -> Floats:
+def crossed(features: Floats, labels: Ints, seed: int, seeds: int = 2, strata: Ints | None = None) -> Floats:
     """A score for each session by models that have not seen it: ranks within its fold, the mean over `seeds`.
 
-    In each fold the training part chooses the model by folds of its own.
+    In each fold the training part chooses the model by folds of its own. `strata`: numbers of captures, say. Each class
+    of each is as common in every fold: else who recognises a capture has learnt which class more of it is left of in
+    what is held out, the wrong way round.
     """
     total = np.zeros(len(labels))
+    strata = np.zeros(len(labels), np.int64) if strata is None else strata
     for number in range(seeds):
         generator = np.random.default_rng([seed, number, 22])
-        folds = _folds(labels, FOLDS, generator)
+        folds = _folds(labels, strata, FOLDS, generator)
         for fold in range(FOLDS):
             train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-            score = _scores(features[train], labels[train], features[held], seed + number)
+            score = _scores(features[train], labels[train], strata[train], features[held], seed + number)
             total[held] += (rankdata(score) - 0.5) / len(held)
     return total / seeds
 
 
-def _folds(labels: Ints, count: int, generator: np.random.Generator) -> Ints:
-    """Numbers of folds, both classes as common in each."""
+def _folds(labels: Ints, strata: Ints, count: int, generator: np.random.Generator) -> Ints:
+    """Numbers of folds, each class of each stratum as common in each."""
     found = np.empty(len(labels), np.int64)
     for one in (0, 1):
-        rows = generator.permutation(np.flatnonzero(labels == one))
-        found[rows] = np.arange(len(rows)) % count
+        begin = 0
+        for stratum in np.unique(strata):
+            rows = generator.permutation(np.flatnonzero((labels == one) & (strata == stratum)))
+            found[rows] = (np.arange(len(rows)) + begin) % count
+            begin += len(rows)
     return found
 
 
@@ -176,7 +185,7 @@ def _candidates(seed: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def _scores(train: Floats, labels: Ints, held: Floats, seed: int) -> Floats:
+def _scores(train: Floats, labels: Ints, strata: Ints, held: Floats, seed: int) -> Floats:
     """The candidate that does best on a third of the training part, trained on all of it."""
     scale = Ranks().fit(train)
     train, held = scale(train), scale(held)
@@ -184,7 +193,7 @@ def _scores(train: Floats, labels: Ints, held: Floats, seed: int) -> Floats:
     if not varying.any():
         return np.zeros(len(held))
     train, held = train[:, varying], held[:, varying]
-    inner = _folds(labels, 3, np.random.default_rng([seed, 23])) == 0
+    inner = _folds(labels, strata, 3, np.random.default_rng([seed, 23])) == 0
     best: tuple[float, Any] | None = None
     with threadpool_limits(1):
         for model in _candidates(seed):
