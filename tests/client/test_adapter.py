@@ -384,6 +384,69 @@ def test_the_password_is_never_sent_itself(tmp_path: Path) -> None:
     assert b"<auth" not in b"".join(heard)
 
 
+SCRAM_BEGIN = "user,r=rOprNGfwEbeRWgbNEkqO"
+SCRAM_CHALLENGE = b"r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+SCRAM_PROOF = b"p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ="
+"""RFC 7677 §3."""
+
+
+def scram(challenge: bytes = SCRAM_CHALLENGE) -> adapter_module._Scram:
+    credentials = {"username": b"user", "password": b"pencil", "authzid": b"", "channel_binding": b""}
+    made = adapter_module._Scram("SCRAM-SHA-256", credentials, {"encrypted": True, "binding_proposed": True})
+    made.process()
+    made.cnonce, made.client_first_message_bare, made.gs2_header = (
+        SCRAM_BEGIN[7:].encode(),
+        b"n=" + SCRAM_BEGIN.encode(),
+        b"n,,",
+    )
+    made.prepare(challenge)
+    return made
+
+
+@pytest.mark.parametrize("prepared", [True, False])
+def test_the_salted_password_is_that_of_the_rfc(prepared: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    mechanism = scram()
+    if prepared:
+        monkeypatch.setattr(mechanism, "_salt", None)  # it is there already
+    else:
+        mechanism.salted = None
+    assert SCRAM_PROOF in mechanism.process(SCRAM_CHALLENGE)
+
+
+@pytest.mark.parametrize(
+    "challenge", [b"r=x,s=AAAA,i=10000001", b"r=x,s=AAAA,i=0", b"r=x,s=AAAA,i=-1", b"r=x,s=A,i=1", b"r"]
+)
+def test_a_challenge_that_would_keep_us_busy_or_is_none_is_refused(challenge: bytes) -> None:
+    with pytest.raises(ValueError):
+        scram(challenge)
+
+
+def test_what_names_no_salt_needs_no_thread() -> None:
+    assert scram(b"v=AAAA").salted is None
+
+
+@pytest.mark.parametrize("challenge", [SCRAM_CHALLENGE, b"i=1"])
+def test_a_challenge_is_answered_or_the_connection_ends(challenge: bytes, tmp_path: Path) -> None:
+    heard: list[bytes] = []
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"version='1.0'>")
+        writer.write(features("SCRAM-SHA-256"))
+        auth = await reader.readuntil(b"</auth>")
+        said = re.search(rb">([^<]+)</auth>", auth)
+        assert said is not None
+        nonce = base64.b64decode(said[1]).rpartition(b"r=")[2]
+        answer = re.sub(rb"r=[^,]+", b"r=" + nonce + b"more", challenge)
+        writer.write(f"<challenge xmlns='{ns.SASL}'>{base64.b64encode(answer).decode()}</challenge>".encode())
+        heard.append(await reader.readuntil(b"</response>"))
+        writer.write(FAILURE)
+
+    error = asyncio.run(against(script, tmp_path, tls=True))
+    assert bool(heard) is (challenge is SCRAM_CHALLENGE)
+    assert isinstance(error, LoginError)
+    assert ("password" in str(error)) is bool(heard)
+
+
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await reader.read()
 

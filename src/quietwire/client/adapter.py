@@ -371,7 +371,7 @@ class Adapter:
 
     async def _challenged(self, challenge: Any) -> None:
         """slixmpp's handler, after what takes long in it was done in a thread."""
-        login = self._stream["feature_mechanisms"]
+        login: Any = self._stream.plugin["feature_mechanisms"]
         mechanism = login.mech
         try:
             if isinstance(mechanism, _Scram):
@@ -379,7 +379,7 @@ class Adapter:
             if login.mech is mechanism:
                 login._handle_challenge(challenge)
         except (ValueError, KeyError):
-            self._stream.abort()
+            self._give_up(LoginError("the server asks for a login that is none, or costs too much"))
 
     def _refuses_plaintext(self, features: Any) -> bool:
         # Whoever strips <starttls/> from the features would otherwise get SCRAM in the clear.
