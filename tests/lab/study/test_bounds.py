@@ -51,6 +51,9 @@ def test_a_bound_beyond_what_needs_no_link() -> None:
     told = figure(0.34, 0.3, 0.4, detail={"clock alone": 0.26})
     assert violations([told], [clock]) == ([], [])
     assert violations([figure(0.34, 0.32, 0.4, detail={"clock alone": 0.26})], [clock])[0]
+    sure = {"clock alone": 0.26, "clock alone, high": 0.28}
+    assert violations([figure(0.34, 0.32, 0.4, detail=sure)], [clock]) == ([], []), "from the end of its interval"
+    assert violations([figure(0.35, 0.335, 0.4, detail=sure)], [clock])[0]
     assert violations([figure(0.34, 0.3, 0.4)], [clock])[0], "chance where the detail is not there"
 
 

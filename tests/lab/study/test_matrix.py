@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from quietwire.lab.figures import Figure
-from quietwire.lab.study.matrix import Row, curves, learned, rows, systems, told
+from quietwire.lab.study.matrix import Row, by_size, changed, curves, kinds, learned, prices, rows, systems, told
 
 
 def figure(value: float = 0.5, **more: Any) -> Figure:
     given: dict[str, Any] = {
         "adversary": "client-network", "question": "what happened", "system": "quietwire-off", "low": value - 0.1,
-        "high": value + 0.1, "chance": 0.1, "base_rate": 0.2, "unit": "share", "simulated": False,
+        "high": value + 0.1, "chance": 0.1, "base_rate": 0.1, "unit": "share", "simulated": False,
     }  # fmt: skip
     return Figure(value=value, **(given | more))
 
@@ -62,13 +62,14 @@ def test_our_columns_come_first_the_least_protected_before_the_others() -> None:
 @pytest.mark.parametrize(
     ("more", "text"),
     [
-        ({}, "50 % (40 % to 60 %; blind 10 %)"),
+        ({"base_rate": 0.2}, "50 % (40 % to 60 %; blind 10 %; base rate 20 %)"),
+        ({"detail": {"clock alone": 0.14}}, "50 % (40 % to 60 %; blind 10 %; clock alone 14 %)"),
         ({"simulated": True, "worst": 0.7}, "~50 % (40 % to 60 %; blind 10 %), worst tenth 70 %"),
         ({"unit": "bits"}, "0.5 bits (0.4 to 0.6; blind 0.1)"),
         ({"unit": "area under ROC"}, "0.50 (0.40 to 0.60; blind 0.10)"),
         ({"value": 0.003, "low": 0.0, "high": 0.01}, "0.3 % (0 % to 1 %; blind 10 %)"),
         (
-            {"value": 44.0, "low": 40.0, "high": 50.0, "chance": 86.0, "unit": "characters"},
+            {"value": 44.0, "low": 40.0, "high": 50.0, "chance": 86.0, "base_rate": 0.0, "unit": "characters"},
             "44 characters (40 to 50; blind 86)",
         ),
     ],
@@ -82,6 +83,8 @@ def test_a_cell_has_figure_interval_and_what_a_blind_guess_gets(more: dict[str, 
     [
         ({"value": 0.1, "low": 0.0}, 0.0),
         ({"value": 1.0, "high": 1.0}, 1.0),
+        ({"value": 0.3, "detail": {"clock alone": 0.3}}, 0.0),
+        ({"value": 0.75, "chance": 0.5, "unit": "AUC"}, 0.5),
         ({"value": 2.0, "low": 1.0, "high": 3.0, "unit": "bits", "detail": {"bits of a length": 4.0}}, 0.5),
         ({"value": 43.0, "low": 40.0, "high": 50.0, "chance": 86.0, "unit": "characters"}, 0.5),
         ({"value": 90.0, "low": 40.0, "high": 95.0, "chance": 86.0, "unit": "characters"}, 0.0),
@@ -89,3 +92,27 @@ def test_a_cell_has_figure_interval_and_what_a_blind_guess_gets(more: dict[str, 
 )
 def test_colours_go_from_a_blind_guess_to_all_there_is(more: dict[str, Any], share: float) -> None:
     assert learned(figure(**more)) == pytest.approx(share)
+
+
+def test_how_large_a_server_must_be_is_a_curve_at_some_numbers_of_messages() -> None:
+    points = [
+        figure(value, over="messages observed", at=at, detail={"users": users})
+        for at in (5.0, 7.0)
+        for users, value in ((10.0, 0.9), (100.0, 0.4), (100.0, 0.5))
+    ]
+    assert [(each.question, each.over, each.at, each.value) for each in by_size(points)] == [
+        ("what happened, after 5 messages", "users of the server", 10.0, 0.9),
+        ("what happened, after 5 messages", "users of the server", 100.0, 0.5),
+    ]
+
+
+def test_links_that_were_changed_afterwards_are_known_by_their_name() -> None:
+    assert changed("prosody with padding + delay") == ("prosody", "padding + delay")
+    assert changed("prosody") == ("prosody", "")
+
+
+def test_kinds_and_prices_come_from_the_details() -> None:
+    one = figure(detail={"recall ping up": 0.9, "precision ping up": 0.4, "KB a second": 1.5, "p95": 0.1})
+    simulated = figure(question="linking", simulated=True, detail={"p95": 9.0, "p50": 4.0})
+    assert kinds([one, simulated]) == {"ping up": {"quietwire-off": (0.9, 0.4)}}
+    assert prices([simulated, one]) == {"quietwire-off": {"KB a second": 1.5, "p95": 0.1, "p50": 4.0}}

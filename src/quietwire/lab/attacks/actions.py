@@ -173,11 +173,18 @@ def as_figures(
 ) -> list[Figure]:
     """Balanced accuracy of all classes, of those that are not declared, detection of anything at all (ROC), and the
     precision of each kind at its base rate. `held_out`: what else than users was. `clock`: `clock_alone` of the same
-    windows, whose values go into `detail`."""
+    windows, whose values and upper ends go into `detail`."""
     if clock is not None:
-        alone = {figure.question: figure.value for figure in as_figures(clock, system, simulated=simulated)}
+        alone = {each.question: each for each in as_figures(clock, system, simulated=simulated, held_out=held_out)}
         return [
-            replace(figure, detail={**figure.detail, "clock alone": alone[figure.question]})
+            replace(
+                figure,
+                detail={
+                    **figure.detail,
+                    "clock alone": alone[figure.question].value,
+                    "clock alone, high": alone[figure.question].high,
+                },
+            )
             for figure in as_figures(found, system, simulated=simulated, note=note, held_out=held_out)
         ]
     classes = np.array(found.classes)

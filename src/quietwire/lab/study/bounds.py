@@ -26,7 +26,8 @@ class Bound:
     small: bool = False
     """The small study looks after it as well."""
     beyond: str = ""
-    """`most` is counted from what this detail of the figure says, or from chance where that is more."""
+    """`most` is counted from what this detail of the figure says, or from chance where that is more; from the upper end
+    of its interval, where there is one."""
     most: float | None = None
     least: float | None = None
     at: float | None = None
@@ -47,7 +48,8 @@ class Bound:
         if self.least is not None:
             return self.least
         assert self.most is not None
-        return self.most + (max(figure.chance, figure.detail.get(self.beyond, 0.0)) if self.beyond else 0.0)
+        known = figure.detail.get(f"{self.beyond}, high", figure.detail.get(self.beyond, 0.0))
+        return self.most + (max(figure.chance, known) if self.beyond else 0.0)
 
 
 def read(path: Path = FILE) -> list[Bound]:

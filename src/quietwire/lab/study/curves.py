@@ -8,7 +8,7 @@ from typing import Any
 
 import matplotlib
 
-from quietwire.lab.study.matrix import AREA, SHARES, Curve
+from quietwire.lab.study.matrix import AREAS, SHARES, Curve
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
@@ -39,7 +39,7 @@ def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
             if min(places) > 0 and max(places) / min(places) >= 20:
                 axes.set_xscale("log")
             unit = lines[0].points[0].unit
-            if unit in SHARES or unit == AREA:
+            if unit in (*SHARES, *AREAS):
                 axes.set_ylim(-0.02, 1.02)
             axes.set_xlabel(over)
             axes.set_ylabel(unit)

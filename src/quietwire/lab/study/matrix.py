@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from quietwire.lab.figures import ADVERSARIES, Adversary, Figure
 
 SHARES = ("share", "balanced accuracy", "accuracy", "precision", "recall")
 """Units that are shares of one, and are told in per cent."""
-AREA = "area under ROC"
+AREAS = ("area under ROC", "AUC")
+"""Told as they are, from 0.5 to 1."""
+CLOCK = "clock alone"
+"""What somebody learns who sees only when a link began and ended, in `detail`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +108,90 @@ def curves(figures: Iterable[Figure]) -> dict[tuple[Adversary, str, str], list[C
     return found
 
 
+SIZES: Sequence[float] = (5.0, 50.0)
+"""Messages after which it is shown how much a large server helps."""
+
+
+def by_size(figures: Iterable[Figure], messages: Sequence[float] = SIZES) -> list[Figure]:
+    """Points over the number of users, made of those that differ in it: how large must a server be?"""
+    chosen: defaultdict[tuple[Adversary, str, str, float], list[Figure]] = defaultdict(list)
+    for figure in figures:
+        if figure.at in messages and "users" in figure.detail:
+            chosen[
+                figure.adversary, f"{figure.question}, after {figure.at:g} messages", figure.system, size(figure)
+            ].append(figure)
+    return [
+        replace(strongest(several), question=question, over="users of the server", at=users)
+        for (_, question, _, users), several in chosen.items()
+    ]
+
+
+def changed(system: str) -> tuple[str, str]:
+    """(what was played, how its links were changed afterwards), "" if they were not."""
+    base, _, how = system.partition(" with ")
+    return base, how
+
+
+def kinds(figures: Iterable[Figure], question: str = "what happened") -> dict[str, dict[str, tuple[float, float]]]:
+    """Kind of event -> system -> (how often it is called by its name, how often a call of that name is right at the
+    rate at which it happens)."""
+    found: defaultdict[str, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for figure in figures:
+        if figure.question == question:
+            for name, value in figure.detail.items():
+                if name.startswith("recall "):
+                    kind = name.removeprefix("recall ")
+                    found[kind][figure.system] = value, figure.detail.get(f"precision {kind}", 0.0)
+    return dict(sorted(found.items()))
+
+
+def prices(figures: Iterable[Figure]) -> dict[str, dict[str, float]]:
+    """System -> what it costs, by name: see `PRICES`. What was measured goes before what was simulated."""
+    found: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    for figure in sorted(figures, key=lambda each: each.simulated):
+        for name in PRICES:
+            if name in figure.detail:
+                found[figure.system].setdefault(name, figure.detail[name])
+    return dict(found)
+
+
+PRICES = ("KB a second", "more bytes", "p50", "p95", "p50 each hop", "p95 each hop")
+
+
 def number(figure: Figure, value: float) -> str:
     """A value in the figure's unit."""
     if figure.unit in SHARES:
-        return f"{value * 100:.2g} %" if 0 < value < 0.1 else f"{value * 100:.0f} %"
-    if figure.unit == AREA:
+        return _share(value)
+    if figure.unit in AREAS:
         return f"{value:.2f}"
     return f"{value:.2g}" if abs(value) < 10 else f"{value:.0f}"
 
 
+def _share(value: float) -> str:
+    return f"{value * 100:.2g} %" if 0 < value < 0.1 else f"{value * 100:.0f} %"
+
+
 def told(figure: Figure) -> str:
-    """A cell: the figure, its interval, and what a blind guess gets. `~` marks what was simulated."""
+    """A cell: the figure, its interval, what a blind guess and the clock alone get, and how common that is which is
+    looked for. `~` marks what was simulated."""
     mark = "~" if figure.simulated else ""
     low, high = number(figure, figure.low), number(figure, figure.high)
-    unit = "" if figure.unit in SHARES or figure.unit == AREA else f" {figure.unit}"
-    text = f"{mark}{number(figure, figure.value)}{unit} ({low} to {high}; blind {number(figure, figure.chance)})"
+    unit = "" if figure.unit in (*SHARES, *AREAS) else f" {figure.unit}"
+    parts = [f"{low} to {high}", f"blind {number(figure, figure.chance)}"]
+    if CLOCK in figure.detail:
+        parts.append(f"clock alone {number(figure, figure.detail[CLOCK])}")
+    if figure.base_rate and abs(figure.base_rate - figure.chance) > 1e-9:
+        parts.append(f"base rate {_share(figure.base_rate)}")
+    text = f"{mark}{number(figure, figure.value)}{unit} ({'; '.join(parts)})"
     return text + (f", worst tenth {number(figure, figure.worst)}" if figure.worst is not None else "")
 
 
 def learned(figure: Figure) -> float:
-    """From 0, what a blind guess knows, to 1, all there is; for colours only. Errors count the other way round, and
-    bits against those of the whole."""
-    if figure.unit in SHARES or figure.unit == AREA:
-        return min(1.0, max(0.0, (figure.value - figure.chance) / max(1.0 - figure.chance, 1e-9)))
+    """From 0, what a blind guess or the clock alone knows, to 1, all there is; for colours only. Errors count the other
+    way round, and bits against those of the whole."""
+    known = max(figure.chance, figure.detail.get(CLOCK, 0.0))
+    if figure.unit in (*SHARES, *AREAS):
+        return min(1.0, max(0.0, (figure.value - known) / max(1.0 - known, 1e-9)))
     if figure.unit == "bits":
         return min(1.0, max(0.0, figure.value / max(figure.detail.get("bits of a length", 1.0), 1e-9)))
     return min(1.0, max(0.0, 1.0 - figure.value / figure.chance)) if figure.chance else 0.0

@@ -1,6 +1,7 @@
-"""What a study does: plays scenarios, lets every attack loose on their traces, simulates what no two cores can play.
+"""The steps of a study: each plays lives and attacks them, or simulates what no two cores can play.
 
-Each step leaves its figures in a file named by what they depend on; a step whose file is there is not done again.
+Each step leaves its figures in a file named by what they depend on; a step whose file is there is not done again. So a
+study can be broken off and continued, and what has not been done is said by name.
 """
 
 from __future__ import annotations
@@ -9,139 +10,250 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
+from typing import Final
 
+import numpy as np
+
+from quietwire.core.errors import QuietwireError
 from quietwire.lab import figures
-from quietwire.lab.attacks import data, run
-from quietwire.lab.correlation import active, gathering, linking, weeks
+from quietwire.lab.attacks import actions, data, run
+from quietwire.lab.attacks.data import Data
+from quietwire.lab.correlation import active, frontier, gathering, linking, weeks
 from quietwire.lab.correlation.timings import Timings
 from quietwire.lab.correlation.timings import default as default_timings
 from quietwire.lab.correlation.world import Shaping
 from quietwire.lab.figures import Figure
-from quietwire.lab.range.cache import code
+from quietwire.lab.processes import BedError
+from quietwire.lab.range import cache
 from quietwire.lab.range.scenario import Scenario
-from quietwire.shaping.policy import Policy, Profile
+from quietwire.lab.study import others
+from quietwire.lab.study.defences import Defence, Price, defended
+from quietwire.lab.study.plan import SHAPINGS, Plan, Played
 
-Say = Callable[[str, int, int], None]
+Say = Callable[[str, float, float], None]
 """What is done, how much of it, out of how much."""
-PARTS = ("lab/attacks", "lab/correlation", "lab/flows.py", "lab/figures.py", "shaping")
+Play = Callable[[Scenario], Path]
+"""Plays a scenario, or returns the folder of its result. Raises BedError."""
+PARTS: Final = ("lab/attacks", "lab/correlation", "lab/flows.py", "lab/figures.py", "shaping")
 """What figures depend on, besides what was played."""
-STEADY = Policy(Profile.STEADY)
-SHAPINGS: dict[str, Shaping] = {
-    "off": Shaping(),
-    "padded": Shaping(Policy(Profile.PADDED), Policy(Profile.PADDED)),
-    "jitter": Shaping(Policy(Profile.JITTER), Policy(Profile.JITTER)),
-    "server-steady": Shaping(Policy(), STEADY),
-    "client-steady": Shaping(STEADY, Policy()),
-    "steady": Shaping(STEADY, STEADY),
-}
-"""Both ends, the server's alone, the client's alone."""
-LIFE: dict[str, float] = {
-    "squeeze": 60.0, "messages": 300.0, "file_share": 0.12, "reaction_share": 0.2, "correction_share": 0.15,
-    "subscribes": 3.0, "scrolls": 12.0, "unknown": 0.6, "pings": 6.0, "publishes": 8.0, "statuses": 8.0,
-    "resumes": 10.0, "contacts": 8.0, "room_share": 0.35, "largest_file": 300_000, "checks": 60.0,
-}  # fmt: skip
-"""An hour passes in a minute, and of all that people do so much that each kind is seen often enough to be learned."""
+CHANGED: Final = ("lab/study/defences.py",)
+LATER: Final = "not asked for, or no time was left"
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """`scenarios` are played and attacked; `profiles` (of `SHAPINGS`) are simulated, with those settings. `seeds`: of
-    the attacks' splits and models."""
+@dataclass(frozen=True)
+class Step:
+    """`kept`: what was found the last time, None where nothing was; `make`: does it. Raises BedError, ValueError."""
 
-    scenarios: tuple[Scenario, ...]
-    profiles: tuple[str, ...]
-    linking: linking.Setting
-    weeks: weeks.Weeks | None = None
-    gathering: gathering.Gathering | None = None
-    probing: active.Probing | None = None
-    flooding: active.Flooding | None = None
-    waiting: active.Waiting | None = None
-    seeds: tuple[int, ...] = figures.SEEDS
+    name: str
+    kept: Callable[[], list[Figure] | None]
+    make: Callable[[], list[Figure]]
 
 
-def small() -> Plan:
-    """Minutes: what is promised of a profile, and that the attack finds what others show."""
-    base = Scenario(users=20, seconds=60.0, people={**LIFE, "messages": 600.0})
-    return Plan(
-        (replace(base, server="off", client="off"), replace(base, server="steady", client="steady")),
-        ("off", "jitter", "steady"),
-        linking.Setting(users=300, messages=(1, 5, 20), senders=15, seeds=(1, 2), attacks=("likelihood",)),
-        seeds=(1, 2),
-    )
+@dataclass(frozen=True)
+class Done:
+    """`left`: name of a step -> why there is nothing of it."""
+
+    figures: tuple[Figure, ...]
+    left: dict[str, str]
 
 
-def full(seeds: Sequence[int] = (1, 2, 3)) -> Plan:
-    """Some hours on two cores."""
-    base = Scenario(users=24, seconds=120.0, people=LIFE)
-    both = [replace(base, server=name, client=name) for name in ("off", "padded", "jitter", "steady")]
-    sides = [replace(base, server="steady"), replace(base, client="steady")]
-    stock = [replace(base, system=name) for name in ("prosody", "ejabberd")]
-    return Plan(
-        tuple(replace(each, seed=seed) for each in (*both, *sides, *stock) for seed in seeds),
-        tuple(SHAPINGS),
-        linking.Setting(),
-        weeks.Weeks(),
-        gathering.Gathering(),
-        active.Probing(),
-        active.Flooding(),
-        active.Waiting(),
-    )
-
-
-def attacked(folders: Sequence[Path], into: Path, seeds: Sequence[int], say: Say) -> list[Figure]:
-    """Figures of what was played, all folders of a system together."""
-    everything = data.joined([data.read(folder) for folder in folders])
+def do(steps: Sequence[Step], say: Say, only: Sequence[str] = (), more: Callable[[], bool] = lambda: True) -> Done:
+    """`only`: shell patterns of steps' names, all if there is none; what others have left is taken too. No step is
+    begun once `more` says no."""
     found: list[Figure] = []
-    for place, one in enumerate(everything):
-        say(f"attacking {one.system}", place, len(everything))
-        names = sorted(folder.name for folder in folders if folder.name.startswith(one.system))
+    left: dict[str, str] = {}
+    for place, step in enumerate(steps):
+        there = step.kept()
+        if there is None and (wanted(step.name, only) and more()):
+            say(step.name, place, len(steps))
+            try:
+                there = step.make()
+            except KeyboardInterrupt:
+                left[step.name] = "broken off"
+                more = _no
+                continue
+            except (BedError, QuietwireError, ValueError, OSError) as error:
+                left[step.name] = str(error)
+                continue
+        if there is None:
+            left[step.name] = LATER
+        else:
+            found += there
+    return Done(tuple(found), left)
 
-        def also(text: str, place: int = place) -> None:
-            say(text, place, len(everything))
 
-        made = partial(run.attack, one, seeds=seeds, say=also)
-        found += _kept(into, ["attack", one.system, names, list(seeds)], made)
+def _no() -> bool:
+    return False
+
+
+def wanted(name: str, only: Sequence[str]) -> bool:
+    return not only or any(fnmatchcase(name, pattern) for pattern in only)
+
+
+def steps(plan: Plan, into: Path, play: Play, say: Say, timings: Timings | None = None) -> list[Step]:
+    """All steps of a plan, the most telling first: what is played and what is simulated take turns."""
+    real = [step for each in plan.played for step in _played(each, plan, into, play, say)]
+    made = _simulated(plan, into, say, timings or default_timings())
+    mixed = [step for pair in zip(real, made, strict=False) for step in pair]
+    rest = real[len(made) :] + made[len(real) :]
+    return [*mixed, *rest, *(_others(into) if plan.others else ())]
+
+
+def _played(what: Played, plan: Plan, into: Path, play: Play, say: Say) -> list[Step]:
+    scenarios = what.scenarios
+
+    def said(text: str) -> None:
+        say(text, 0.5, 1.0)
+
+    names = [f"{each.name}-{cache.key(cache.depends(each))}" for each in scenarios]
+    on: list[object] = [what.name, names, plan.seeds, plan.attacks]
+    first = partial(_unknown, what, plan) if what.unknown else partial(_attacked, what, plan, said)
+    found = [_attack(f"attack {what.name}", _file(into, on, PARTS), scenarios, play, first)]
+    for name, defence in what.changed:
+        make = partial(_changed, what, name, defence, plan, said)
+        file = _file(into, [*on, name, repr(defence)], (*PARTS, *CHANGED))
+        found.append(_attack(f"change {name}", file, scenarios, play, make))
     return found
 
 
-def simulated(plan: Plan, into: Path, say: Say, timings: Timings | None = None) -> list[Figure]:
-    """Figures of linking, disclosure, groups and active attacks, on simulated users. Their systems are called as the
-    test bed calls those that were played."""
-    known = timings or default_timings()
-    found: list[Figure] = []
-    steps: list[tuple[str, object, Callable[[Shaping], list[Figure]]]] = [
-        ("linking", plan.linking, lambda shaping: linking.figures(linking.link(shaping, plan.linking, known)))
-    ]
-    if (long := plan.weeks) is not None:
-        steps.append(("disclosure", long, lambda shaping: weeks.disclose(shaping, long, known)))
+def _attack(
+    name: str, file: Path, scenarios: Sequence[Scenario], play: Play, make: Callable[[list[Path]], list[Figure]]
+) -> Step:
+    return Step(name, partial(_read, file), lambda: _made(file, lambda: make([play(each) for each in scenarios])))
+
+
+def _one(folders: Sequence[Path], name: str) -> Data:
+    """All runs of a condition, under its name."""
+    (whole,) = data.joined([replace(data.read(folder), system=name) for folder in folders])
+    return whole
+
+
+def _attacked(what: Played, plan: Plan, said: run.Say, folders: list[Path]) -> list[Figure]:
+    one = _one(folders, what.name)
+    found = run.attack(one, plan.attacks, seeds=plan.seeds, say=said)
+    waits = latencies(folders)
+    price = {"KB a second": rate(one)}
+    if len(waits):
+        price |= {"p50": float(np.median(waits)), "p95": float(np.quantile(waits, 0.95))}
+    return [replace(figure, detail={**figure.detail, **price}) for figure in found]
+
+
+def _changed(what: Played, name: str, defence: Defence, plan: Plan, said: run.Say, folders: list[Path]) -> list[Figure]:
+    one, price = defended(_one(folders, what.name), defence, name)
+    which = [each for each in plan.attacks if each in ("actions", "length")]
+    found = run.attack(one, which, seeds=plan.seeds, say=said)
+    return [replace(each, detail={**each.detail, **_priced(one, price)}, note=_noted(each, what)) for each in found]
+
+
+def _noted(figure: Figure, what: Played) -> str:
+    return "; ".join(part for part in (figure.note, f"links of {what.name}, changed afterwards") if part)
+
+
+def _priced(one: Data, price: Price) -> dict[str, float]:
+    return {"KB a second": rate(one), "more bytes": price.bytes, "p50 each hop": price.p50, "p95 each hop": price.p95}
+
+
+def _unknown(what: Played, plan: Plan, folders: list[Path]) -> list[Figure]:
+    """Trained on lives of all families but one, judged on those of that one, in turn."""
+    one = _one(folders, what.name.partition(",")[0])
+    windows = actions.collect(one.places, one.told, plan.seeds[0])
+    found = actions.recognise(windows, plan.seeds, apart=windows.families)
+    clock = actions.recognise(windows.columns(actions.CLOCK), plan.seeds, apart=windows.families)
+    return actions.as_figures(found, one.system, simulated=one.simulated, held_out="family", clock=clock)
+
+
+def rate(one: Data) -> float:
+    """KB a second and direction of a link, the web's left out."""
+    places = [place.flow for place in one.places if not place.web and len(place.flow)]
+    seconds = sum(flow.seconds for flow in places)
+    return sum(int(flow.sizes.sum(dtype=np.int64)) for flow in places) / 2000 / seconds if seconds else 0.0
+
+
+def latencies(folders: Sequence[Path]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Seconds from when a text was given to its sender's link until the recipient understood it, for all of them."""
+    found = []
+    for folder in folders:
+        given: dict[str, float] = {}
+        with (folder / "truth.jsonl").open(encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row["kind"] != "message" or not row.get("id") or row.get("carbon"):
+                    continue
+                if row["way"] == "up":
+                    given[row["id"]] = row["at"]
+                elif row["id"] in given:
+                    found.append(row["at"] - given[row["id"]])
+    return np.array(found)
+
+
+def _simulated(plan: Plan, into: Path, say: Say, known: Timings) -> list[Step]:
+    """Linking, disclosure, groups and active attacks, on simulated users. Their systems are called as those that were
+    played."""
+    asked: list[tuple[str, object, Callable[[Shaping], list[Figure]]]] = []
+    if (setting := plan.linking) is not None:
+        asked.append(("linking", setting, lambda shaping: linking.figures(linking.link(shaping, setting, known, say))))
     if (rooms := plan.gathering) is not None:
-        steps.append(("groups", rooms, lambda shaping: gathering.members_found(shaping, rooms, known)))
+        asked.append(("groups", rooms, lambda shaping: gathering.members_found(shaping, rooms, known, say=say)))
     if (probing := plan.probing) is not None:
-        steps.append(("probing", probing, lambda shaping: active.probe(shaping, probing, known)))
+        asked.append(("probing", probing, lambda shaping: active.probe(shaping, probing, known, say=say)))
     if (flooding := plan.flooding) is not None:
-        steps.append(("flooding", flooding, lambda shaping: active.flood(shaping, flooding, known)))
-    work = [(name, profile, setting, make) for name, setting, make in steps for profile in plan.profiles]
+        asked.append(("flooding", flooding, lambda shaping: active.flood(shaping, flooding, known, say=say)))
+    if (long := plan.weeks) is not None:
+        asked.append(("weeks", long, lambda shaping: weeks.disclose(shaping, long, known, say=say)))
     measured = hashlib.sha256(json.dumps(asdict(known), sort_keys=True, default=str).encode()).hexdigest()
-    for place, (name, profile, setting, make) in enumerate(work):
-        say(f"{name}, {profile}", place, len(work))
-        made = _kept(into, [name, profile, repr(setting), measured], lambda: make(SHAPINGS[profile]))  # noqa: B023
-        found += [replace(figure, system=f"quietwire-{profile}") for figure in made]
-    if plan.waiting is not None:
-        waiting = plan.waiting
-        found += _kept(into, ["intersection", repr(waiting)], lambda: active.intersect(waiting))
+    found = []
+
+    def step(name: str, on: Sequence[object], make: Callable[[], list[Figure]]) -> None:
+        file = _file(into, [name, *on, measured], PARTS)
+        found.append(Step(name, partial(_read, file), partial(_made, file, make)))
+
+    for name, settings, attack in asked:
+        for profile in plan.profiles:
+            step(f"{name} {profile}", [repr(settings)], partial(_columned, attack, profile))
+    if (waiting := plan.waiting) is not None:
+        step("intersection", [repr(waiting)], lambda: active.intersect(waiting, say))
+    if (grid := plan.frontier) is not None:
+        step("frontier", [repr(grid), plan.cells, plan.ticks], partial(_frontier, plan, grid, known, say))
     return found
 
 
-def _kept(into: Path, on: Sequence[object], make: Callable[[], list[Figure]]) -> list[Figure]:
-    """What `make` returns, or has returned when all it depends on was the same."""
-    text = json.dumps([*on, code(PARTS)], sort_keys=True, default=str)
-    path = into / f"figures-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
-    if path.exists():
-        return figures.read(path)
-    made = make()
-    half = path.with_suffix(".new")
-    figures.write(half, made)
-    half.replace(path)
-    return made
+def _columned(attack: Callable[[Shaping], list[Figure]], profile: str) -> list[Figure]:
+    return [replace(figure, system=f"quietwire-{profile}") for figure in attack(SHAPINGS[profile])]
+
+
+def _frontier(plan: Plan, grid: linking.Setting, known: Timings, say: Say) -> list[Figure]:
+    points = frontier.frontier(grid, known, plan.cells, plan.ticks, say=say)
+    return [replace(each, system="quietwire-steady") for each in frontier.figures(points, grid)]
+
+
+def _others(into: Path) -> list[Step]:
+    """What other programs have measured, if they have left it in the study's folder."""
+
+    def kept(path: Path) -> list[Figure] | None:
+        return others.read(path) if path.exists() else None
+
+    def missing(name: str) -> list[Figure]:
+        raise ValueError(f"made by `{others.FILES[name].replace('FOLDER', into.name)}`")
+
+    return [Step(name, partial(kept, into / name), partial(missing, name)) for name in others.FILES]
+
+
+def _file(into: Path, on: Sequence[object], parts: Sequence[str]) -> Path:
+    text = json.dumps([*on, cache.code(parts)], sort_keys=True, default=str)
+    return into / f"figures-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def _read(file: Path) -> list[Figure] | None:
+    return figures.read(file) if file.exists() else None
+
+
+def _made(file: Path, make: Callable[[], list[Figure]]) -> list[Figure]:
+    """What `make` returns, kept for the next time."""
+    found = make()
+    half = file.with_suffix(".new")
+    figures.write(half, found)
+    half.replace(file)
+    return found
