@@ -10,14 +10,14 @@ have a life and some have none: these log in, answer when they are asked to ackn
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import json
+import os
 import random
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import uvloop
@@ -58,6 +58,13 @@ class Orders:
     outside: bool = False
     stock: bool = True
     """The event loop is asyncio's own, as clients have it, not the server's."""
+    work: float = 0.0
+    """Seconds that a client computes for each message that it sends or gets, as encryption makes it: in the time that
+    its link names for that (`Link.calm`)."""
+    apart: bool = False
+    """Each link has a process of its own."""
+    slow: float = 1.0
+    """A life is so many times as slow."""
 
     @staticmethod
     def read(text: str) -> Orders:
@@ -80,6 +87,7 @@ STYLES: dict[str, dict[str, float]] = {
 }
 """Mean seconds between things of each kind."""
 STRANGER = {"flood": 0.5}
+WRITES = {"text", "burst", "flood"}
 
 
 def deeds(style: dict[str, float], seconds: float, dice: random.Random) -> list[Deed]:
@@ -107,6 +115,8 @@ class Client(Session):
         self._queue = orders.policy.get("queue", Policy.queue)
         self._dice = random.Random(f"{orders.seed} {one.user}")
         self._number = 0
+        self._work = orders.work
+        self._working: set[asyncio.Task[None]] = set()
         self.port = 0
         self.told: dict[str, int] = {}
         self.came = 0
@@ -129,6 +139,18 @@ class Client(Session):
         if said:
             self.came += len(said)
             super().data_received(data)
+            if self._work and self.stanzas:
+                for _ in range(said.count(b"</message>")):
+                    self._working.add(task := asyncio.get_running_loop().create_task(self.work()))
+                    task.add_done_callback(self._working.discard)
+
+    async def work(self) -> None:
+        """Computes, when the link has time for that."""
+        if self._work and self.link is not None:
+            await self.link.calm()
+            until = time.thread_time() + self._work
+            while time.thread_time() < until:
+                pass
 
     def connection_lost(self, error: Exception | None) -> None:
         if self.link is not None:
@@ -216,6 +238,7 @@ async def live(client: Client, orders: Orders, start: float, tls: Any, quiet: fl
     -> what it was."""
     one, clock = client.one, time.monotonic
     style = STRANGER if orders.outside else STYLES.get(one.style, {})
+    style = {kind: mean * orders.slow for kind, mean in style.items()}
     plan = deeds(style, one.seconds - quiet, random.Random(f"{orders.seed} life {one.user}")) if one.style else []
     begin = start + one.begin
     trouble = ""
@@ -227,6 +250,8 @@ async def live(client: Client, orders: Orders, start: float, tls: Any, quiet: fl
         for at, kind in plan:
             if begin + at > clock():
                 await asyncio.sleep(begin + at - clock())
+            if kind in WRITES:
+                await client.work()
             if client.closed:
                 break
             client.do(kind)
@@ -253,16 +278,29 @@ async def everybody(orders: Orders, start: float, quiet: float = 10.0) -> list[d
     return await asyncio.gather(*(live(client, orders, start, tls, quiet) for client in clients))
 
 
+def play(orders: Orders, start: float) -> None:
+    """One process's links, from their beginning to their end."""
+    for row in (asyncio.run if orders.stock else uvloop.run)(everybody(orders, start)):
+        os.write(1, json.dumps(row).encode() + b"\n")  # at once: several processes have this pipe
+
+
 def main() -> None:
     orders = Orders.read(sys.stdin.readline())
     print("ready", flush=True)
     start = float(sys.stdin.readline())
     gc.freeze()
     gc.disable()  # a collection would make all links of this process late together
-    with contextlib.suppress(KeyboardInterrupt):
-        found = (asyncio.run if orders.stock else uvloop.run)(everybody(orders, start))
-        for row in found:
-            print(json.dumps(row))
+    if not orders.apart:
+        play(orders, start)
+        return
+    children = []
+    for one in orders.links:
+        if not (child := os.fork()):
+            play(replace(orders, links=(one,)), start)
+            os._exit(0)
+        children.append(child)
+    for child in children:
+        os.waitpid(child, 0)
 
 
 if __name__ == "__main__":

@@ -69,6 +69,9 @@ def arguments() -> argparse.ArgumentParser:
     )
     parser.add_argument("--load", action="store_true", help="two processes keep both cores busy meanwhile")
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="of the clients")
+    parser.add_argument("--work", type=float, default=0.0, help="seconds that a message costs a client, at each end")
+    parser.add_argument("--apart", action="store_true", help="each client has a process of its own")
+    parser.add_argument("--slow", type=float, default=1.0, help="a life is so many times as slow")
     parser.add_argument("--workers", type=int, default=8, help="processes of clients")
     parser.add_argument("--strangers", type=int, default=2, help="who fill the queues of others")
     parser.add_argument("--cores", default="0,1", help="of the server; of clients and capture")
@@ -102,9 +105,13 @@ def cast(options: argparse.Namespace, port: int) -> list[Orders]:
         )
         for user in users
     ]  # fmt: skip
-    common = {"port": port, "seed": options.seed, "policy": policy_of(options), "stock": options.loop == "asyncio"}
+    common: dict[str, Any] = {
+        "port": port, "seed": options.seed, "policy": policy_of(options), "stock": options.loop == "asyncio",
+        "slow": options.slow,
+    }  # fmt: skip
+    ours = {"work": options.work, "apart": options.apart}
     found = [
-        Orders(links=tuple(ones[place] for place in sorted(places[number :: options.workers])), **common)
+        Orders(links=tuple(ones[place] for place in sorted(places[number :: options.workers])), **common, **ours)
         for number in range(options.workers)
     ]
     if alive and options.strangers:
