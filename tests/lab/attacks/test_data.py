@@ -3,9 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from quietwire.lab.attacks import data
+from quietwire.lab.attacks.probes import Probed
+from quietwire.lab.attacks.told import Told
 from quietwire.lab.trace import LinkWriter
 
 
@@ -59,6 +62,16 @@ def test_people_of_another_run_are_other_people(tmp_path: Path) -> None:
     runs = [run(tmp_path, f"prosody-u2-9s-seed{n}-abc") for n in (1, 2)]
     (both,) = data.joined([data.read(each) for each in runs])
     assert sorted({place.user for place in both.places}) == [0, 1, 2, 3]
+
+
+def test_who_was_measured_in_another_run_is_somebody_else_too(tmp_path: Path) -> None:
+    one = data.Data("x", Told(), data.read(run(tmp_path, "x-u2-9s-seed1-abc")).places, probed=(measured(1),))
+    (both,) = data.joined([one, one])
+    assert [each.user for each in both.probed] == [1, 3]
+
+
+def measured(user: int) -> Probed:
+    return Probed(user, 0.1, np.zeros(3), np.zeros(3))
 
 
 def test_other_parameters_are_another_system(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import numpy as np
 
 from quietwire.lab.attacks import run
 from quietwire.lab.attacks.data import Data
+from quietwire.lab.attacks.probes import Probed
 from quietwire.lab.attacks.told import Told
 
 
@@ -33,3 +34,11 @@ def test_all_that_can_be_measured_is_and_the_rest_is_said() -> None:
 def test_one_attack_alone() -> None:
     found = run.attack(life(), ("length",), seeds=(1,))
     assert [figure.unit for figure in found] == ["bits", "characters"]
+
+
+def test_where_somebody_is_comes_from_those_who_were_measured_if_there_are_any() -> None:
+    ways = (0.01, 0.1)
+    people = [Probed(user, ways[user % 2], np.full(40, 2 * ways[user % 2]), np.zeros(40)) for user in range(8)]
+    found = run.attack(Data("probed", Told(), life().places, probed=tuple(people)), ("location",), seeds=(1,))
+    assert [figure.at for figure in found] == [1, 5, 13, 38]
+    assert all(figure.value == 1.0 and not figure.simulated for figure in found)

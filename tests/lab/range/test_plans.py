@@ -24,14 +24,15 @@ def test_it_is_sorted_within_its_time_and_among_its_people(users: int) -> None:
 
 
 def test_in_the_plan_of_probes_half_of_all_write_to_the_other_half_after_a_rest() -> None:
-    events = plans.probe(7, 100.0)
+    there, events = plans.probe(7, 100.0)[:3], plans.probe(7, 100.0)[3:]
+    assert [(event.at, event.user, event.kind) for event in there] == [(0.0, user, "ping") for user in (1, 3, 5)]
     assert {(event.user, event.peer) for event in events} == {(0, 1), (2, 3), (4, 5)}
     assert len(events) == 3 * plans.PROBES
     assert {event.kind for event in events} == {"message"}
     assert events[0].at >= 100 * plans.REST
     assert events[-1].at < 100.0
     assert [event.at for event in events] == sorted(event.at for event in events)
-    assert plans.NAMED["probe"](7, 100.0) == events
+    assert plans.NAMED["probe"](7, 100.0) == (*there, *events)
 
 
 def test_a_plan_is_the_same_from_a_file_and_the_file_the_same_for_a_plan(tmp_path: Path) -> None:

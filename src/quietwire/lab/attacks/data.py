@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from quietwire.lab.attacks import probes
+from quietwire.lab.attacks.probes import Probed
 from quietwire.lab.attacks.told import Told
 from quietwire.lab.attacks.windows import Happened, Place
 from quietwire.lab.flows import flows
@@ -27,6 +29,7 @@ class Data:
     told: Told
     places: tuple[Place, ...]
     simulated: bool = False
+    probed: tuple[Probed, ...] = ()
 
 
 def read(folder: Path) -> Data:
@@ -59,23 +62,30 @@ def read(folder: Path) -> Data:
             )
     if not places:
         raise ValueError(f"{folder.name}: no traces of clients' networks")
-    return Data(named["label"] if named else folder.name, Told.of_scenario(scenario), tuple(places))
+    told = Told.of_scenario(scenario)
+    probed = probes.read(folder, scenario, told.tick if told.up == "steady" else 0.0)
+    return Data(named["label"] if named else folder.name, told, tuple(places), probed=tuple(probed))
 
 
 def joined(all_: Sequence[Data]) -> list[Data]:
     """Data of the same system (and the same parameters) become one: people of another run are other people."""
     groups: defaultdict[tuple[str, Told], list[Place]] = defaultdict(list)
+    probed: defaultdict[tuple[str, Told], list[Probed]] = defaultdict(list)
     after: defaultdict[tuple[str, Told], int] = defaultdict(int)
     for data in all_:
         key = data.system, data.told
         offset = after[key]
         groups[key] += [replace(place, user=place.user + offset) for place in data.places]
+        probed[key] += [replace(one, user=one.user + offset) for one in data.probed]
         after[key] = offset + max(place.user for place in data.places) + 1
     several = [system for system, _ in groups]
     return [
-        Data(system if several.count(system) == 1 else f"{system} {_parameters(told)}", told, tuple(places))
+        Data(
+            system if several.count(system) == 1 else f"{system} {_parameters(told)}", told, tuple(places),
+            probed=tuple(probed[system, told]),
+        )
         for (system, told), places in groups.items()
-    ]
+    ]  # fmt: skip
 
 
 def _parameters(told: Told) -> str:

@@ -1,8 +1,9 @@
 """Where is the recipient? From the times after which receipts come back, as who may write to somebody measures them.
 
 Schnitzler, Kohls, Bitsikas and Pöpper, "Hope of Delivery: Extracting User Locations From Mobile Instant Messengers"
-(NDSS 2023), told places apart with more than 80 % by the delays of delivery receipts. Networks are simulated here: a
-road of known length, and a last mile with a long tail; every figure is marked so. What shaping adds is its schedule.
+(NDSS 2023), told places apart with more than 80 % by the delays of delivery receipts. `of_probes`: from what people of
+the test bed measured, whose taps make ways of several lengths. `measure`: simulated, where there is no such run: a road
+of known length, and a last mile with a long tail; what shaping adds is its schedule, and every figure is marked so.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from quietwire.lab import figures
+from quietwire.lab.attacks import models
 from quietwire.lab.attacks.models import Ranks
+from quietwire.lab.attacks.probes import Probed
 from quietwire.lab.attacks.told import Told
 from quietwire.lab.figures import Figure, Tally
 
@@ -37,6 +40,8 @@ LAST_MILE: Final = (0.012, 0.5)
 HOUSE: Final = (0.008, 0.6)
 """The same for what differs from one person's access to another's (one draw a person)."""
 PROBES: Final = (1, 5, 20, 100)
+MEASURED: Final = (1, 5, 13, 38)
+"""The same of a run, whose people get 40: a late one may not be answered any more."""
 PEOPLE: Final = 240
 
 
@@ -119,15 +124,67 @@ def judged(rows: Floats, labels: Ints, seed: int) -> Tally:
     return figures.tally(np.flatnonzero(held).astype(np.int64), confusion)
 
 
-def as_figures(found: Located, system: str, note: str = "") -> list[Figure]:
+class Straight:
+    """A straight line on ranks."""
+
+    name = "line"
+
+    def fit(self, features: Floats, labels: Ints, seed: int) -> None:
+        self._ranks = Ranks().fit(features)
+        with threadpool_limits(1):
+            self._model = LogisticRegression(max_iter=500, class_weight="balanced").fit(self._ranks(features), labels)
+
+    def chances(self, features: Floats) -> Floats:
+        return np.asarray(self._model.predict_proba(self._ranks(features)), np.float64)
+
+
+def seen(waits: Floats, places: Floats, told: Told) -> Floats:
+    """What the attacker keeps of some probes of one person. Behind ticks a wait is anything up to a tick more than the
+    way takes: both ends of what was seen tell of it, and so does the place in the tick at which receipts come."""
+    ends = [waits.max() - told.tick, (waits.min() + waits.max() - told.tick) / 2] if told.paced else [0.0, 0.0]
+    return np.array([*summary(waits), *ends, *np.quantile(places, (0.0, 0.1, 0.5)), places.mean()])
+
+
+def of_probes(
+    people: Sequence[Probed], told: Told, seeds: Sequence[int] = figures.SEEDS, *, probes: Sequence[int] = MEASURED
+) -> Located:
+    """Trains on some people who were measured, tells of others where they are. As many probes in a row are one guess.
+    Raises ValueError for too few people."""
+    ways = sorted({one.way for one in people})
+    curve = []
+    for count in probes:
+        rows, labels, users = [], [], []
+        for one in people:
+            for begin in range(0, len(one.waits) - count + 1, count):
+                part = slice(begin, begin + count)
+                rows.append(seen(one.waits[part], one.places[part], told))
+                labels.append(ways.index(one.way))
+                users.append(one.user)
+        if len(set(labels)) < 2:
+            raise ValueError(f"{count} receipts each of people in two places are not there")
+        where, who, features = np.array(labels), np.array(users), np.stack(rows)
+        tallies = []
+        for seed in seeds:
+            parts = models.split(who, seed, strata=where)
+            chosen = models.chosen(features, where, parts, seed, [models.Forest(), Straight(), models.Network(32)])
+            guessed = chosen.chances(features[parts.held_out]).argmax(1)
+            confusion = np.zeros((len(guessed), len(ways), len(ways)))
+            confusion[np.arange(len(guessed)), where[parts.held_out], guessed] = 1
+            tallies.append(figures.tally(who[parts.held_out], confusion))
+        curve.append((count, tuple(tallies)))
+    return Located(tuple(curve), tuple(f"{way * 1000:g} ms" for way in ways))
+
+
+def as_figures(found: Located, system: str, note: str = "", *, simulated: bool = True) -> list[Figure]:
+    networks = "networks are simulated" if simulated else "ways made by the test bed"
     result = []
     for count, tallies in found.curve:
         value = figures.estimate(tallies, figures.balanced_accuracy, rounds=200)
-        told = "; ".join(part for part in (note, "networks are simulated", ", ".join(found.classes)) if part)
+        told = "; ".join(part for part in (note, networks, ", ".join(found.classes)) if part)
         result.append(
             Figure(
                 "peer-server", "where the recipient is", system, value.value, value.low, value.high,
-                1 / len(found.classes), 1 / len(found.classes), "balanced accuracy", True, told, over="receipts",
+                1 / len(found.classes), 1 / len(found.classes), "balanced accuracy", simulated, told, over="receipts",
                 at=count,
             )
         )  # fmt: skip

@@ -52,6 +52,8 @@ def _clients(data: Data, seeds: Sequence[int]) -> list[Figure]:
 
 
 def _location(data: Data, seeds: Sequence[int]) -> list[Figure]:
+    if data.probed:
+        return location.as_figures(location.of_probes(data.probed, data.told, seeds), data.system, simulated=False)
     return location.as_figures(location.measure(data.told, seeds), data.system)
 
 

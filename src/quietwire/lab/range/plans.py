@@ -56,8 +56,8 @@ GOLDEN: Final = 0.6180339887
 
 def probe(users: int, seconds: float) -> tuple[Happening, ...]:
     """Each user with an even number writes to the next one, so that none of what is between two messages is a
-    multiple of a tick."""
-    found = []
+    multiple of a tick. Who is written to has asked for something at the beginning, so they are there."""
+    found = [Happening(0.0, user, 0, "ping", -1, 0) for user in range(1, users, 2)]
     step = (1 - REST) * seconds / (PROBES + 1)
     for user in range(0, users - 1, 2):
         for number in range(PROBES):
