@@ -40,6 +40,14 @@ def test_mistakes_are_one_line(given: dict[str, Any], seeds: str) -> None:
         lab_range.chosen(None, given, seeds)
 
 
+def test_keys_of_links_are_as_in_a_file() -> None:
+    given = lab_range.shape(["tick=1", "pad=true", "garbage = 2.5", 'preset="phone"'])
+    assert given == {"tick": 1, "pad": True, "garbage": 2.5, "preset": "phone"}
+    for wrong in ("tick", "tick=one"):
+        with pytest.raises(QuietwireError, match="--link"):
+            lab_range.shape([wrong])
+
+
 def test_who_is_told_to_end_takes_down_what_was_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     taken_down = []
 

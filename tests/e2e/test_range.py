@@ -102,12 +102,21 @@ def test_the_same_scenario_again_is_there_already(tmp_path: Path) -> None:
 
 @pytest.mark.peer
 @pytest.mark.skipif(shutil.which("prosody") is None, reason="Debian's prosody is not installed")
-def test_two_servers_and_a_shield(tmp_path: Path) -> None:
+def test_two_servers_and_shields(tmp_path: Path) -> None:
     truth, trace, _ = play(tmp_path, small(system="prosody", servers=2))
     assert {event.kind for event in truth if event.way == "up"} == set(KINDS)
     assert any(r.link not in {e.link for e in truth} for r in trace.events)  # links between servers
     links = {"tick": 0.5, "fast_tick": 0.25, "window": 5.0}
-    shielded = Scenario("prosody", shield=True, server="steady", users=4, seconds=15.0, plan="small", links=links)
-    _, trace, _ = play(tmp_path, shielded)
-    sizes = Counter(r.size for r in trace.events if isinstance(r, Record) and r.direction == "down")
-    assert sizes.most_common(1)[0][0] == CELL
+    shielded = Scenario(
+        "prosody", "both", server="steady", client="steady", users=4, seconds=15.0, plan="small", links=links
+    )
+    truth, trace, _ = play(tmp_path, shielded)
+    begun = {event.link: event.at for event in truth if event.kind in ("login", "resume")}
+    assert len(begun) == 4 + 1 + 5  # each device's login, and each of them resumes once
+    for event in truth:
+        if event.kind in ("message", "ping"):
+            assert event.at > begun[event.link]
+    for way in ("up", "down"):
+        records = [r for r in trace.events if isinstance(r, Record) and r.direction == way and r.link in begun]
+        late = {r.size for r in records if r.type == "app" and r.time > begun[r.link] + 2.0 and r.size != ALERT}
+        assert late == {CELL}, way

@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,6 +50,14 @@ def chosen(file: Path | None, given: dict[str, Any], seeds: str) -> list[Scenari
         raise QuietwireError("--seeds: whole numbers with commas between, for instance 1,2,3") from None
 
 
+def shape(given: list[str]) -> dict[str, Any]:
+    """`key=value`, the value as in TOML. Raises QuietwireError."""
+    try:
+        return {key: value for text in given for key, value in tomllib.loads(text).items()}
+    except tomllib.TOMLDecodeError:
+        raise QuietwireError("--link: key=value as in [links], for instance tick=1 or pad=true") from None
+
+
 def command(
     file: Annotated[Path | None, typer.Argument(help="A TOML file of scenarios.", show_default=False)] = None,
     into: Annotated[Path, typer.Option(help="Where results are; one that is there is not made again.")] = FOLDER,
@@ -58,6 +67,10 @@ def command(
     shield: Annotated[
         str, typer.Option(help="Where `quietwire shield` does that instead: server, client, both or tunnel.")
     ] = "",
+    padding: Annotated[str, typer.Option(help="How padded pads: records (of TLS) or spaces.")] = "",
+    link: Annotated[
+        list[str] | None, typer.Option(help="A key of [links], for both sides: tick=1, delay=0, pad=true. Repeatable.")
+    ] = None,
     users: Annotated[int, typer.Option(help="People.", min=0)] = 0,
     seconds: Annotated[float, typer.Option(help="How long it takes.", min=0)] = 0.0,
     servers: Annotated[int, typer.Option(help="1, or 2 that are federated.", min=0, max=2)] = 0,
@@ -72,6 +85,7 @@ def command(
         raise QuietwireError(MISSING)
     asked: dict[str, Any] = {"system": system, "server": server, "client": client, "shield": shield, "users": users}
     asked |= {"seconds": seconds, "servers": servers, "plan": "small" if small else ""}
+    asked |= {"padding": padding, "links": shape(link or [])}
     scenarios = chosen(file, {key: value for key, value in asked.items() if value}, seeds)
     console = Console()
     began = time.monotonic()

@@ -212,6 +212,19 @@ def test_what_is_behind_a_helper_is_as_it_comes() -> None:
     assert profile == {"profile": "steady", "follows": True, "tick": 1.0}
     helped = replace(scenario, shield="both")
     assert World(helped, place, lambda *_: None, Means())._own_profile() == {"profile": "off", "follows": False}
+    padded = Scenario(client="padded", padding="records", users=3, plan="small")  # OpenSSL does it
+    assert World(padded, place, lambda *_: None, Means())._own_profile() == {"profile": "off", "follows": False}
+
+
+@pytest.mark.parametrize(
+    ("system", "told"), [("prosody", {}), ("quietwire", {"profile": "padded", "padding": "records"})]
+)
+def test_who_pads_by_records(tmp_path: Path, systems: Systems, system: Any, told: dict[str, str]) -> None:
+    scenario = Scenario(system=system, server="padded", padding="records", users=3, seconds=0.2, plan="small")
+    play(tmp_path, scenario, means(systems))
+    ((house, _),) = systems.started
+    assert house.links == told
+    assert (house.openssl is not None) == (system == "prosody")
 
 
 def test_a_bad_road_is_between_the_watchers(tmp_path: Path, systems: Systems) -> None:

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from quietwire.cli.config import load
-from quietwire.lab.range.configs import House, ejabberd_config, prosody_config, quietwire_config, toml
+from quietwire.cli.padding import openssl_configuration, padding_in_force
+from quietwire.lab.range.configs import (
+    House,
+    ejabberd_config,
+    openssl_config,
+    prosody_config,
+    quietwire_config,
+    toml,
+)
 
 HOUSE = House(Path("/h"), "a.example", 5001, 5002, Path("/h/a.crt"), Path("/h/a.key"))
 PAIR = replace(HOUSE, servers=5003, dns=5004, authority=Path("/h/ca.pem"), others={"b.example": 5005})
@@ -51,6 +59,15 @@ def test_what_ejabberd_is_told() -> None:
     assert "ejabberd_s2s_in" not in alone
     assert "port: 5003" in pair
     assert 'certfiles: ["/h/a.pem"]' in alone
+
+
+def test_openssl_is_told_to_pad_as_our_server_tells_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "openssl.cnf"
+    file.write_text(openssl_config(1024))
+    assert padding_in_force({"OPENSSL_CONF": str(file)}) == 1024
+    assert openssl_config(64).splitlines()[1:] == [
+        line.replace("quietwire", "padding") for line in openssl_configuration(64).splitlines()[1:]
+    ]
 
 
 def test_values_as_toml_has_them() -> None:

@@ -51,6 +51,8 @@ def test_beside_a_device_stands_its_helper_with_the_clients_profile(house: House
 def test_a_tunnel_has_two_ends_that_know_each_other(house: House) -> None:
     scenario = replace(STEADY, shield="tunnel")
     far, near = helpers.before(house, scenario, 6001), helpers.beside(house, scenario, 6002, 7001, Path("/f"))
+    mixed = Scenario(shield="client", client="jitter", links={"pad": True, "garbage": 2.5})
+    assert helpers.beside(house, mixed, 1, 2, Path("/f"))[-3:] == ["--pad", "--garbage", "2.5"]
     assert far[:5] == ["tunnel-server", "--to", "127.0.0.1:5001", "--listen", "127.0.0.1:6001"]
     assert near[:5] == ["tunnel-client", "--to", "127.0.0.1:7001", "--listen", "127.0.0.1:6002"]
     key = subprocess.run(

@@ -5,6 +5,7 @@ import hmac
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,13 @@ def test_a_server_is_there_when_it_listens_and_gone_when_it_is_stopped(tmp_path:
     assert not hosts.listening(its.clients)
     with pytest.raises(BedError, match="ended with status"):
         running.check()
+
+
+def test_a_server_is_started_with_its_configuration_of_openssl(tmp_path: Path) -> None:
+    its = replace(house(tmp_path), openssl=tmp_path / "openssl.cnf")
+    tell = "import os; open('told', 'w').write(os.environ['OPENSSL_CONF']); " + LISTENS
+    hosts.spawn("test", "1", [sys.executable, "-uc", tell, str(its.clients)], its).stop()
+    assert (tmp_path / "told").read_text() == str(tmp_path / "openssl.cnf")
 
 
 def test_one_that_ends_at_once_says_why(tmp_path: Path) -> None:

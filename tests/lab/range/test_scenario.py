@@ -26,6 +26,13 @@ def test_what_is_compared_has_a_name() -> None:
     assert Scenario(shield="client", server="padded", client="steady").label == (
         "quietwire-server-padded-client-shield-steady"
     )
+    assert Scenario(system="ejabberd", server="padded", padding="records").label == "ejabberd-server-padded-records"
+    assert Scenario(server="padded", client="padded", padding="spaces").label == "quietwire-padded-spaces"
+    assert Scenario(server="steady", padding="spaces").label == "quietwire-server-steady"
+    mixed = {"delay": 0, "batch": 0.3, "pad": True, "garbage": 2.5}
+    assert Scenario(server="jitter", client="jitter", links=mixed).label == (
+        "quietwire-jitter-delay0-batch0.3-pad-garbage2.5"
+    )
     assert Scenario(servers=2, users=50, seconds=12.5, seed=3).name == "quietwire-off-pair-u50-12.5s-seed3"
 
 
@@ -45,6 +52,10 @@ def test_what_cannot_be_is_one_line() -> None:
         ({"users": "many"}, "int"),
         ({"shield": True}, "one of nothing, server"),
         ({"shield": "above"}, "shield"),
+        ({"padding": "none"}, "padding"),
+        ({"padding": "records", "shield": "both"}, "by spaces"),
+        ({"system": "prosody", "server": "padded", "padding": "spaces"}, "shield before"),
+        ({"system": "prosody", "server": "steady", "padding": "records"}, "shield before"),
         ({"shield": "tunnel", "server": "steady", "client": "off"}, "cells"),
         ({"system": "prosody", "server": "steady", "shield": "client"}, "shield before"),
         ({"up": {"loss": 2.0}}, "up"),

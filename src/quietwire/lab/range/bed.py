@@ -31,7 +31,7 @@ from quietwire.lab.processes import BedError, Ordered, together
 from quietwire.lab.range import plans, truth
 from quietwire.lab.range.cache import cached
 from quietwire.lab.range.cast import Cast, Device, cast
-from quietwire.lab.range.configs import House
+from quietwire.lab.range.configs import House, openssl_config
 from quietwire.lab.range.helpers import start_before, start_beside
 from quietwire.lab.range.hosts import SYSTEMS, Running, Start, spare_ports
 from quietwire.lab.range.scenario import Scenario
@@ -39,6 +39,7 @@ from quietwire.lab.road import Impairment, Road
 from quietwire.lab.tap import Tap
 from quietwire.lab.trace import LinkWriter
 from quietwire.seal.authority import Authority, new_p256_key
+from quietwire.shaping.policy import Policy
 
 PASSWORD = "correct-horse"  # noqa: S105  of servers that live for minutes, on loopback
 WORKER = (sys.executable, "-m", "quietwire.cli.bed.crowd")
@@ -204,7 +205,9 @@ class World:
         self._authority = self._servers_home / "ca.pem"
         self._authority.write_bytes(authority.certificate)
         own = scenario.system == "quietwire" and not scenario.before_servers
-        links = {"profile": scenario.server, **scenario.links} if own else {}
+        links = {"profile": scenario.server, **self._spaced(), **scenario.links} if own else {}
+        self._padding = self._servers_home / "openssl.cnf"
+        self._padding.write_text(openssl_config(int(scenario.links.get("block", Policy().block))))
         houses = {}
         ports = iter(spare_ports(4 * len(cast.domains)))
         for domain in cast.domains:
@@ -227,8 +230,12 @@ class World:
                 key=key,
                 authority=self._authority,
                 links=links,
+                openssl=self._padding if scenario.server_records else None,
             )
         return houses
+
+    def _spaced(self) -> dict[str, str]:
+        return {"padding": self._scenario.padding} if self._scenario.padding else {}
 
     async def _acquaint(self, houses: dict[str, House], stack: AsyncExitStack) -> dict[str, House]:
         """Two servers reach each other through taps, by configuration or by DNS."""
@@ -347,6 +354,8 @@ class World:
         scenario = self._scenario
         environment = dict(os.environ)
         environment.pop("OPENSSL_CONF", None)
+        if self._records():
+            environment["OPENSSL_CONF"] = str(self._padding)
         workers = max(2, -(-len(self._cast.devices) // PER_WORKER))
         for number in range(workers):
             worker = Ordered(f"worker-{number}", self._place / "logs" / f"worker-{number}.log", self._reported)
@@ -374,10 +383,14 @@ class World:
                 },
             )
 
+    def _records(self) -> bool:
+        """The devices pad by records."""
+        return self._scenario.client == "padded" and self._scenario.padding == "records"
+
     def _own_profile(self) -> dict[str, Any]:
         """What the devices do themselves."""
         scenario = self._scenario
-        if scenario.beside_clients:
+        if scenario.beside_clients or self._records():
             return {"profile": "off", "follows": False}
         both = scenario.client == scenario.server == "steady"
         return {"profile": scenario.client, "follows": both, **scenario.links}

@@ -22,8 +22,19 @@ BED = (
     "seal/authority.py",
 )  # fmt: skip
 CLIENT = ("client/link.py", "shaping")
-SERVER = ("core", "shaping", "seal", "store", "server", "net", "cli/serve.py", "cli/compose.py", "cli/config.py")
-SHIELD = ("shaping", "net", "cli/shield.py")
+SERVER = (
+    "core",
+    "shaping",
+    "seal",
+    "store",
+    "server",
+    "net",
+    "cli/serve.py",
+    "cli/compose.py",
+    "cli/config.py",
+    "cli/padding.py",
+)
+SHIELD = ("core", "shaping", "server", "net", "cli/shield.py")
 DONE = "done.json"
 
 

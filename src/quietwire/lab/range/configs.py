@@ -23,8 +23,9 @@ PROSODY_MODULES = (
 @dataclass(frozen=True)
 class House:
     """A server's folder, names, ports of loopback (0: none) and certificate. `plain`: for clients without TLS, which
-    stand behind a shield. `links`: keys of our `[links]`. `others`: domain -> port where its server is reached over
-    direct TLS. `dns`: a resolver on loopback, for who needs one."""
+    stand behind a shield. `links`: keys of our `[links]`. `openssl`: the configuration of OpenSSL that the server is
+    started with. `others`: domain -> port where its server is reached over direct TLS. `dns`: a resolver on loopback,
+    for who needs one."""
 
     folder: Path
     domain: str
@@ -36,6 +37,7 @@ class House:
     plain: int = 0
     authority: Path | None = None
     dns: int = 0
+    openssl: Path | None = None
     links: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, int] = field(default_factory=dict)
 
@@ -50,6 +52,19 @@ class House:
     @property
     def url(self) -> str:
         return f"https://upload.{self.domain}:{self.web}"
+
+
+def openssl_config(block: int) -> str:
+    """Makes OpenSSL pad each TLS 1.3 record to a multiple of `block` bytes, in any program that reads it."""
+    return f"""\
+openssl_conf = padding
+[padding]
+ssl_conf = ssl
+[ssl]
+system_default = defaults
+[defaults]
+RecordPadding = {block}
+"""
 
 
 def toml(value: object) -> str:

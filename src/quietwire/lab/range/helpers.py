@@ -58,7 +58,9 @@ def beside(house: House, scenario: Scenario, port: int, reached: int, folder: Pa
 def _shape(scenario: Scenario, profile: str) -> Iterator[str]:
     yield from ("--profile", profile)
     for name, value in scenario.links.items():
-        yield from (f"--{name.replace('_', '-')}", str(value))
+        yield f"--{name.replace('_', '-')}"
+        if value is not True:
+            yield str(value)
 
 
 def start_before(house: House, scenario: Scenario, port: int) -> Running:

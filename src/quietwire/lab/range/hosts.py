@@ -89,6 +89,8 @@ def more_files() -> None:
 def spawn(name: str, release: str, command: list[str], house: House, **environment: str) -> Running:
     """Starts a server and waits until it listens. Raises BedError when it does not."""
     more_files()
+    if house.openssl is not None:
+        environment["OPENSSL_CONF"] = str(house.openssl)
     house.logs.mkdir(parents=True, exist_ok=True)
     with (house.logs / "output.log").open("ab") as output:
         process = subprocess.Popen(

@@ -15,6 +15,7 @@ from quietwire.shaping.policy import Profile
 System = L["quietwire", "prosody", "ejabberd"]
 Content = L["omemo", "plain"]
 Place = L["", "server", "client", "both", "tunnel"]
+Padding = L["", "records", "spaces"]
 GOOD = Impairment()
 SYSTEMS: tuple[System, ...] = get_args(System)
 
@@ -48,7 +49,11 @@ class Scenario:
     largest: int = 1_000_000
     """Bytes; larger files are cut to this."""
     links: Mapping[str, Any] = field(default_factory=dict)
-    """Further keys of `[links]`, for both sides: block, delay, batch, cell, tick, …"""
+    """Further keys of `[links]`, for both sides: block, delay, batch, pad, garbage, cell, tick, …"""
+    padding: Padding = ""
+    """How `padded` pads: by TLS 1.3 records, all of the process, or by spaces after what is written. Nothing: as each
+    does by itself, our server by records, devices and helpers by spaces. With `records` any server can, by a
+    configuration of OpenSSL."""
     up: Impairment = GOOD
     down: Impairment = GOOD
     people: Mapping[str, Any] = field(default_factory=dict)
@@ -69,13 +74,16 @@ class Scenario:
             ("client", self.client, profiles),
             ("content", self.content, get_args(Content)),
             ("shield", self.shield, get_args(Place)),
+            ("padding", self.padding, get_args(Padding)),
             ("servers", self.servers, (1, 2)),
         ):
             if value not in allowed:
                 shown = ", ".join(str(each) or "nothing" for each in allowed)
                 raise ScenarioError(f"{name}: one of {shown}, not {value!r}")
-        if self.server != "off" and self.system != "quietwire" and not self.before_servers:
+        if self.server != "off" and self.system != "quietwire" and not (self.before_servers or self.server_records):
             raise ScenarioError(f"server: {self.system} has no profile {self.server!r} without a shield before it")
+        if self.padding == "records" and self.shield:
+            raise ScenarioError("padding: a shield pads by spaces")
         if self.shield == "tunnel" and not {self.server, self.client} <= {"padded", "steady"}:
             raise ScenarioError("shield: a tunnel is cells, so server and client are padded or steady")
         if not all(road >= 0 for road in self.roads) or self.spread < 0:
@@ -94,9 +102,14 @@ class Scenario:
         return self.shield in ("client", "both", "tunnel")
 
     @property
+    def server_records(self) -> bool:
+        """A server of somebody else's pads by records of TLS."""
+        return self.system != "quietwire" and self.server == "padded" and self.padding == "records"
+
+    @property
     def label(self) -> str:
-        """The system with its profiles, ``quietwire-padded``, ``prosody``, ``prosody-server-shield-padded``: what is
-        compared."""
+        """The system with its profiles, ``quietwire-padded``, ``prosody``, ``prosody-server-shield-padded``,
+        ``quietwire-jitter-delay0-pad``: what is compared."""
         helper = "tunnel-" if self.shield == "tunnel" else "shield-"
         server = (helper if self.before_servers else "") + self.server
         client = (helper if self.beside_clients else "") + self.client
@@ -106,6 +119,9 @@ class Scenario:
         else:
             sides = (("server", server), ("client", client))
             name += "".join(f"-{side}-{profile}" for side, profile in sides if profile != "off")
+        name += f"-{self.padding}" if self.padding and "padded" in (self.server, self.client) else ""
+        for key, value in self.links.items():
+            name += f"-{key}" + ("" if value is True else f"{value:g}" if isinstance(value, float) else str(value))
         return name + ("-pair" if self.servers == 2 else "")
 
     @property
