@@ -12,6 +12,7 @@ from quietwire.lab.study.matrix import AREAS, SHARES, Curve
 
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
+from matplotlib.ticker import FuncFormatter
 
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777", "#000000")
 """Told apart by those who are colour-blind too (Paul Tol's "bright" scheme)."""
@@ -22,14 +23,14 @@ def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
     """One picture: a line for each system with its interval, and what a blind guess gets."""
     settings: Any = {"svg.hashsalt": "quietwire", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
-        figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+        figure, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
         try:
             for place, line in enumerate(lines):
                 at = [point.at or 0.0 for point in line.points]
+                values = [point.value for point in line.points]
+                name = ("~" if line.points[0].simulated else "") + line.system
                 colour, mark = COLOURS[place % len(COLOURS)], MARKS[place % len(MARKS)]
-                axes.plot(
-                    at, [point.value for point in line.points], mark, ls="-", color=colour, ms=4, label=line.system
-                )
+                axes.plot(at, values, mark, ls="-", color=colour, ms=4, label=name)
                 low, high = [point.low for point in line.points], [point.high for point in line.points]
                 axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
             widest = max(lines, key=lambda line: len(line.points)).points
@@ -38,14 +39,15 @@ def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
             places = [point.at or 0.0 for line in lines for point in line.points]
             if min(places) > 0 and max(places) / min(places) >= 20:
                 axes.set_xscale("log")
+                axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             unit = lines[0].points[0].unit
             if unit in (*SHARES, *AREAS):
                 axes.set_ylim(-0.02, 1.02)
             axes.set_xlabel(over)
             axes.set_ylabel(unit)
-            axes.set_title(title, fontsize=10)
+            axes.set_title(title, fontsize=10, loc="left")
             axes.grid(alpha=0.25)
-            axes.legend(fontsize=8, frameon=False)
+            axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
             out = io.StringIO()
             figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
         finally:

@@ -254,14 +254,24 @@ def _seconds(value: float) -> str:
 
 
 def _features(found: Sequence[Row]) -> Grid | None:
-    body = []
+    """One line for all systems and questions of a kind that were come by in the same way."""
+    same: dict[tuple[str, str, str], tuple[list[str], list[str]]] = {}
     for row in found:
         for system, figure in row.cells.items():
             if figure.note:
                 best = re.search(r"best features: ([^;]*)", figure.note)
                 rest = re.sub(r"best features: [^;]*;? ?", "", figure.note)
-                body.append([Cell(row.question), Cell(system), Cell(best.group(1) if best else "–"), Cell(rest)])
-    return Grid(["Asked", "System", "Best features", "Attack"], body) if body else None
+                first, _, more = row.question.partition(", ")
+                key = first, best.group(1) if best else "–", rest
+                asked, systems_ = same.setdefault(key, ([], []))
+                asked.append(more)
+                systems_.append(system)
+    body = []
+    for (first, features, rest), (asked, systems_) in same.items():
+        details = "; ".join(dict.fromkeys(filter(None, asked)))
+        question = f"{first} ({details})" if details else first
+        body.append([Cell(each) for each in (question, ", ".join(dict.fromkeys(systems_)), features, rest)])
+    return Grid(["Asked", "Systems", "Best features", "Attack"], body) if body else None
 
 
 # -- Markdown ----------------------------------------------------------------------------------------------------------
@@ -307,9 +317,9 @@ STYLE = """
  --head: #1f252d; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
  max-width: 96rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem } h3 { font-size: 1rem; margin: 0 0 .3rem }
+h1 { font-size: 1.6rem } h2 { font-size: 1.2rem; margin: 2.4rem 0 .5rem }
 nav { margin: 1rem 0; line-height: 1.9 } nav a { margin-right: 1rem }
-.wide { overflow: auto; max-height: 92vh; border: 1px solid var(--line) }
+.wide { overflow: auto; max-height: 92vh; width: fit-content; max-width: 100%; border: 1px solid var(--line) }
 table { border-collapse: separate; border-spacing: 0; font-size: .84rem }
 th, td { border-right: 1px solid var(--line); border-bottom: 1px solid var(--line); padding: .3rem .5rem;
  text-align: left; vertical-align: top; min-width: 6.5rem }
@@ -319,8 +329,9 @@ thead th:first-child { left: 0; z-index: 3 }
 th { font-weight: 600 } td b { font-weight: 600; font-size: .95rem } td small { color: var(--soft); display: block }
 td.simulated b { font-weight: 400; font-style: italic } td.none { color: var(--soft) }
 .note, .shades { color: var(--soft); max-width: 62rem } .broken { color: rgb(var(--leak)); font-weight: 600 }
-.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(30rem, 1fr)); gap: 1.5rem }
-figure { margin: 0 } svg { width: 100%; height: auto; background: #fff; border-radius: 4px }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(38rem, 1fr)); gap: 1.5rem }
+figure { margin: 0 } figcaption { color: var(--soft); font-size: .84rem }
+svg { width: 100%; height: auto; background: #fff; border-radius: 4px }
 code { font-size: .92em }
 """
 
@@ -356,8 +367,8 @@ def page(study: Study, pictures: Mapping[tuple[Adversary, str, str], str]) -> st
                     out.append('<div class="curves">')
                     drawing = True
                 adversary, question, over = key
-                title = f"{e(question)} (<code>{e(adversary)}</code>) over {e(over)}"
-                out.append(f"<figure><h3>{title}</h3>{pictures[key]}</figure>")
+                title = f"<code>{e(adversary)}</code>: {e(question)}, over {e(over)}"
+                out.append(f"<figure>{pictures[key]}<figcaption>{title}</figcaption></figure>")
     if drawing:
         out.append("</div>")
     return "\n".join([*out, "</body></html>"]) + "\n"
