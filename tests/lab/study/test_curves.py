@@ -37,4 +37,4 @@ def test_a_curve_for_each_system_and_one_for_a_blind_guess() -> None:
         "~quietwire-steady",
         "a blind guess",
     ):
-        assert each in texts
+        assert wanted in texts
