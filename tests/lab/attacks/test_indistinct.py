@@ -6,7 +6,7 @@ import attack_worlds as worlds
 import numpy as np
 import pytest
 
-from quietwire.lab.attacks import indistinct, sessions
+from quietwire.lab.attacks import among, indistinct, sessions
 from quietwire.lab.flows import Flow
 
 
@@ -44,6 +44,18 @@ def test_who_only_recognises_a_capture_is_not_led_astray() -> None:
     told = (strata[:, None] == np.arange(3)).astype(np.float64)
     scores = indistinct.crossed(told, labels, 1, seeds=1, strata=strata)
     assert indistinct.auc(labels, scores) == pytest.approx(0.5, abs=0.001)
+
+
+def test_links_of_one_capture_are_seen_among_each_other() -> None:
+    flows = links(24, 8, 12)
+    captures = [(flows[:6], flows[6:12]), (flows[12:18], flows[18:])]
+    found = indistinct.tell_captures(captures)
+    assert found.sessions == 24
+    assert found.best in sessions.names() + among.names()
+    alone = indistinct.tell_captures(captures, together=False)
+    assert alone.best in sessions.names()
+    with pytest.raises(ValueError, match="ten of each"):
+        indistinct.tell_captures([(flows[:5], flows[5:14])])
 
 
 def test_planted_leaks_are_found_in_the_same_sessions(verdict: indistinct.Verdict) -> None:
