@@ -52,8 +52,6 @@ def test_links_of_one_capture_are_seen_among_each_other() -> None:
     found = indistinct.tell_captures(captures)
     assert found.sessions == 24
     assert found.best in sessions.names() + among.names()
-    alone = indistinct.tell_captures(captures, together=False)
-    assert alone.best in sessions.names()
     with pytest.raises(ValueError, match="ten of each"):
         indistinct.tell_captures([(flows[:5], flows[5:14])])
 
