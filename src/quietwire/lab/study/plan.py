@@ -100,9 +100,11 @@ class Plan:
 
 def small() -> Plan:
     """Minutes: what is promised of a profile, and that the attack finds what others show."""
-    base = Scenario(users=20, seconds=60.0, people={**LIFE, "messages": 600.0})
+    steady = Scenario(users=20, seconds=60.0, server="steady", client="steady", people={**LIFE, "messages": 600.0})
+    # What there is to see without a profile is so much that fewer show it.
+    off = replace(steady, server="off", client="off", users=16, seconds=50.0)
     return Plan(
-        tuple(Played(f"quietwire-{name}", (replace(base, server=name, client=name),)) for name in ("off", "steady")),
+        tuple(Played(each.label, (each,)) for each in (off, steady)),
         ("off", "jitter", "steady"),
         Setting(users=300, messages=(1, 5, 20), senders=15, seeds=(1, 2), attacks=("likelihood",)),
         seeds=(1, 2),
