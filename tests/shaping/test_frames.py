@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 import zlib
@@ -20,11 +21,15 @@ MESSAGE = (
     b"'urn:xmpp:omemo:2'><header sid='1515490846'><keys jid='ben@chat.example'><key rid='546181700'>ChBZHs+UIdzO</key>"
     b"</keys></header><payload>siFoAdoQuMm4JPqxQQ==</payload></encrypted><store xmlns='urn:xmpp:hints'/></message>"
 )
+CIPHERTEXT = base64.b64encode(bytes(range(256)) * 2)
 DEFINED = ("policy-violation", "not-well-formed")
 part = st.one_of(
     st.just(MESSAGE),
     st.sampled_from([b"<r xmlns='urn:xmpp:sm:3'/>", b"<a xmlns='urn:xmpp:sm:3' h='17'/>", b"<presence/>"]),
     st.text("abc <>'&\u00e9\u4e2d", min_size=1, max_size=600).map(str.encode),
+    st.sampled_from([CIPHERTEXT, CIPHERTEXT[:-1], CIPHERTEXT[:64], b"A" * 67 + b"=", b"B" * 66 + b"==", b"=" * 70]).map(
+        lambda text: b"<message id='%b' to='a@b/%b'>%b</message>" % (b"0f" * 16, b"0f" * 8, text)
+    ),
     st.text("ab", min_size=1).map(lambda text: b"<iq type='result' id='%b'/>" % (text.encode() * 100)),
 )
 """What may be put, and what is text in between, or looks so."""
@@ -98,7 +103,31 @@ def test_what_gets_smaller_is_packed_and_nothing_else() -> None:
     for plain in (b" ", b"<x/>", bytes(range(32, 128)) * 1, b"<x>" + b"y" * MOST + b"</x>"):
         assert pack(plain) is plain
     assert pack(b"<stream:error/>" * 20 + b"</stream:stream>")[:1] == b"<"
-    assert pack(b"<x>" + b"y" * 10_000 + b"</x>")[:1] == b"<"  # a reader would take it for a bomb
+    assert pack(b"<x>" + b"y " * 5_000 + b"</x>")[:1] == b"<"  # a reader would take it for a bomb
+
+
+def test_noise_is_as_long_as_its_bytes() -> None:
+    """512 of ciphertext, 16 and 8 of ids; what is not written as we would write it stays as it is."""
+    long, short = (hashlib.sha256(word).hexdigest()[:size].encode() for word, size in ((b"id", 32), (b"b", 16)))
+    text = b"<message id='%b' to='a@b/%b'>%b</message>" % (long, short, CIPHERTEXT)
+    packed = pack(text)
+    assert 512 + 24 < len(packed) < 512 + 24 + 50
+    assert answer(packed) == [(text, True)]
+    for other in (text.replace(b"=", b""), text.replace(long, long.upper()), text.replace(short, short[1:])):
+        assert len(pack(other)) > len(packed)
+        assert answer(pack(other)) == [(other, True)]
+    assert answer(pack(b"\2<presence/>" * 3)) == [(b"\2<presence/>" * 3, False)]
+
+
+def test_noise_that_is_missing_or_left_over() -> None:
+    packed = pack(b"<message id='%b'>%b</message>" % (b"0f" * 16, CIPHERTEXT))[HEAD:]
+    for wrong in (
+        packed[:-1],
+        packed + b"\0",
+        deflated(b"<x>\2\2\2\3\4</x>" * 9),
+        deflated(b"<x>%b</x>" % (b"\2" * 60)),
+    ):
+        assert refused(framed(wrong)) == "not-well-formed"
 
 
 def test_a_stanza_at_the_limit() -> None:
@@ -123,7 +152,7 @@ def test_what_is_not_as_it_should_be() -> None:
 
 
 def test_the_dictionary_is_the_protocol() -> None:
-    assert (VERSION, len(DICTIONARY)) == ("1", 3587)
+    assert (VERSION, len(DICTIONARY)) == ("1", 3564)
     digest = hashlib.sha256(DICTIONARY).hexdigest()
     page = (Path(__file__).parents[2] / "docs" / "protocols" / "links.md").read_text("utf-8")
     assert re.findall(r"`([0-9a-f]{64})`", page) == [digest]

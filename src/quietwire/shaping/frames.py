@@ -1,13 +1,16 @@
 """Stanzas deflated, each alone, on `steady` links both of whose ends are ours (docs/protocols/links.md). Pure.
 
 A frame stands where a stanza may stand: a byte that no XML holds, the length of what follows, and one stanza or nonza
-as raw deflate with a dictionary that is part of the protocol. Nothing is kept from one to the next: two stanzas never
-tell of each other by how small they are together. How small one is by itself shows on no link whose cells have one
-size, and on any other it would: so there is none elsewhere.
+as raw deflate with a dictionary that is part of the protocol. What is noise, ciphertext in Base64 and random ids in
+hexadecimal, is taken out of the text and follows it as it is: Huffman's codes waste on it, and on all around it.
+Nothing is kept from one to the next: two stanzas never tell of each other by how small they are together. How small
+one is by itself shows on no link whose cells have one size, and on any other it would: so there is none elsewhere.
 """
 
 from __future__ import annotations
 
+import binascii
+import re
 import zlib
 from collections.abc import Iterator
 from typing import Final
@@ -24,6 +27,13 @@ MOST: Final = 65_536
 RATIO: Final = 32
 """A frame holds at most so many times the bytes that it is. The shortest nonzas come near a tenth; what could be packed
 better goes as it is, so that nobody makes a reader's work with next to nothing."""
+_BASE64, _LONG, _SHORT = b"\x02", b"\x03", b"\x04"
+"""What stands in the text in place of noise: long Base64, 16 and 8 bytes in hexadecimal. XML holds none of them."""
+_NOISE: Final = re.compile(rb"([>'/])(?:([A-Za-z0-9+/]{64,}={0,2})(?=<)|([0-9a-f]{16}(?:[0-9a-f]{16})?)(?='))")
+"""All of an element's text, a value in an attribute or the resource that ends one."""
+_PLACES: Final = re.compile(rb"[\x02-\x04]")
+_SIZE: Final = 2
+"""Bytes of the length of what was Base64, big-endian."""
 _LEVEL: Final = 6
 _WINDOW: Final = 13
 _MEMORY: Final = 6
@@ -61,7 +71,7 @@ DICTIONARY: Final = (
     b"<iq type='get' id='<pubsub xmlns='http://jabber.org/protocol/pubsub'>"
     b"<items node='urn:xmpp:omemo:2:devices' max_items='1'/></pubsub></iq>"
     b"<items node='urn:xmpp:omemo:2:bundles'><item id='<bundle xmlns='urn:xmpp:omemo:2'><spk id='1'>"
-    b"=</spk><spks>==</spks><ik>=</ik><prekeys><pk id='1'>=</pk><pk id='"
+    b"=</spk><spks>\x02</spks><ik>=</ik><prekeys><pk id='1'>=</pk><pk id='"
     b"</pk></prekeys></bundle></item></items></pubsub></iq>"
     b"<forwarded xmlns='urn:xmpp:forward:0'><delay xmlns='urn:xmpp:delay' from='' stamp='2026-01-01T00:00:00Z'/>"
     b"<result xmlns='urn:xmpp:mam:2' queryid='' id='</forwarded></result></message>"
@@ -71,17 +81,14 @@ DICTIONARY: Final = (
     b"<iq to='' type='error' id='"
     b"<iq to='' type='result' id='"
     b"<r xmlns='urn:xmpp:sm:3'/><a xmlns='urn:xmpp:sm:3' h='"
-    b"' kex='true'>CAcQARog=='>ChA==</key><key rid='</key></keys><keys jid='"
-    b"<message from='' to='' type='chat' id='"
+    b"' kex='true'>\x02</key><key rid='</key></keys><keys jid='"
+    b"<message from='/\x04' to='' type='chat' id='\x03'>"
     b"</payload></encrypted><store xmlns='urn:xmpp:hints'/>"
-    b"<stanza-id xmlns='urn:xmpp:sid:0' by='' id=''/></message>"
-    b"<message to='' type='chat' id='"
-    b"'><encrypted xmlns='urn:xmpp:omemo:2'><header sid='"
+    b"<stanza-id xmlns='urn:xmpp:sid:0' by='' id='\x04'/></message>"
+    b"<message to='' type='chat' id='\x03'><encrypted xmlns='urn:xmpp:omemo:2'><header sid='"
     b"'><keys jid='"
     b"'><key rid='"
-    b"'>ChAEmgIABAAGi"
-    b"==</key></keys></header><payload>"
-    b"</payload></encrypted><store xmlns='urn:xmpp:hints'/></message>"
+    b"'>\x02</key></keys></header><payload>\x02</payload></encrypted><store xmlns='urn:xmpp:hints'/></message>"
 )
 """What our server and our client write, what is rare first: near matches are cheaper."""
 
@@ -91,10 +98,24 @@ _PACKING: Final = zlib.compressobj(_LEVEL, zlib.DEFLATED, -_WINDOW, _MEMORY, zdi
 
 def pack(part: bytes) -> bytes:
     """`part`, a whole stanza or nonza, as a frame; as it is where that is no smaller, and the end of a stream."""
-    if len(part) > MOST or part.endswith(_END):
+    if len(part) > MOST or part.endswith(_END) or _PLACES.search(part) is not None:
         return part
+    noise: list[bytes] = []
+
+    def take(run: re.Match[bytes]) -> bytes:
+        before, text, id = run.groups()
+        if id is not None:
+            noise.append(binascii.a2b_hex(id))
+            return before + (_LONG if len(id) == 32 else _SHORT)
+        if len(text) % 4 or binascii.b2a_base64(data := binascii.a2b_base64(text), newline=False) != text:
+            return run[0]
+        if len(data) >= 1 << 8 * _SIZE:
+            return run[0]
+        noise.append(len(data).to_bytes(_SIZE, "big") + data)
+        return before + _BASE64
+
     packing = _PACKING.copy()
-    packed = packing.compress(part) + packing.flush()
+    packed = b"".join([packing.compress(_NOISE.sub(take, part)), packing.flush(), *noise])
     if HEAD + len(packed) >= len(part) or len(part) > RATIO * len(packed):
         return part
     return MARK + len(packed).to_bytes(HEAD - 1, "big") + packed
@@ -145,6 +166,31 @@ class Unpacker:
             raise StreamError("not-well-formed", "not deflated") from None
         if len(part) > limit:
             raise StreamError("policy-violation", "too much in a frame")
-        if not unpacking.eof or unpacking.unused_data or len(part) <= HEAD + len(packed):
+        if not unpacking.eof:
+            raise StreamError("not-well-formed", "not deflated as it should be")
+        part = _with_noise(part, unpacking.unused_data)
+        if len(part) > limit:
+            raise StreamError("policy-violation", "too much in a frame")
+        if len(part) <= HEAD + len(packed):
             raise StreamError("not-well-formed", "not deflated as it should be")
         return part
+
+
+def _with_noise(text: bytes, noise: bytes) -> bytes:
+    """`text` with what was taken out of it. Raises StreamError."""
+    at = 0
+
+    def put(place: re.Match[bytes]) -> bytes:
+        nonlocal at
+        kind, size = place[0], 8 if place[0] == _SHORT else 16
+        if kind == _BASE64:
+            size = int.from_bytes(noise[at : at + _SIZE], "big")
+            at += _SIZE
+        data = noise[at : at + size]
+        at += size
+        return binascii.b2a_base64(data, newline=False) if kind == _BASE64 else binascii.b2a_hex(data)
+
+    text = _PLACES.sub(put, text)
+    if at != len(noise):
+        raise StreamError("not-well-formed", "not deflated as it should be")
+    return text
