@@ -22,7 +22,8 @@ def test_the_whole_study_has_each_end_alone_every_peer_and_the_shield_before_the
     names = {each.name for each in full().played}
     assert {
         "quietwire-server-steady", "quietwire-client-steady", "prosody", "ejabberd", "prosody-server-shield-steady",
-        "prosody-shield-steady", "quietwire-server-padded", "quietwire-server-shield-padded",
+        "prosody-shield-steady", "prosody-client-shield-steady", "quietwire-padded-records", "quietwire-padded-spaces",
+        "prosody-server-padded-records", "prosody-server-shield-padded", "quietwire-jitter, garbage",
     } <= names  # fmt: skip
     assert len(names) == len(full().played)
     assert set(full().profiles) == set(SHAPINGS)

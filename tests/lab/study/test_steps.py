@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.lab.attack_worlds import EPOCH, place
 
 from quietwire.lab.attacks import actions, models, run
+from quietwire.lab.attacks import startups as by_starts
 from quietwire.lab.attacks.data import Data
 from quietwire.lab.attacks.told import Told
 from quietwire.lab.correlation.active import Waiting
@@ -141,7 +143,7 @@ def test_lives_are_attacked_as_they_were_and_as_they_would_have_been(
 def test_without_peers_their_steps_are_left_out_by_name(tmp_path: Path) -> None:
     whole = replace(full(), linking=None, weeks=None, gathering=None, probing=None, flooding=None, waiting=None)
     whole = replace(whole, frontier=None)
-    done = steps.do(steps.steps(whole, tmp_path, nobody, quiet), quiet)
+    done = steps.do(steps.steps(whole, tmp_path, nobody, quiet), quiet, ["attack *", "change *", "*.json"])
     assert done.figures == ()
     assert done.left["attack prosody"] == "prosody: not installed"
     assert done.left["audit.json"].startswith("made by `make audit")
@@ -150,9 +152,21 @@ def test_without_peers_their_steps_are_left_out_by_name(tmp_path: Path) -> None:
 def test_what_others_have_measured_is_taken_from_the_folder(tmp_path: Path) -> None:
     cell = {"adversary": "live-server", "question": "who", "learned": 1.0, "how": "addresses"}
     (tmp_path / "demo.json").write_text(json.dumps({"worlds": {"off": {"cells": [cell]}}}))
-    done = steps.do(steps.steps(Plan((), ()), tmp_path, nobody, quiet), quiet)
+    done = steps.do(steps.steps(Plan((), ()), tmp_path, nobody, quiet), quiet, ["*.json"])
     assert [figure.adversary for figure in done.figures] == ["live-server"]
-    assert set(done.left) == {"audit.json"}
+    assert set(done.left) == {"clients by their starts", "audit.json"}
+
+
+def test_which_client_it_is_comes_from_recorded_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure = Figure("client-network", "which client", "prosody", 0.5, 0.4, 0.6, 0.1, 0.1, "share", False)
+
+    def measure(starts: Sequence[object], *, seeds: object, say: object) -> list[Figure]:
+        assert len(starts) > 50
+        return [figure]
+
+    monkeypatch.setattr(by_starts, "measure", measure)
+    done = steps.do(steps.steps(Plan((), ()), tmp_path, nobody, quiet), quiet, ["clients *"])
+    assert done.figures == (figure,)
 
 
 @pytest.mark.parametrize("leaks", [False, True])

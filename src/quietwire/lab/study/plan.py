@@ -58,6 +58,13 @@ TOGETHER: dict[str, Defence] = {
 
 
 NOTHING: Mapping[str, Defence] = {}
+PUBLISHED: dict[str, dict[str, float | bool]] = {
+    "grouping": {"delay": 0.0, "batch": 0.3},
+    "garbage": {"delay": 0.0, "garbage": 2.0},
+    "padding + delay": {"pad": True},
+    "padding + delay + grouping + garbage": {"batch": 0.3, "pad": True, "garbage": 2.0},
+}
+"""Some of the same as links of `jitter`, really played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +156,16 @@ def full(
         sown(jitter),
         sown(replace(base, server="steady")),
         sown(replace(base, client="steady")),
-        # Our server pads by TLS records, the helper in front of one by spaces: the rest is the same.
-        sown(replace(base, server="padded")),
-        sown(replace(base, server="padded", shield="server")),
+        sown(replace(padded, padding="records")),
+        sown(replace(padded, padding="spaces")),
+        sown(replace(prosody, server="padded", padding="records")),
+        sown(replace(prosody, server="padded", shield="server")),
         sown(replace(prosody, server="steady", shield="server")),
+        sown(replace(prosody, client="steady", shield="client")),
         sown(replace(prosody, server="steady", client="steady", shield="both")),
         sown(replace(ejabberd, server="steady", shield="server")),
         sown(replace(jitter, links={"batch": 0.3}), "quietwire-jitter-batch"),
+        *(sown(replace(jitter, links=links), f"quietwire-jitter, {name}") for name, links in PUBLISHED.items()),
         lives(off),
         lives(steady),
     )

@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 
 from quietwire.core.errors import QuietwireError
-from quietwire.lab import figures
+from quietwire.lab import figures, startups
 from quietwire.lab.attacks import actions, data, run
+from quietwire.lab.attacks import startups as by_starts
 from quietwire.lab.attacks.data import Data
 from quietwire.lab.correlation import active, frontier, gathering, linking, weeks
 from quietwire.lab.correlation.timings import Timings
@@ -99,7 +100,7 @@ def steps(plan: Plan, into: Path, play: Play, say: Say, timings: Timings | None 
     made = _simulated(plan, into, say, timings or default_timings())
     mixed = [step for pair in zip(real, made, strict=False) for step in pair]
     rest = real[len(made) :] + made[len(real) :]
-    return [*mixed, *rest, *(_others(into) if plan.others else ())]
+    return [*mixed, *rest, *([_starts(plan, into, say), *_others(into)] if plan.others else ())]
 
 
 def _played(what: Played, plan: Plan, into: Path, play: Play, say: Say) -> list[Step]:
@@ -227,6 +228,17 @@ def _columned(attack: Callable[[Shaping], list[Figure]], profile: str) -> list[F
 def _frontier(plan: Plan, grid: linking.Setting, known: Timings, say: Say) -> list[Figure]:
     points = frontier.frontier(grid, known, plan.cells, plan.ticks, say=say)
     return [replace(each, system="quietwire-steady") for each in frontier.figures(points, grid)]
+
+
+def _starts(plan: Plan, into: Path, say: Say) -> Step:
+    """Which client it is, by recorded starts of real ones."""
+    parts = [*PARTS, *(f"lab/startups/{path.name}" for path in sorted(Path(startups.__file__).parent.iterdir()))]
+    file = _file(into, ["clients", plan.seeds], [part for part in parts if not part.endswith("__")])
+
+    def make() -> list[Figure]:
+        return by_starts.measure(startups.starts(), seeds=plan.seeds, say=lambda text: say(text, 0.5, 1.0))
+
+    return Step("clients by their starts", partial(_read, file), partial(_made, file, make))
 
 
 def _others(into: Path) -> list[Step]:
