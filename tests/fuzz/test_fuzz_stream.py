@@ -8,9 +8,11 @@ import time
 from itertools import pairwise
 
 from quietwire.core import ns
+from quietwire.core.errors import StreamError
 from quietwire.core.framing import Broken, Event, Limits, StreamParser
 from quietwire.core.stanza import Child
 from quietwire.core.xml import parse
+from quietwire.shaping.frames import MARK, Unpacker, pack
 from quietwire.testing.playbook import Playbook
 
 SECONDS = float(os.environ.get("QUIETWIRE_FUZZ_SECONDS", "3"))
@@ -34,7 +36,22 @@ SEEDS = [
 
 
 def mutated(chance: random.Random) -> bytes:
-    data = bytearray("".join(chance.choices(SEEDS, k=chance.randint(1, 8))).encode())
+    return changed("".join(chance.choices(SEEDS, k=chance.randint(1, 8))).encode(), chance)
+
+
+def framed(chance: random.Random) -> bytes:
+    """Stanzas, some of them in frames, and what is none."""
+    parts = [text.encode() for text in chance.choices(SEEDS[1:], k=chance.randint(1, 6))]
+    parts = [part if chance.random() < 0.3 else pack(part) for part in parts]
+    parts += [pack(mutated(chance)) for _ in range(chance.randint(0, 2))]
+    parts += [MARK + chance.randbytes(chance.randint(0, 20)) for _ in range(chance.randint(0, 1))]
+    chance.shuffle(parts)
+    data = b" ".join(parts)
+    return changed(data, chance) if chance.random() < 0.7 else data
+
+
+def changed(text: bytes, chance: random.Random) -> bytes:
+    data = bytearray(text)
     for _ in range(chance.randint(0, 4)):
         at = chance.randrange(len(data) + 1)
         match chance.randrange(3):
@@ -82,6 +99,29 @@ def test_the_parser() -> None:
         rounds += 1
 
 
+def unpacked(pieces: list[bytes]) -> tuple[bytes, list[bytes], str]:
+    """-> text, what was in frames, and what was wrong."""
+    unpacker, text, frames = Unpacker(400), b"", []
+    try:
+        for data in pieces:
+            for piece, packed in unpacker.feed(data):
+                text += piece
+                if packed:
+                    assert len(piece) <= 400
+                    frames.append(piece)
+    except StreamError as error:
+        return text, frames, error.condition
+    return text, frames, ""
+
+
+def test_frames() -> None:
+    chance, end, rounds = random.Random(1951), time.monotonic() + SECONDS / 2, 0
+    while time.monotonic() < end or rounds < 200:
+        data = framed(chance)
+        assert unpacked(cut(data, chance)) == unpacked([data]), data
+        rounds += 1
+
+
 def test_a_client_stream() -> None:
     """Whatever a client writes, before or after login: no fault (the playbook raises them), nobody else notices."""
     chance, end, rounds = random.Random(6121), time.monotonic() + SECONDS, 0
@@ -89,7 +129,10 @@ def test_a_client_stream() -> None:
     bob = play.client("bob/desk", "<presence/>")
     while time.monotonic() < end or rounds < 100:
         rogue = play.client("alice/rogue") if chance.random() < 0.7 else play.connect()
-        for piece in cut(mutated(chance), chance):
+        packs = rogue.stream.bound is not None and chance.random() < 0.4
+        if packs:
+            rogue.stream.unpack()
+        for piece in cut(framed(chance) if packs else mutated(chance), chance):
             rogue >> piece
         if not rogue.link.gone:
             rogue.cut()
