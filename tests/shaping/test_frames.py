@@ -119,6 +119,13 @@ def test_noise_is_as_long_as_its_bytes() -> None:
     assert answer(pack(b"\2<presence/>" * 3)) == [(b"\2<presence/>" * 3, False)]
 
 
+def test_the_work_is_as_long_as_the_text() -> None:
+    """Quadratic, each would take minutes."""
+    for noise in (b"/", b">", b"'", b"A", b"0", b">A", b"/0", b"/0123456789abcdef", b">" + b"A" * 64):
+        text = b"<x>" + noise * (60_000 // len(noise)) + b" </x>"
+        assert answer(pack(text)) in ([(text, True)], [(text, False)])
+
+
 def test_noise_that_is_missing_or_left_over() -> None:
     packed = pack(b"<message id='%b'>%b</message>" % (b"0f" * 16, CIPHERTEXT))[HEAD:]
     for wrong in (

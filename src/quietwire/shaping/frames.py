@@ -29,8 +29,9 @@ RATIO: Final = 32
 better goes as it is, so that nobody makes a reader's work with next to nothing."""
 _BASE64, _LONG, _SHORT = b"\x02", b"\x03", b"\x04"
 """What stands in the text in place of noise: long Base64, 16 and 8 bytes in hexadecimal. XML holds none of them."""
-_NOISE: Final = re.compile(rb"([>'/])(?:([A-Za-z0-9+/]{64,}={0,2})(?=<)|([0-9a-f]{16}(?:[0-9a-f]{16})?)(?='))")
-"""All of an element's text, a value in an attribute or the resource that ends one."""
+_NOISE: Final = re.compile(rb"(>)([A-Za-z0-9+/]{64,}={0,2})(?=<)|(['/])([0-9a-f]{16}(?:[0-9a-f]{16})?)(?=')")
+"""All of an element's text, a value in an attribute or the resource that ends one. What may come before Base64 is no
+part of it: else a text of slashes alone would be looked at once more from each of them, for minutes."""
 _PLACES: Final = re.compile(rb"[\x02-\x04]")
 _SIZE: Final = 2
 """Bytes of the length of what was Base64, big-endian."""
@@ -103,10 +104,10 @@ def pack(part: bytes) -> bytes:
     noise: list[bytes] = []
 
     def take(run: re.Match[bytes]) -> bytes:
-        before, text, id = run.groups()
+        before, text, quote, id = run.groups()
         if id is not None:
             noise.append(binascii.a2b_hex(id))
-            return before + (_LONG if len(id) == 32 else _SHORT)
+            return quote + (_LONG if len(id) == 32 else _SHORT)
         if len(text) % 4 or binascii.b2a_base64(data := binascii.a2b_base64(text), newline=False) != text:
             return run[0]
         if len(data) >= 1 << 8 * _SIZE:
