@@ -115,7 +115,7 @@ def small() -> Plan:
         ("off", "jitter", "steady"),
         Setting(users=300, messages=(1, 5, 20), senders=15, seeds=(1, 2), attacks=("likelihood",)),
         seeds=(1, 2),
-        attacks=("actions", "length"),
+        attacks=("actions",),
         others=False,
     )
 
