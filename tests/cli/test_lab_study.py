@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -46,3 +47,30 @@ def test_files_of_another_kind_are_one_line(tmp_path: Path, text: str, says: str
     assert isinstance(done.exception, QuietwireError)
     assert says in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+def test_what_a_demo_has_seen_goes_into_a_report(tmp_path: Path) -> None:
+    cell = {"adversary": "live-server", "question": "who", "learned": 1.0, "how": "addresses"}
+    (tmp_path / "demo.json").write_text(json.dumps({"worlds": {"off": {"cells": [cell]}}}))
+    done = CliRunner().invoke(app, ["lab", "report", str(tmp_path / "demo.json"), "--into", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "| one talk: who talks to whom | 100 %" in (tmp_path / "report.md").read_text()
+
+
+def test_steps_are_listed_and_only_known_ones_can_be_asked_for(tmp_path: Path) -> None:
+    into = ["--into", str(tmp_path / "study"), "--small"]
+    done = CliRunner().invoke(app, ["lab", "study", *into, "--list"])
+    assert done.exit_code == 0, done.output
+    assert "-    attack quietwire-steady\n" in done.output
+    done = CliRunner().invoke(app, ["lab", "study", *into, "--only", "attack prosody"])
+    assert "--only attack prosody: no such step" in str(done.exception)
+
+
+def test_a_part_of_a_study_says_what_is_missing_and_is_no_failure(tmp_path: Path) -> None:
+    into = tmp_path / "study"
+    done = CliRunner().invoke(app, ["lab", "study", "--small", "--into", str(into), "--only", "linking off"])
+    assert done.exit_code == 0, done.output
+    assert "not run  attack quietwire-steady: not asked for" in done.output
+    text = (into / "report.md").read_text()
+    assert "- attack quietwire-steady: not asked for, or no time was left" in text
+    assert "linking: who receives, top 1" in text

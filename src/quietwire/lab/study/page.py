@@ -55,7 +55,8 @@ NAMES: Mapping[str, str] = {
 }
 PRICED = (
     "KB a second: each way of a link while lives are played that are squeezed into minutes, so that all but steady"
-    " links carry more than in earnest. Latency: of a text, from its sender's link to its recipient."
+    " links carry more than in earnest. Latency: of a text, from its sender's link to the recipient's first device;"
+    " where lives were played, with those that waited for somebody who had lost the connection."
 )
 
 

@@ -174,7 +174,8 @@ def rate(one: Data) -> float:
 
 
 def latencies(folders: Sequence[Path]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Seconds from when a text was given to its sender's link until the recipient understood it, for all of them."""
+    """Seconds from when a text was given to its sender's link until a device of the recipient's understood it: of all,
+    so also of those that came while nobody was connected."""
     found = []
     for folder in folders:
         given: dict[str, float] = {}
@@ -186,7 +187,7 @@ def latencies(folders: Sequence[Path]) -> np.ndarray[tuple[int], np.dtype[np.flo
                 if row["way"] == "up":
                     given[row["id"]] = row["at"]
                 elif row["id"] in given:
-                    found.append(row["at"] - given[row["id"]])
+                    found.append(row["at"] - given.pop(row["id"]))
     return np.array(found)
 
 
