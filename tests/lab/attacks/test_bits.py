@@ -65,3 +65,31 @@ def test_the_median_follows_what_is_seen() -> None:
 
 def test_edges_of_repeated_values_are_fewer() -> None:
     assert bits.Bins(bits.edges(np.full(50, 3.0), 8)).count <= 2
+
+
+@pytest.mark.parametrize("encoded", ["plain", "base64"])
+def test_a_sum_with_something_that_comes_in_few_sizes_tells_what_it_does_in_closed_form(encoded: str) -> None:
+    """Uniform lengths, and remainders of three sizes: H(sum) - H(remainder)."""
+    generator = np.random.default_rng(6)
+    rests, shares = (300, 320, 360), (0.6, 0.2, 0.2)
+
+    def long(length: int) -> int:
+        return 4 * math.ceil(length / 3) if encoded == "base64" else length
+
+    def samples(count: int) -> tuple[np.ndarray, np.ndarray]:
+        secret = generator.integers(1, 65, count)
+        rest = generator.choice(rests, count, p=shares)
+        return (rest + np.array([long(one) for one in secret]))[:, None].astype(float), secret.astype(float)
+
+    sums: dict[int, float] = {}
+    for length in range(1, 65):
+        for rest, share in zip(rests, shares, strict=True):
+            sums[rest + long(length)] = sums.get(rest + long(length), 0.0) + share / 64
+    expected = -sum(p * math.log2(p) for p in [*sums.values()]) + sum(p * math.log2(p) for p in shares)
+    model = bits.Sum(0, encoded)
+    model.fit(*samples(600), 1)
+    bins = bits.Bins(np.arange(1, 64) + 0.5)
+    seen, truth = samples(3000)
+    saved = bits.saved(model.chances(seen, bins), bins(truth), bins.count).mean()
+    assert 0.9 * expected < saved < expected + 0.05
+    assert np.abs(model.median(seen) - truth).mean() < 12

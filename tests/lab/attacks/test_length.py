@@ -56,6 +56,29 @@ def test_noise_takes_away_what_it_does_in_closed_form() -> None:
     assert 0.8 * expected < bits.value < 1.1 * expected
 
 
+@pytest.mark.parametrize("merged", [0.0, 0.3])
+def test_a_random_delay_hides_no_length_and_what_is_merged_some(merged: float) -> None:
+    """Texts follow so fast that delays make one burst of them; some leave in one record with 40 bytes of something
+    else. What a sum tells: H(sum) - H(whether it was merged)."""
+    jitter = Told(up="jitter", down="jitter", delay=0.3)
+
+    def message(generator):  # type: ignore[no-untyped-def]
+        size, more = 1 + int(generator.integers(64)), generator.random() < merged
+        at = 0.3 * generator.random()
+        alone = [] if more else [(at + 0.02, 40, 1)]
+        return size, [(at, 300 + size + 40 * more, 1), *alone, (at + 0.004, 60, -1)]
+
+    windows = length.collect(worlds.lives(12, 150, {"message": message}, gap=0.6), jitter)
+    assert len(windows) == 12 * 150
+    counts = np.zeros(104)
+    counts[:64] += (1 - merged) / 64
+    counts[40:] += merged / 64
+    whole = -sum(p * math.log2(p) for p in counts if p)
+    expected = whole + sum(p * math.log2(p) for p in (merged, 1 - merged) if p)
+    bits, _ = length.as_figures(length.measure(windows, (1,)), "synthetic", simulated=True)
+    assert bits.value == pytest.approx(expected, rel=0.1)
+
+
 def test_one_size_tells_nothing() -> None:
     bits, off = measured(texts(lambda size, g: 512))
     assert bits.value < 0.03

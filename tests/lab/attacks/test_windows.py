@@ -84,3 +84,15 @@ def test_on_a_paced_link_a_happening_belongs_to_its_tick_by_time_alone() -> None
     found, _ = windows.labels(steady, where, truth, told)
     assert found[7] == "message down"
     assert found.count(NOTHING) == len(found) - 1
+
+
+def test_each_record_may_be_a_window_and_the_largest_in_time_carries_a_text() -> None:
+    found = flow((0.0, 60, 1), (0.2, 700, 1), (0.25, 900, -1), (0.3, 150, 1), (0.6, 2000, 1))
+    where = windows.singles(found)
+    assert where.first.tolist() == [0, 1, 2, 3, 4]
+    assert (where.last - where.first).tolist() == [1] * 5
+    rows = [(0.05, "message", 1, 8), (0.05, "typing", 1, 0), (0.9, "message", 1, 9)]
+    told = Told(up="jitter", delay=0.3)
+    records, truth = windows.carriers(found, Happened.of(rows), told, "message up")
+    assert (records.tolist(), truth.tolist()) == ([1], [0])
+    assert windows.carriers(found, Happened.of(rows), told, "ping up")[0].tolist() == []

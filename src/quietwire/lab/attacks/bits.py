@@ -9,6 +9,7 @@ nothing, that is with the secret shuffled (Chothia and Guha, CSF 2011).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -173,6 +174,68 @@ class Near:
         counts = totals[high] - totals[low] + 2.0 * totals[-1] / max(1, len(self._secret))
         counts += 1e-3
         return np.asarray(counts / counts.sum(1, keepdims=True), np.float64)
+
+
+class Sum:
+    """What is seen in one column is the text, encoded, and something which does not depend on it: envelopes for few or
+    many devices, and what was merged with it, a receipt, an acknowledgement. How often each such remainder comes is
+    learnt, and what is likely of the text follows by Bayes' rule."""
+
+    name = "sum"
+
+    WIDTHS: Final = (0.25, 1.0, 6.0, 50.0)
+    """Of the kernels that spread a remainder, bytes: exact, near, unheard-of ones. Their shares are fitted."""
+    NEAR: Final = 0.2
+    """Of the kernel that spreads lengths, in their logarithm."""
+
+    def __init__(self, column: int, encoded: str) -> None:
+        """`encoded`: ``plain``, or ``base64``, as OMEMO has it."""
+        self._column = column
+        self._encoded = encoded
+
+    def _long(self, secret: Floats) -> Floats:
+        return np.ceil(secret / 3) * 4 if self._encoded == "base64" else secret
+
+    def fit(self, seen: Floats, secret: Floats, seed: int) -> None:
+        self._lengths = np.arange(1.0, max(2.0, secret.max() * 1.3) + 1)
+        apart = (np.log(self._lengths)[:, None] - np.log(np.maximum(secret, 1.0))[None, :]) / self.NEAR
+        prior = (np.exp(-(apart**2) / 2) / self._lengths[:, None]).sum(1) / len(secret)
+        self._prior = prior / prior.sum() + 1e-3 / len(self._lengths)
+        rest = np.round(seen[:, self._column] - self._long(secret))
+        self._rest, self._counts = np.unique(rest, return_counts=True)
+        self._shares = np.full(len(self.WIDTHS), 1 / len(self.WIDTHS))
+        others = self._kernels(self._rest, leave_out=True)
+        for _ in range(50):  # expectation, maximization
+            part = others * self._shares + 1e-12
+            self._shares = self._counts @ (part / part.sum(1, keepdims=True)) / len(rest)
+
+    def _kernels(self, rest: Floats, leave_out: bool = False) -> Floats:
+        """(N, kernels) chances of whole remainders; `leave_out`: one of each is not counted."""
+        apart = rest[:, None] - self._rest[None, :]
+        found = []
+        for width in self.WIDTHS:
+            reach = np.arange(-4 * math.ceil(width), 4 * math.ceil(width) + 1)
+            whole = np.exp(-((reach / width) ** 2) / 2).sum()
+            each = np.exp(-((apart / width) ** 2) / 2) @ self._counts - leave_out
+            found.append(each / whole / max(1, self._counts.sum() - leave_out))
+        return np.stack(found, 1)
+
+    def _likely(self, seen: Floats) -> Floats:
+        """(N, lengths), each row's sum is 1."""
+        rest = np.round(seen[:, self._column])[:, None] - self._long(self._lengths)[None, :]
+        values, where = np.unique(rest, return_inverse=True)
+        density = self._kernels(values) @ self._shares + 1e-9
+        joint = density[where].reshape(rest.shape) * self._prior
+        return np.asarray(joint / joint.sum(1, keepdims=True), np.float64)
+
+    def chances(self, seen: Floats, bins: Bins) -> Floats:
+        likely = self._likely(seen)
+        counts = likely @ np.eye(bins.count)[bins(self._lengths)] + 1e-3 / bins.count
+        return np.asarray(counts / counts.sum(1, keepdims=True), np.float64)
+
+    def median(self, seen: Floats) -> Floats:
+        half = (self._likely(seen).cumsum(1) >= 0.5).argmax(1)
+        return np.asarray(self._lengths[half], np.float64)
 
 
 def saved(chances: Floats, secret: Ints, bins: int) -> Floats:

@@ -14,7 +14,7 @@ from quietwire.lab import figures
 from quietwire.lab.attacks import bits, models
 from quietwire.lab.attacks import features as of
 from quietwire.lab.attacks.told import Told
-from quietwire.lab.attacks.windows import Place, Windows, labels, spans
+from quietwire.lab.attacks.windows import Place, Windows, carriers, labels, singles, spans
 from quietwire.lab.figures import Figure, Tally
 
 Floats = NDArray[np.float64]
@@ -30,22 +30,31 @@ LOOKED_AT: Final = (
     "blocks up", "first size before", "since the window before", "bytes up before",
 )  # fmt: skip
 """Columns that are looked at one by one: what carries a text's length, or how long it took to write."""
+SUMS: Final = ("bytes up", "largest up")
+"""Columns that are a text and something besides."""
 FEWEST: Final = 60
 
 
 def collect(places: Sequence[Place], told: Told, kinds: Sequence[str] = ("message",), seed: int = 1) -> Windows:
-    """The windows of texts that were sent (up). Raises ValueError if there are too few."""
+    """The windows of texts that were sent (up). Where a random delay merges bursts, a window is the one record that
+    carries a text: with it may be what left at the same time. Raises ValueError if there are too few."""
     generator = np.random.default_rng([seed, 12])
     rows, users, sizes = [], [], []
     for place in places:
         if place.web or not len(place.flow):
             continue
-        where = spans(place.flow, told, generator)
-        kind, truth = labels(place.flow, where, place.happened, told)
-        wanted = np.flatnonzero(np.isin(kind, [f"{one} up" for one in kinds]))
+        if told.lag(1) and not told.paced:
+            where = singles(place.flow)
+            found = [carriers(place.flow, place.happened, told, f"{one} up") for one in kinds]
+            wanted, truth = (np.concatenate(columns) for columns in zip(*found, strict=True))
+        else:
+            where = spans(place.flow, told, generator)
+            kind, of_windows = labels(place.flow, where, place.happened, told)
+            wanted = np.flatnonzero(np.isin(kind, [f"{one} up" for one in kinds]))
+            truth = of_windows[wanted]
         rows.append(of.of_spans(place.flow, where, told, wanted))
         users.append(np.full(len(wanted), place.user))
-        sizes.append(place.happened.sizes[truth[wanted]])
+        sizes.append(place.happened.sizes[truth])
     count = sum(map(len, rows))
     if count < FEWEST:
         raise ValueError(f"{count} texts: less than {FEWEST} say nothing about their lengths")
@@ -104,10 +113,21 @@ def _columns(windows: Windows) -> list[int]:
     return [column for column in columns if np.ptp(windows.features[:, column]) > 0]
 
 
+def _sums(windows: Windows) -> list[int]:
+    """Those that differ, and not from each other only in name."""
+    found: list[int] = []
+    for column in (windows.names.index(name) for name in SUMS):
+        values = windows.features[:, column]
+        if np.ptp(values) > 0 and not any(np.array_equal(values, windows.features[:, one]) for one in found):
+            found.append(column)
+    return found
+
+
 def _trained(windows: Windows, secret: Floats, parts: models.Split, seed: int) -> list[Any]:
     tried: list[Any] = [bits.Tree()]
     tried += [bits.Lookup(column, prior) for column in _columns(windows) for prior in PRIORS]
     tried += [bits.Near(column, nearest) for column in _columns(windows) for nearest in NEAREST]
+    tried += [bits.Sum(column, each) for column in _sums(windows) for each in ("base64", "plain")]
     for model in tried:
         model.fit(windows.features[parts.train], secret[parts.train], seed)
     return tried

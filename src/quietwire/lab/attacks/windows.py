@@ -20,6 +20,8 @@ SLACK: Final = 0.75
 """Seconds between a happening and its record, at most, beside what shaping adds: busy machines, long roads."""
 BEFORE: Final = 0.02
 """Seconds by which a record may come on the wrong side of its happening: clocks are read before or after a write."""
+LATE: Final = 0.05
+"""The same of a link that delays, beside its delay, on a machine that is not too busy."""
 IDLE: Final = 1.0
 """Seconds of one window of idle time."""
 
@@ -92,6 +94,13 @@ def bursts(flow: Flow, gap: float) -> Spans:
     return Spans(start, end, first, last, np.zeros(count, bool), np.ones(count))
 
 
+def singles(flow: Flow) -> Spans:
+    """Each record by itself."""
+    first = np.arange(len(flow), dtype=np.int64)
+    end = flow.times + 1e-6
+    return Spans(flow.times, end, first, first + 1, np.zeros(len(flow), bool), np.ones(len(flow)))
+
+
 def ticks(flow: Flow, step: float) -> Spans:
     """Windows of one step, laid so that what the initiator sends first is a twentieth of a step into one."""
     if not len(flow):
@@ -119,6 +128,22 @@ def _idle(flow: Flow, busy: Spans, generator: np.random.Generator) -> Spans:
     at = busy.last[which]
     weight = np.full(count, total / IDLE / count)
     return Spans(start, start + IDLE, at, at, np.ones(count, bool), weight)
+
+
+def carriers(flow: Flow, happened: Happened, told: Told, label: str) -> tuple[Ints, Ints]:
+    """Records that carry what has this label, and rows of it in the truth: the largest of its way between when it was
+    given to a link that delays and when that must have sent it. Several may be in one record."""
+    records, rows = [], []
+    for number, time in enumerate(happened.times):
+        if happened.label(number) != label:
+            continue
+        way = int(happened.ways[number])
+        first, last = np.searchsorted(flow.times, (time - BEFORE, time + told.lag(way) + LATE))
+        mine = first + np.flatnonzero(flow.ways[first:last] == way)
+        if len(mine):
+            records.append(int(mine[np.argmax(flow.sizes[mine])]))
+            rows.append(number)
+    return np.array(records, np.int64), np.array(rows, np.int64)
 
 
 def labels(flow: Flow, where: Spans, happened: Happened, told: Told) -> tuple[list[str], Ints]:
