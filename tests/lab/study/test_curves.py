@@ -38,3 +38,9 @@ def test_a_curve_for_each_system_and_one_for_a_blind_guess() -> None:
         "a blind guess",
     ):
         assert wanted in texts
+
+
+def test_points_are_a_picture_too() -> None:
+    assert "quietwire-steady" in svg(
+        "what happened", "KB a second", [line("prosody", 0.1), line("quietwire-steady", 0.2)]
+    )

@@ -7,7 +7,19 @@ from typing import Any
 import pytest
 
 from quietwire.lab.figures import Figure
-from quietwire.lab.study.matrix import Row, by_size, changed, curves, kinds, learned, prices, rows, systems, told
+from quietwire.lab.study.matrix import (
+    Row,
+    by_cost,
+    by_size,
+    changed,
+    curves,
+    kinds,
+    learned,
+    prices,
+    rows,
+    systems,
+    told,
+)
 
 
 def figure(value: float = 0.5, **more: Any) -> Figure:
@@ -116,3 +128,14 @@ def test_kinds_and_prices_come_from_the_details() -> None:
     simulated = figure(question="linking", simulated=True, detail={"p95": 9.0, "p50": 4.0})
     assert kinds([one, simulated]) == {"ping up": {"quietwire-off": (0.9, 0.4)}}
     assert prices([simulated, one]) == {"quietwire-off": {"KB a second": 1.5, "p95": 0.1, "p50": 4.0}}
+
+
+def test_what_is_given_away_over_what_it_costs_is_a_point_for_each_system() -> None:
+    asked = "what happened, what is declared left out"
+    points = [
+        figure(question=asked, system=name, detail={"KB a second": cost}) for name, cost in (("a", 1.0), ("b", 2.0))
+    ]
+    ((key, (first, second)),) = by_cost([*points, figure(detail={"KB a second": 3.0})]).items()
+    assert key == ("client-network", asked, "KB a second")
+    assert [(line.system, line.points[0].at) for line in (first, second)] == [("a", 1.0), ("b", 2.0)]
+    assert by_cost(points[:1]) == {}

@@ -20,7 +20,7 @@ MARKS = ("o", "s", "^", "v", "D", "P", "X", "*")
 
 
 def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
-    """One picture: a line for each system with its interval, and what a blind guess gets."""
+    """One picture: a line for each system with its interval, and what a blind guess gets; or a point for each."""
     settings: Any = {"svg.hashsalt": "quietwire", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
         figure, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
@@ -29,13 +29,17 @@ def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
                 at = [point.at or 0.0 for point in line.points]
                 values = [point.value for point in line.points]
                 name = ("~" if line.points[0].simulated else "") + line.system
-                colour, mark = COLOURS[place % len(COLOURS)], MARKS[place % len(MARKS)]
+                colour, mark = COLOURS[place % len(COLOURS)], MARKS[(place + place // len(COLOURS)) % len(MARKS)]
                 axes.plot(at, values, mark, ls="-", color=colour, ms=4, label=name)
                 low, high = [point.low for point in line.points], [point.high for point in line.points]
-                axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
+                if len(at) > 1:
+                    axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
+                else:
+                    axes.vlines(at, low, high, color=colour, lw=1)
             widest = max(lines, key=lambda line: len(line.points)).points
             at, blind = [point.at or 0.0 for point in widest], [point.chance for point in widest]
-            axes.plot(at, blind, color="#777777", ls=":", lw=1, label="a blind guess")
+            if len(at) > 1:
+                axes.plot(at, blind, color="#777777", ls=":", lw=1, label="a blind guess")
             places = [point.at or 0.0 for line in lines for point in line.points]
             if min(places) > 0 and max(places) / min(places) >= 20:
                 axes.set_xscale("log")

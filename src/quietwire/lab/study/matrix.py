@@ -126,6 +126,20 @@ def by_size(figures: Iterable[Figure], messages: Sequence[float] = SIZES) -> lis
     ]
 
 
+def by_cost(
+    figures: Iterable[Figure], question: str = "what happened, what is declared left out"
+) -> dict[tuple[Adversary, str, str], list[Curve]]:
+    """What each system gives away over what it costs: a point each."""
+    price = "KB a second"
+    found = [
+        Curve(figure.system, (replace(figure, over=price, at=figure.detail[price]),))
+        for figure in figures
+        if figure.question == question and price in figure.detail
+    ]
+    adversaries = {point.adversary for line in found for point in line.points}
+    return {(adversary, question, price): found for adversary in adversaries} if len(found) > 1 else {}
+
+
 def changed(system: str) -> tuple[str, str]:
     """(what was played, how its links were changed afterwards), "" if they were not."""
     base, _, how = system.partition(" with ")

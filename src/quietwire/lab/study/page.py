@@ -14,6 +14,7 @@ from quietwire.lab.figures import Adversary, Figure
 from quietwire.lab.study.matrix import (
     Curve,
     Row,
+    by_cost,
     by_size,
     changed,
     curves,
@@ -142,7 +143,7 @@ def parts(study: Study) -> list[Part]:
     out += _means(study.figures)
     out += _kinds(plain)
     out += _prices(study.figures)
-    drawn: list[Part] = [Picture(key, lines) for key, lines in pictured(plain).items()]
+    drawn: list[Part] = [Picture(key, lines) for key, lines in pictured(study.figures).items()]
     if drawn:
         out += [Heading("Curves"), *drawn]
     if best := _features(rows(study.figures)):
@@ -158,7 +159,8 @@ def parts(study: Study) -> list[Part]:
 
 def pictured(figures: Sequence[Figure]) -> dict[tuple[Adversary, str, str], list[Curve]]:
     """All curves: over messages, days, cost, and over the size of the server."""
-    return curves(figures) | curves(by_size(figures))
+    plain = [figure for figure in figures if not changed(figure.system)[1]]
+    return by_cost(figures) | curves(plain) | curves(by_size(plain))
 
 
 def _matrix(found: Sequence[Row]) -> Grid:
