@@ -18,6 +18,7 @@ from quietwire.lab.range import plans
 from quietwire.lab.range.cast import cast
 from quietwire.lab.testbed import free_ports
 from quietwire.seal.authority import Authority, new_p256_key
+from quietwire.shaping import frames
 
 OFF = {"profile": "off", "follows": False}
 
@@ -58,7 +59,10 @@ class Stream:
     def __init__(self) -> None:
         self.transport: Any = None
         self.got: list[bytes] = []
-        self.lost = False
+        self.lost = self.aborted = False
+
+    def abort(self) -> None:
+        self.aborted = True
 
     def connection_made(self, transport: Any, send_event: bool = True) -> None:
         self.transport = transport
@@ -74,9 +78,15 @@ class Transport(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__()
         self.written: list[bytes] = []
+        self.said = asyncio.Event()
 
     def write(self, data: Any) -> None:
         self.written.append(bytes(data))
+        if data.strip():
+            self.said.set()
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return False
@@ -87,7 +97,7 @@ def test_a_client_with_a_profile_writes_through_a_link() -> None:
         wrap = crowd.wrapped({"profile": "padded", "follows": False, "block": 256})
         assert wrap is not None
         stream, below = Stream(), Transport()
-        wrap(stream)  # type: ignore[arg-type]
+        assert wrap(stream) is None  # type: ignore[arg-type]
         stream.connection_made(below)
         assert isinstance(stream.transport, Link)
         stream.transport.write(b"<a/>")
@@ -98,6 +108,34 @@ def test_a_client_with_a_profile_writes_through_a_link() -> None:
         stream.connection_lost(None)
         assert stream.got == [b"x"]
         assert stream.lost
+
+    asyncio.run(go())
+
+
+def test_where_both_sides_are_steady_frames_may_come_and_go() -> None:
+    async def go() -> None:
+        wrap = crowd.wrapped({"profile": "steady", "follows": True, "tick": 0.3, "fast_tick": 0.1, "cell": 254})
+        assert wrap is not None
+        stream, below = Stream(), Transport()
+        pack = wrap(stream)  # type: ignore[arg-type]
+        assert pack is not None
+        pack()  # before there is a connection
+        stream.connection_made(below)
+        assert isinstance(stream.transport, Link)
+        stanza = b"<message to='u1@a.example' type='chat' id='1'><body>" + b"word " * 9 + b"</body></message>"
+        frame = frames.pack(stanza)
+        assert len(frame) < len(stanza)
+        stream.data_received(frame[:9])
+        stream.data_received(frame[9:] + b"  <r/>")
+        assert stream.got == [stanza, b"  <r/>"]
+        pack()
+        stream.transport.write(stanza)
+        async with asyncio.timeout(60):
+            await below.said.wait()
+        assert b"".join(below.written).strip() == frame
+        stream.data_received(frames.MARK + b"\0\0\4none")
+        assert stream.aborted
+        stream.connection_lost(None)
 
     asyncio.run(go())
 

@@ -210,6 +210,8 @@ def test_what_is_behind_a_helper_is_as_it_comes() -> None:
     place = Path("/nowhere")
     profile = World(scenario, place, lambda *_: None, Means())._own_profile()
     assert profile == {"profile": "steady", "follows": True, "tick": 1.0}
+    behind = World(replace(scenario, shield="server"), place, lambda *_: None, Means())._own_profile()
+    assert behind == {"profile": "steady", "follows": False, "tick": 1.0}, "no helper tells that it paces"
     helped = replace(scenario, shield="both")
     assert World(helped, place, lambda *_: None, Means())._own_profile() == {"profile": "off", "follows": False}
     padded = Scenario(client="padded", padding="records", users=3, plan="small")  # OpenSSL does it

@@ -156,6 +156,35 @@ def test_client_state_is_no_happening_where_the_server_knows_it_not() -> None:
     on_loop(test)
 
 
+@pytest.mark.parametrize(("answer", "packs"), [
+    ("<iq><link xmlns='urn:quietwire:links:0' profile='steady' frames='1'/></iq>", 1),
+    ("<iq><link xmlns='urn:quietwire:links:0' profile='steady'/></iq>", 0),
+    ("", 0),
+])  # fmt: skip
+def test_frames_are_offered_and_come_when_the_server_says_so(answer: str, packs: int) -> None:
+    async def test(told: Told) -> None:
+        stock = told.stock
+        asked: list[tuple[str, str]] = []
+        packed: list[int] = []
+
+        async def answered(type: str, payload: str) -> ET.Element:
+            asked.append((type, payload))
+            if not answer:
+                raise StockError("it is refused")
+            return ET.fromstring(answer)
+
+        setattr(stock, "answered", answered)  # noqa: B010
+        stock._offer_frames()
+        assert not stock._tasks, "nobody is asked where nothing is shaped"
+        stock._pack = lambda: packed.append(1)
+        stock._offer_frames()
+        await asyncio.gather(*stock._tasks)
+        assert asked == [("set", "<link xmlns='urn:quietwire:links:0' profile='steady' frames='1'/>")]
+        assert len(packed) == packs
+
+    on_loop(test)
+
+
 @pytest.mark.parametrize("name", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"])
 def test_the_quick_way_gives_what_the_slow_one_does(name: str) -> None:
     scram: Any = SCRAM.__new__(SCRAM)

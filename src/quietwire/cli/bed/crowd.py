@@ -11,16 +11,19 @@ import logging
 import ssl
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from quietwire.client.link import Link, uplink
+from quietwire.core.errors import StreamError
 from quietwire.lab.range import plans
 from quietwire.lab.range.cast import Cast
 from quietwire.lab.range.crowd import Crowd, Settings
 from quietwire.lab.range.stock import StockError, Wrap
 from quietwire.lab.range.truth import TruthFile
+from quietwire.shaping.frames import Unpacker
 from quietwire.shaping.policy import Profile
 from quietwire.shaping.presets import PRESETS
 
@@ -60,7 +63,8 @@ def settings(given: dict[str, Any]) -> Settings:
 
 
 def wrapped(given: dict[str, Any]) -> Wrap | None:
-    """The client's own side of a profile, around what slixmpp writes: what `client.adapter` puts there."""
+    """The client's own side of a profile, around what slixmpp writes: what `client.adapter` puts there. Frames where
+    both sides are `steady`, and ours."""
     shape = dict(given)
     profile, follows = Profile(shape.pop("profile")), bool(shape.pop("follows"))
     if profile is Profile.OFF:
@@ -68,12 +72,14 @@ def wrapped(given: dict[str, Any]) -> Wrap | None:
     preset = PRESETS[shape.pop("preset", "desktop")]
     policy = uplink(replace(preset, profile=profile, **shape))
 
-    def wrap(stream: Any) -> None:
+    def wrap(stream: Any) -> Callable[[], None] | None:
         made, lost, came = stream.connection_made, stream.connection_lost, stream.data_received
         link: Link | None = None
+        unpacker = Unpacker()
 
         def connection_made(transport: Any, send_event: bool = True) -> None:
-            nonlocal link
+            nonlocal link, unpacker
+            unpacker = Unpacker()
             link = Link(transport, policy, asyncio.get_running_loop())
             if follows:
                 link.follow()
@@ -87,10 +93,19 @@ def wrapped(given: dict[str, Any]) -> Wrap | None:
         def data_received(data: bytes) -> None:
             if link is not None:
                 link.heard()
-            came(data)
+            try:
+                for piece, _ in unpacker.feed(data) if follows else [(data, False)]:
+                    came(piece)
+            except StreamError:
+                stream.abort()
+
+        def pack() -> None:
+            if link is not None:
+                link.pack()
 
         stream.connection_made, stream.connection_lost = connection_made, connection_lost
         stream.data_received = data_received
+        return pack if follows else None
 
     return wrap
 

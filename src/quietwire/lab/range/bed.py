@@ -392,7 +392,7 @@ class World:
         scenario = self._scenario
         if scenario.beside_clients or self._records():
             return {"profile": "off", "follows": False}
-        both = scenario.client == scenario.server == "steady"
+        both = scenario.client == scenario.server == "steady" and not scenario.shield
         return {"profile": scenario.client, "follows": both, **scenario.links}
 
     def _reported(self, worker: Ordered, report: dict[str, Any]) -> None:

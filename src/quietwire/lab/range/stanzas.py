@@ -98,9 +98,12 @@ def archive_page(before: bool = True, most: int = 20) -> str:
     return f"<query xmlns='{MAM}'><set xmlns='{RSM}'><max>{most}</max>{page}</set></query>"
 
 
-def link(profile: str) -> str:
-    """Asks our server for this profile of one's own link."""
-    return f"<link xmlns='urn:quietwire:links:0' profile='{profile}'/>"
+LINKS = "urn:quietwire:links:0"
+
+
+def link(profile: str, frames: str = "") -> str:
+    """Asks our server for this profile of one's own link, and for frames of that version."""
+    return f"<link xmlns='{LINKS}' profile='{profile}'" + (f" frames='{frames}'/>" if frames else "/>")
 
 
 def vcard_request() -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import hashlib
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -56,8 +56,11 @@ def _quickly(self: Any, text: str | bytes, salt: bytes, iterations: int) -> byte
 
 setattr(SCRAM, "Hi", _quickly)  # noqa: B010
 
-Wrap = Callable[[ClientXMPP], None]
-"""Puts a client's own shaping around what it writes, before it connects."""
+Wrap = Callable[[ClientXMPP], Callable[[], None] | None]
+"""Puts a client's own shaping around what it writes, before it connects. -> what is to be called when the server has
+said that it reads frames, which may come on each connection; None where it is not asked."""
+FRAMES = "1"
+"""The version of frames (docs/protocols/links.md)."""
 
 
 class Stock:
@@ -105,8 +108,7 @@ class Stock:
         stream.add_event_handler("disconnected", self._disconnected)
         stream.add_event_handler("failed_all_auth", lambda _: self._note("the password was refused"))
         stream.add_event_handler("connection_failed", lambda why: self._note(f"no connection: {why}"))
-        if wrap is not None:
-            wrap(stream)
+        self._pack = wrap(stream) if wrap is not None else None
 
     def _note(self, failure: str) -> None:
         self.failure = failure
@@ -175,6 +177,7 @@ class Stock:
         self._ask("set", "<enable xmlns='urn:xmpp:carbons:2'/>")
         self._ask("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", self.stream.boundjid.domain)
         await self.answered("get", "<query xmlns='jabber:iq:roster'/>")
+        self._offer_frames()
         self.stream.send_presence()
         self.client_state("active", None)
 
@@ -192,6 +195,7 @@ class Stock:
         )
         self.online = True
         self._settled_at = self._loop.time() + SETTLED
+        self._offer_frames()
         return name == "session_resumed"
 
     async def logout(self, sent: Sent) -> None:
@@ -265,7 +269,27 @@ class Stock:
             with contextlib.suppress(StockError):
                 await self.answered(type, payload, to)
 
-        task = self._loop.create_task(asked())
+        self._spawn(asked())
+
+    def _offer_frames(self) -> None:
+        """As our client does, on each connection anew."""
+        pack, transport = self._pack, self.stream.transport
+        if pack is None:
+            return
+
+        async def offered() -> None:
+            try:
+                answer = await self.answered("set", say.link("steady", FRAMES))
+            except StockError:
+                return  # other servers do not know of it
+            link = answer.find(f"{{{say.LINKS}}}link")
+            if link is not None and link.get("frames") == FRAMES and self.stream.transport is transport:
+                pack()
+
+        self._spawn(offered())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
