@@ -39,6 +39,8 @@ LAST_MILE: Final = (0.012, 0.5)
 """Seconds, one way, the median, and the spread of its logarithm (one draw a message)."""
 HOUSE: Final = (0.008, 0.6)
 """The same for what differs from one person's access to another's (one draw a person)."""
+FOLLOWS: Final = 0.2
+"""Seconds by which a client's cell leaves before the server's reaches it, where both ends are ours."""
 PROBES: Final = (1, 5, 20, 100)
 MEASURED: Final = (1, 5, 13, 38)
 """The same of a run, whose people get 40: a late one may not be answered any more."""
@@ -55,21 +57,24 @@ class Located:
 
 def delays(told: Told, kilometres: float, probes: int, generator: np.random.Generator) -> Floats:
     """Seconds from a probe at the server until its receipt is there, for one person: road, last mile, and shaping of
-    both ways of that person's link. Simulated."""
+    both ways of that person's link. A client whose cells follow the server's has its phase from when those reach it.
+    Simulated."""
     house = HOUSE[0] * math.exp(HOUSE[1] * generator.normal())
     road = kilometres * DETOUR / SPEED + house
     one_way = road + LAST_MILE[0] * np.exp(LAST_MILE[1] * generator.normal(size=(2, probes)))
     sent = generator.random(probes) * 3600
-    leaves = _leaves(sent, told.down, told, generator)
+    phase = generator.random() * told.tick
+    leaves = _leaves(sent, told.down, told, generator, phase)
     answered = leaves + one_way[0] + 0.002
-    back = _leaves(answered, told.up, told, generator) + one_way[1]
+    both = told.up == told.down == "steady"
+    phase = phase + road + LAST_MILE[0] - FOLLOWS if both else generator.random() * told.tick
+    back = _leaves(answered, told.up, told, generator, phase) + one_way[1]
     return np.asarray(back - sent, np.float64)
 
 
-def _leaves(times: Floats, profile: str, told: Told, generator: np.random.Generator) -> Floats:
-    """When what is there at these times is sent."""
+def _leaves(times: Floats, profile: str, told: Told, generator: np.random.Generator, phase: float) -> Floats:
+    """When what is there at these times is sent. `phase`: of its ticks, if it has any."""
     if profile == "steady":
-        phase = generator.random() * told.tick
         return np.asarray(np.ceil((times - phase) / told.tick) * told.tick + phase, np.float64)
     if profile == "jitter":
         late = times + generator.random(len(times)) * told.delay
@@ -95,7 +100,8 @@ def measure(
         for seed in seeds:
             generator = np.random.default_rng([seed, count, 31])
             where = np.repeat(list(PLACES.values()), people)
-            rows = np.stack([summary(delays(told, kilometres, count, generator)) for kilometres in where])
+            waits = (delays(told, kilometres, count, generator) for kilometres in where)
+            rows = np.stack([seen(one, np.zeros(count), told) for one in waits])
             labels = np.repeat(np.arange(len(classes)), people).astype(np.int64)
             tallies.append(judged(rows, labels, seed))
         curve.append((count, tuple(tallies)))
