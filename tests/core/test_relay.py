@@ -313,3 +313,24 @@ def test_nothing_that_is_sent_is_a_bug(data: bytes) -> None:
             getattr(World().logged_in().relay, side)(data)
         except StreamError:
             pass
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "<link xmlns='urn:quietwire:links:0' profile='steady' frames='1' tick='3'/>",
+        "<q:link xmlns:q='urn:quietwire:links:0' frames='1' profile='steady' tick='3'/>",
+    ],
+)
+def test_nobody_is_told_that_frames_can_be_read(link: str) -> None:
+    """They would have to be read here."""
+    world = World().logged_in()
+    world.relay.up(
+        f"<iq type='set' id='1'>{link}</iq><iq type='get' id='2'><ping xmlns='urn:xmpp:ping'/></iq>".encode()
+    )
+    _, far = world.taken()
+    assert b"frames" not in far
+    asked, ping = parse(b"<x>" + far + b"</x>", ns.CLIENT)
+    assert (asked.get("type"), asked.get("id"), ping.get("id")) == ("set", "1", "2")
+    assert asked[0].tag == "{urn:quietwire:links:0}link"
+    assert asked[0].attrib == {"profile": "steady", "tick": "3"}

@@ -2,7 +2,8 @@
 
 What is put on either side ends where a child ends, so that spaces may stand there (RFC 6120 §11.7). Payloads pass as
 they came; a start tag is written anew. From the features goes what would bind a client to a channel that is not its
-server's, or begin what has begun: mechanisms with -PLUS and bound tokens, XEP-0440, STARTTLS, compression.
+server's, or begin what has begun: mechanisms with -PLUS and bound tokens, XEP-0440, STARTTLS, compression. From a
+request for the shape of a link goes the offer of frames, which would be read here as no XML.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ DOWN: Final = Limits(stanza_bytes=8 << 20)
 STRANGER_BYTES: Final = 65_536
 """From a client that has not logged in: as many as Quietwire itself takes."""
 CLOSING: Final = b"</stream:stream>"
+_LINK: Final = "{urn:quietwire:links:0}link"
 _FEATURES: Final = f"{{{ns.STREAMS}}}features"
 _SUCCESS: Final = f"{{{ns.SASL}}}success"
 _CB: Final = "urn:xmpp:sasl-cb:0"
@@ -70,6 +72,21 @@ def passed(child: Child) -> bytes:
     if xml.namespace(child.kind) == ns.STREAMS:
         return _of_the_stream(child.tree)
     return child.to_bytes()
+
+
+def without_frames(child: Child) -> Child:
+    """A child from a client, without its offer to read frames (docs/protocols/links.md)."""
+    if _LINK not in child.names or not isinstance(child, Stanza):
+        return child
+    inner = b"".join(xml.serialise(_unframed(one), ns.CLIENT) for one in child.tree)
+    return type(child)(child.attributes, inner, child.names)
+
+
+def _unframed(element: Element) -> Element:
+    if element.tag != _LINK:
+        return element
+    kept = {name: value for name, value in element.attrib.items() if name != "frames"}
+    return xml.build(element.tag, kept, *element, text=element.text)
 
 
 def _of_the_stream(element: Element) -> bytes:
@@ -197,7 +214,7 @@ class Relay:
         elif isinstance(event, Nonza) and self._login is not None and not self.known:
             self._ask(event, self._login)
         else:
-            self._far(passed(event))
+            self._far(passed(without_frames(event)))
 
     def _ask(self, request: Nonza, login: Login) -> None:
         try:
