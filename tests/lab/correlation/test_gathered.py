@@ -27,7 +27,7 @@ def alone(talk: Talk, read: dict[int, float], tick: float = 3.0) -> list[tuple[f
 
 def test_sizes_are_classes() -> None:
     assert classes(np.array([1, 216, 217, 5000], np.int32)).tolist() == [512, 512, 1024, 8192]
-    assert larger(np.array([SHORT, LONG], np.int32)).tolist() == [0, 515]
+    assert larger(np.array([SHORT, LONG], np.int32)).tolist() == [0, 512]
 
 
 def test_a_receipt_goes_inside_of_the_next_text_to_that_person() -> None:

@@ -103,6 +103,8 @@ def _probed(
     sent = (begins[:, :, None] + 0.5 * np.arange(setting.size)).reshape(setting.targets, -1)
     both = {shaping.up.profile, shaping.down.profile} == {Profile.STEADY}
     size = (timings.shrunk if both else timings.up)["message"].draw(rng, sent.size).astype(np.int64)
+    if both:
+        size += timings.brought["message"].draw(rng, sent.size).astype(np.int64)
     copies = Copies(sent.ravel(), np.repeat(targets, sent.shape[1]), size)
     talk = poisson(rng, setting.users, seconds, setting.own)
     world = simulate(talk, shaping, timings, rng, copies=copies, churn=Churn(0.1))

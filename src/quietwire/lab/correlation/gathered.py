@@ -21,8 +21,8 @@ ENVELOPE = 295
 """Bytes of such an envelope around a text (`client.sce`, an address of 22 characters)."""
 CLASSES = (512, 1024, 2048, 4096, 8192, 16384)
 """Bytes that envelopes are filled up to, less one."""
-DEFLATED = 1.005
-"""Bytes that one more byte of an envelope takes in a deflated stanza: base64 of noise."""
+DEFLATED = 1.0
+"""Bytes that one more byte of an envelope takes in a frame (`shaping.frames`): ciphertext goes as it is."""
 
 
 def classes(characters: NDArray[np.int32]) -> NDArray[np.int64]:

@@ -92,8 +92,10 @@ class Timings:
     grown: Mapping[str, Quantiles] = field(default_factory=dict)
     """Bytes by which it is larger on the recipient's."""
     shrunk: Mapping[str, Quantiles] = field(default_factory=dict)
-    """Bytes on `steady` links whose both ends are ours: deflated, in envelopes of the smallest class. What is longer is
-    larger by its class (`gathered.larger`)."""
+    """Bytes on the sender's link where both ends of `steady` links are ours: deflated, in envelopes of the smallest
+    class, for one device on either side. What is longer is larger by its class (`gathered.larger`)."""
+    brought: Mapping[str, Quantiles] = field(default_factory=dict)
+    """Bytes by which those are larger on the recipient's."""
 
     def as_json(self) -> str:
         data = asdict(self)
@@ -121,6 +123,7 @@ class Timings:
                 each(data["up"]),
                 each(data["grown"]),
                 each(data["shrunk"]),
+                each(data["brought"]),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no timings: {error}") from None

@@ -204,9 +204,8 @@ def _drawn(
             continue
         known = name if name in timings.up else KINDS[MESSAGE]
         if both:
-            up[chosen] = down[chosen] = timings.shrunk[known].draw(rng, len(chosen)).astype(np.int64) + larger(
-                size[chosen]
-            )
+            up[chosen] = timings.shrunk[known].draw(rng, len(chosen)).astype(np.int64) + larger(size[chosen])
+            down[chosen] = up[chosen] + timings.brought[known].draw(rng, len(chosen)).astype(np.int64)
         else:
             up[chosen] = timings.up[known].draw(rng, len(chosen)).astype(np.int64)
             grown = timings.grown[known].draw(rng, len(chosen)).astype(np.int64)
