@@ -185,8 +185,8 @@ def test_a_lost_session_sends_what_was_not_acknowledged_again(prosody: Server, t
         await alice.client.send_text(BOB, "before")
         assert await alice.client.drained()
         # The server does not know this session, as after its restart: it answers <failed/>, and slixmpp would forget.
-        assert alice.client._adapter is not None
-        alice.client._adapter._sm_id = "no such session"
+        assert alice.client._parts.adapter is not None
+        alice.client._parts.adapter._sm_id = "no such session"
         await alice.client.send_text(BOB, "perhaps written")
         alice.client.drop_link()
         await alice.first(events.LinkLost)

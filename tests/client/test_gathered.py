@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quietwire.client import gathered
@@ -13,6 +13,7 @@ from quietwire.core.xml import build, serialise
 REFS = [f"{number:032x}" for number in (0, 7, 2**128 - 1)]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.builds(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quietwire.client import gathered, payloads, sce
@@ -53,6 +53,7 @@ def test_sizes_are_classes_whatever_is_said(text: str) -> None:
     assert len(text.encode()) > shorter - 400 or shorter == 0
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1200), st.integers(1, 8))
 def test_what_fits_changes_no_length(length: int, count: int) -> None:
     said = payloads.text("ü" * length)
