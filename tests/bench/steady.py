@@ -24,6 +24,8 @@ from meter import Meter, rss_kb
 from peers import PeerError, Running, more_files, start_quietwire
 from session import LoadError
 
+from quietwire.shaping.presets import DESKTOP
+
 WARM = 20
 """Sessions before the first weighing: caches and code that the first logins bring in are not a session's weight."""
 SPARE = 5.0
@@ -52,7 +54,7 @@ def told(profile: str, sessions: int, empty: int, full: int, meter: Meter, recei
         "sessions": sessions,
         "kb_per_session": round((full - empty) / sessions, 2),
         "cpu_share": round(meter.server / meter.wall, 4),
-        "cells_per_s": round(received / meter.wall / 1022, 1),
+        "cells_per_s": round(received / meter.wall / DESKTOP.cell, 1),
         **meter.report(),
     }
 

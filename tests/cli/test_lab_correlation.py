@@ -113,7 +113,6 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
     assert "there are" in fails("correlate", "--only", "luck")
     assert "there are" in fails("correlate", "--profile", "silent")
     assert "there are" in fails("correlate", "--people", "martians")
-    assert "whole multiple" in fails("correlate", "--profile", "steady", "--tick", "3.1")
     assert "--servers 3" in fails("correlate", "--server-links")
     wrong = tmp_path / "wrong.json"
     wrong.write_text("{}")

@@ -24,7 +24,7 @@ def test_any_tick_has_a_fast_one(tick: float) -> None:
     policy = link_policy(Profile.STEADY, tick=tick)
     assert policy.tick == pytest.approx(tick)
     assert Policy.slots(policy.tick) % Policy.slots(policy.fast_tick) == 0
-    assert policy.fast_tick >= min(0.3, tick)
+    assert policy.fast_tick >= min(0.2, tick)
 
 
 @pytest.mark.parametrize(("key", "value"), [("tick", 0.0), ("tick", 601.0), ("cell", 0), ("cell", 16_383)])

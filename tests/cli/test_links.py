@@ -35,8 +35,8 @@ def of(**links: Any) -> list[dict[str, Any]]:
 
 def test_what_is_planned() -> None:
     clients, servers = of(profile="steady")
-    assert clients["bytes_a_day"] == pytest.approx(33.5e6, rel=0.01)
-    assert (clients["cell"], clients["tick"], clients["p50_seconds"], clients["p95_seconds"]) == (1022, 3.0, 1.5, 2.85)
+    assert clients["bytes_a_day"] == pytest.approx(35e6, rel=0.01)
+    assert (clients["cell"], clients["tick"], clients["p50_seconds"], clients["p95_seconds"]) == (816, 2.2, 1.1, 2.09)
     assert (servers["links"], servers["profile"], servers["cell"], servers["tick"]) == ("s2s", "steady", 2046, 1.0)
     clients, servers = of(profile="jitter", garbage=60, pad=True, s2s={"pad": False})
     assert clients["bytes_a_day"] == 1440 * (544 + 256 + 62)
@@ -47,10 +47,17 @@ def test_what_is_planned() -> None:
     assert servers["p95_seconds"] == 0.0
 
 
+def test_one_process_has_one_record_size() -> None:
+    padded = {"profile": "padded"}
+    clients = of(profile="steady")[0]["bytes_a_day"]
+    assert of(profile="steady", s2s=padded)[0]["bytes_a_day"] > 1.2 * clients
+    assert of(profile="steady", s2s=padded, padding="spaces")[0]["bytes_a_day"] == clients
+
+
 def test_without_a_server(path: Path) -> None:
     said = CliRunner().invoke(app, ["links", "-c", str(path)])
     assert said.exit_code == 0
-    assert "33." in said.output
+    assert "35.0" in said.output
     assert "No server is running" in said.output
     told = json.loads(CliRunner().invoke(app, ["links", "--json", "-c", str(path)]).output)
     assert told["running"] is None

@@ -90,11 +90,11 @@ def test_what_is_not_said_is_the_presets() -> None:
 def test_any_tick_has_a_fast_one(tick: float) -> None:
     policy = shield.policy_of("steady", "desktop", tick=tick)
     assert Policy.slots(policy.tick) % Policy.slots(policy.fast_tick) == 0
-    assert policy.fast_tick >= min(0.3, tick)
+    assert policy.fast_tick >= min(0.2, tick)
 
 
 def test_a_profile_says_what_it_costs() -> None:
-    assert shield.price(shield.policy_of("steady", "desktop")) == "steady, 1022 bytes every 3 s, 34 MB a day"
+    assert shield.price(shield.policy_of("steady", "desktop")) == "steady, 816 bytes every 2.2 s, 35 MB a day"
     assert shield.price(shield.policy_of("padded", "desktop")) == "padded"
 
 

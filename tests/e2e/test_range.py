@@ -17,6 +17,7 @@ from quietwire.lab.range.bed import run
 from quietwire.lab.range.scenario import Scenario
 from quietwire.lab.range.truth import Event, read
 from quietwire.lab.trace import LinkTrace, Record, read_links
+from quietwire.shaping.presets import DESKTOP
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +30,7 @@ ANSWERED = {"roster", "archive-page", "bundle", "profile", "ping", "publish", "u
 """Kinds that make an answer, of at least one record, come back on the same link."""
 
 
-CELL = 1022 + 17
+CELL = DESKTOP.cell + 17
 """A cell as a TLS record of its own."""
 ALERT = 2 + 17
 """What closes a link, whatever its profile (RFC 8446 §6.1)."""

@@ -11,7 +11,9 @@ from quickstart_world import PASSWORD, Home
 from shield_world import FAST, WAIT, Client, Helper, settle, shield, tap
 from slixmpp import JID
 
-CELL = 1022 + 1 + 16
+from quietwire.shaping.presets import DESKTOP
+
+CELL = DESKTOP.cell + 1 + 16
 """In a record of TLS 1.3: the cell, its type, the tag."""
 
 

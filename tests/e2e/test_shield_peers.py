@@ -14,7 +14,9 @@ from shield_peers import DOMAIN, HOMES, PASSWORD, PROSODY, Peer, ejabberd, proso
 from shield_world import FAST, WAIT, Client, Seen, settle, shield, tap
 from slixmpp import JID
 
-CELL = 1022 + 1 + 16
+from quietwire.shaping.presets import DESKTOP
+
+CELL = DESKTOP.cell + 1 + 16
 PEERS = [
     pytest.param(prosody, marks=pytest.mark.skipif(PROSODY is None, reason="Debian's prosody is not installed")),
     pytest.param(ejabberd, marks=pytest.mark.skipif(not HOMES, reason="Debian's ejabberd is not installed")),

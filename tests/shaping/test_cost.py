@@ -38,4 +38,11 @@ def test_delays() -> None:
 
 
 def test_without_windows_it_is_one_cell_a_tick() -> None:
-    assert cost(steady(tick=3.0, window=0.0, bulk_every=0.0)).day == 28_800 * (1022 + RECORD + PACKET)
+    plain = steady(cell=1022, tick=3.0, window=0.0, bulk_every=0.0)
+    assert cost(plain).day == 28_800 * (1022 + RECORD + PACKET)
+
+
+def test_where_records_are_padded_a_cell_fills_blocks() -> None:
+    for cell, record in ((510, 512), (816, 1024), (1022, 1024), (1023, 1536)):
+        plain = steady(cell=cell, tick=3.0, window=0.0, bulk_every=0.0)
+        assert cost(plain, 512).day == 28_800 * (5 + record + 16 + PACKET)

@@ -13,7 +13,7 @@ def test_times_are_whole_slots() -> None:
 
 def test_the_band_is_a_small_part_of_the_tick() -> None:
     bands = {tick: Policy(Profile.STEADY, tick=tick, fast_tick=0.05).band() for tick in (0.05, 0.5, 1.0, 2.4, 30.0)}
-    assert bands == {0.05: 1, 0.5: 1, 1.0: 2, 2.4: 6, 30.0: 6}
+    assert bands == {0.05: 1, 0.5: 1, 1.0: 2, 2.4: 4, 30.0: 4}
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_when_in_a_window_somebody_was_welcome_does_not_show(phase: int, one: in
 
 
 def test_without_windows() -> None:
-    schedule = Schedule(Policy(Profile.STEADY, window=0.0, bulk_every=0.0), 7, 3)
+    schedule = Schedule(Policy(Profile.STEADY, tick=3.0, window=0.0, bulk_every=0.0), 7, 3)
     schedule.welcome(10)
     assert slots(schedule, 7, 200) == [63, 123, 183]
     assert schedule.opens(50) == 50
@@ -78,6 +78,6 @@ def test_when_the_next_window_opens() -> None:
 
 
 def test_another_place() -> None:
-    schedule = Schedule(Policy(Profile.STEADY, window=0.0, bulk_every=0.0), 0, 3)
+    schedule = Schedule(Policy(Profile.STEADY, tick=3.0, window=0.0, bulk_every=0.0), 0, 3)
     schedule.rephase(64)
     assert slots(schedule, 0, 130) == [4, 64, 124]

@@ -52,8 +52,8 @@ def correlate(
     people: Annotated[str, typer.Option(help=f"{', '.join(PEOPLE)}: how they talk, for linking.")] = "poisson",
     servers: Annotated[int, typer.Option(help="That users are spread over, for linking.", min=1, max=300)] = 1,
     server_links: Annotated[bool, typer.Option("--server-links", help="Candidates: servers, not users.")] = False,
-    cell: Annotated[int, typer.Option(help="Bytes of a steady cell.", min=64, max=16_384)] = 1022,
-    tick: Annotated[float, typer.Option(help="Seconds between two steady cells.", min=0.3, max=120)] = 3.0,
+    cell: Annotated[int, typer.Option(help="Bytes of a steady cell.", min=64, max=16_384)] = 816,
+    tick: Annotated[float, typer.Option(help="Seconds between two steady cells.", min=0.3, max=120)] = 2.2,
     delay: Annotated[float, typer.Option(help="Seconds that jitter delays by at most.", min=0.0, max=60)] = 0.3,
     from_timings: Annotated[Path | None, typer.Option("--timings", help="Made by `lab timings`.")] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write the figures to this file too.")] = None,
@@ -225,14 +225,11 @@ def others_table(figures: list[Figure]) -> Table:
 
 
 def _shaping(name: str, cell: int, tick: float, delay: float) -> Shaping:
-    """Raises QuietwireError for a policy that cannot be kept."""
+    from quietwire.lab.correlation.frontier import policy
     from quietwire.lab.correlation.world import Shaping
     from quietwire.shaping.policy import Policy, Profile
 
-    try:
-        steady = Policy(Profile.STEADY, cell=cell, tick=tick)
-    except ValueError as error:
-        raise QuietwireError(str(error)) from None
+    steady = policy(cell, tick)
     off, padded = Policy(), Policy(Profile.PADDED)
     jitter = Policy(Profile.JITTER, delay=delay)
     batch = Policy(Profile.JITTER, delay=delay, batch=1.0)

@@ -21,13 +21,15 @@ from quietwire.shaping.policy import Policy, Profile
 
 def planned(config: Config) -> list[dict[str, Any]]:
     """By arithmetic: bytes a day and direction of an idle link, seconds of added latency, bytes that may wait."""
-    return [
-        _cost(name, policy) for name, policy in (("c2s", config.links.policy()), ("s2s", config.links.server_policy()))
-    ]
+    each = {"c2s": config.links.policy(), "s2s": config.links.server_policy()}
+    padded = [policy.block for policy in each.values() if policy.profile is Profile.PADDED]
+    # One process has one record size, whatever writes the record.
+    block = padded[0] if padded and config.links.padding == "records" else 0
+    return [_cost(name, policy, block) for name, policy in each.items()]
 
 
-def _cost(name: str, policy: Policy) -> dict[str, Any]:
-    found = cost(policy)
+def _cost(name: str, policy: Policy, block: int) -> dict[str, Any]:
+    found = cost(policy, block)
     steady = policy.profile is Profile.STEADY
     return {
         "links": name,

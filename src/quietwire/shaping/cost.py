@@ -24,8 +24,9 @@ class Cost:
     p95: float
 
 
-def cost(policy: Policy) -> Cost:
-    """Cells, garbage and delays of the schedule alone; what padding adds to traffic depends on the traffic."""
+def cost(policy: Policy, block: int = 0) -> Cost:
+    """Cells, garbage and delays of the schedule alone; what padding adds to traffic depends on the traffic. `block`:
+    the process pads all its records, also those of cells, to a multiple of so many bytes."""
     if policy.profile is Profile.JITTER:
         size = sum(GARBAGE) / 2 + (policy.block / 2 if policy.pad else 0)
         garbage = DAY / policy.garbage * (size + RECORD + PACKET) if policy.garbage else 0.0
@@ -34,4 +35,6 @@ def cost(policy: Policy) -> Cost:
         return Cost(0.0, 0.0, 0.0)
     windows = policy.window / policy.bulk_every if policy.bulk_every else 0.0
     rate = windows / policy.fast_tick + (1.0 - windows) / policy.tick
-    return Cost(DAY * rate * (policy.cell + RECORD + PACKET), policy.tick * 0.5, policy.tick * 0.95)
+    # Two bytes are left for the type: where OpenSSL pads, one does not do.
+    record = -(-(policy.cell + 2) // block) * block + RECORD - 1 if block else policy.cell + RECORD
+    return Cost(DAY * rate * (record + PACKET), policy.tick * 0.5, policy.tick * 0.95)

@@ -8,9 +8,9 @@ from enum import StrEnum
 SLOT: float = 0.05
 """Seconds between two looks of the pacer: all times of `steady` are whole slots of one clock (DESIGN §5). Short against
 any tick, long against what a turn of a busy loop takes."""
-BAND = 6
+BAND = 4
 """Slots of a tick in which all of a server's `steady` links lie. What clients write comes before it and goes out in it,
-so that a text waits for one tick and not for two. A fast tick of 0.3 s: in windows links are spread over all of it."""
+so that a text waits for one tick and not for two. A fast tick of 0.2 s: in windows links are spread over all of it."""
 
 
 class Profile(StrEnum):
@@ -43,16 +43,16 @@ class Policy:
     garbage: float = 0.0
     """`jitter`: spaces that mean nothing leave as well, at random moments, once in so many seconds on average; 0:
     none."""
-    cell: int = 1022
-    """`steady`: with the type byte and padded to blocks of 512, a record of 1,024."""
-    tick: float = 3.0
-    fast_tick: float = 0.3
+    cell: int = 816
+    """`steady`: each is one record. A process that pads its records for other links fills it up to their block."""
+    tick: float = 2.2
+    fast_tick: float = 0.2
     window: float = 30.0
     """Length of a window; 0 for none."""
-    bulk_every: float = 3600.0
+    bulk_every: float = 21_600.0
     """From the beginning of one bulk window to that of the next; 0 for none."""
     queue: int = 262_144
-    """Bytes that may wait for cells. More pushes back: 13 minutes of the default cells, or two windows."""
+    """Bytes that may wait for cells. More pushes back: 12 minutes of the default cells, or two windows."""
 
     def __post_init__(self) -> None:
         if self.garbage and not self.garbage >= SLOT:

@@ -50,7 +50,7 @@ def test_nothing_to_say() -> None:
         ("[links]", "links.profile", Severity.NOTE),
         ('[links]\nprofile = "jitter"', "links.profile", Severity.NOTE),
         ('[links]\nprofile = "steady"', "listen.https", Severity.NOTE),
-        ('[links]\nprofile = "steady"\ntick = 0.3', "links.tick", Severity.WARNING),
+        ('[links]\nprofile = "steady"\ntick = 0.2', "links.tick", Severity.WARNING),
         ('[links]\nprofile = "steady"\ntick = 120', "links.tick", Severity.WARNING),
         ('[links]\nprofile = "steady"\nwindow = 0', "links.window", Severity.WARNING),
         ('[links]\nprofile = "steady"\ncell = 4094\nqueue = 4096', "links.queue", Severity.WARNING),

@@ -45,7 +45,7 @@ def test_laws_of_off_and_jitter() -> None:
 
 
 def test_of_cells_a_few_are_enough() -> None:
-    policy = Policy(Profile.STEADY, tick=1.5)
+    policy = Policy(Profile.STEADY, tick=1.5, fast_tick=0.3)
     world = made(Shaping(policy, policy))
     case = cases(world, np.random.default_rng(2), 1, (1, 20))[0]
     assert len(case.at) == CELLS

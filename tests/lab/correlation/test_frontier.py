@@ -49,7 +49,7 @@ def test_points_become_figures() -> None:
 
 
 def test_how_large_a_server_must_be() -> None:
-    calm = Policy(Profile.STEADY, tick=1.5)
+    calm = Policy(Profile.STEADY, tick=1.5, fast_tick=0.3)
     steady = link(Shaping(calm, calm), replace(SMALL, senders=20), default())
     off = link(Shaping(), SMALL, default())
     assert large_enough(steady, 10, 0.5, (5, 10, 40)) == 5

@@ -34,7 +34,7 @@ class World:
 
 def test_what_is_in_force() -> None:
     world = World(Profile.STEADY)
-    assert "cell='1022' tick='3' fast-tick='0.3' window='30' bulk-every='3600'" in world.says("", "get")
+    assert "cell='816' tick='2.2' fast-tick='0.2' window='30' bulk-every='21600'" in world.says("", "get")
     assert "<link xmlns='urn:quietwire:links:0' profile='off'/>" in World().says("", "get")
 
 
@@ -63,7 +63,7 @@ def test_presets_and_parameters() -> None:
         ("profile='steady' tick='nan'", "not-acceptable"),
         ("profile='steady' tick='0.05'", "not-acceptable"),
         ("profile='steady' cell='1000000'", "not-acceptable"),
-        ("profile='steady' cell='16382' tick='0.3'", "not-acceptable"),
+        ("profile='steady' cell='16382' tick='0.4'", "not-acceptable"),
         ("profile='jitter'", "not-allowed"),
     ],
 )

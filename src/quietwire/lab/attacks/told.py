@@ -21,11 +21,11 @@ class Told:
     block: int = 512
     delay: float = 0.3
     batch: float = 0.0
-    cell: int = 1022
-    tick: float = 3.0
-    fast_tick: float = 0.3
+    cell: int = 816
+    tick: float = 2.2
+    fast_tick: float = 0.2
     window: float = 30.0
-    bulk_every: float = 3600.0
+    bulk_every: float = 21_600.0
     slot: float = 0.05
 
     @staticmethod

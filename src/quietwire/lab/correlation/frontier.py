@@ -13,12 +13,11 @@ from quietwire.lab.correlation.timings import Timings
 from quietwire.lab.correlation.world import Shaping, simulate
 from quietwire.lab.figures import Figure
 from quietwire.shaping.cost import cost
-from quietwire.shaping.policy import Policy, Profile
+from quietwire.shaping.policy import SLOT, Policy, Profile
 
-CELLS = (510, 1022, 1070, 2046)
-TICKS = (0.6, 1.2, 1.5, 2.1, 2.4, 2.7, 3.0, 4.5, 6.0, 15.0, 30.0)
-"""Seconds; whole multiples of the fast tick."""
-FAST = 0.3
+CELLS = (408, 612, 740, 816, 904, 1022, 1250, 2046)
+TICKS = (1.0, 1.5, 2.0, 2.2, 2.4, 2.75, 3.0, 3.5, 4.5, 6.0, 15.0)
+"""Seconds."""
 CALM = 1800.0
 """Seconds that latencies are taken over."""
 THRESHOLDS = (0.5, 0.1, 0.01)
@@ -48,9 +47,11 @@ class Point:
 
 
 def policy(cell: int, tick: float) -> Policy:
-    """`steady` with the default windows."""
+    """`steady` with the default windows, and the fast tick next to the default that goes into this tick."""
     base = Policy(Profile.STEADY)
-    return replace(base, cell=cell, tick=tick, fast_tick=min(FAST, tick))
+    whole = base.slots(tick)
+    fast = next(slots for slots in range(min(whole, base.slots(base.fast_tick)), whole + 1) if whole % slots == 0)
+    return replace(base, cell=cell, tick=tick, fast_tick=fast * SLOT)
 
 
 def price(
