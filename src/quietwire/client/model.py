@@ -32,7 +32,7 @@ class Settings:
     policy: Policy = Policy.BTBV
     link: LinkPolicy = field(default_factory=LinkPolicy)
     """How our direction of the link is shaped; the server is asked for the same in its own. Under `steady` no chat
-    states are sent, and a receipt waits for its displayed marker."""
+    states are sent, and receipts and markers wait a while for a message to the same person."""
 
 
 @dataclass(frozen=True, kw_only=True)
