@@ -150,7 +150,7 @@ def test_a_worker_takes_orders_and_says_what_it_could_not_do(tmp_path: Path) -> 
 
     async def go() -> None:
         worker = Ordered("worker", tmp_path / "log", lambda _, report: told.append(report))
-        await worker.begin([sys.executable, "-m", "quietwire.cli.bed.crowd"], {}, given(tmp_path))
+        await worker.begin([sys.executable, "-m", "quietwire.cli.bed.crowd"], {}, given(tmp_path, patience=0.5))
         assert (await worker.order("friends"))["missing"] == 0
         await worker.order("prepare")
         answer = await worker.order("play", at=time.time(), compress=1000.0)

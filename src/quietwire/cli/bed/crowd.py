@@ -59,6 +59,7 @@ def settings(given: dict[str, Any]) -> Settings:
         seed=given["seed"],
         quiet=given["profile"]["profile"] == Profile.STEADY,
         probing=given["probing"],
+        patience=given.get("patience", 0.0),
     )
 
 

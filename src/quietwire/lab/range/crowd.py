@@ -53,6 +53,8 @@ class Settings:
     seed: int
     quiet: bool = False
     """Nobody says that they are typing, as no client of ours does on a steady link (DESIGN §5)."""
+    patience: float = 0.0
+    """Of devices, see `Stock`."""
     probing: bool = False
     """Users with even numbers shape nothing and ask the server not to; all answer messages with a receipt at once."""
 
@@ -131,6 +133,7 @@ class Crowd:
                 on_came=lambda stanza, settled: None,
                 on_link=lambda port: None,
                 on_lost=lambda: None,
+                patience=self._its.patience,
             )
             self._settlers[user] = stock
             await stock.login()
@@ -247,6 +250,7 @@ class Crowd:
             on_link=linked,
             on_lost=lost,
             wrap=None if self._bare(device[0]) else self._wrap,
+            patience=its.patience,
         )
         actor = Actor(device, stock)
         return actor

@@ -80,9 +80,12 @@ class Stock:
         on_link: Callable[[int], None],
         on_lost: Callable[[], None],
         wrap: Wrap | None = None,
+        patience: float = 0.0,
     ) -> None:
+        """`patience`: seconds for a login or an answer; 0: PATIENCE."""
         self._address = address
         self._on_sent, self._on_came, self._on_link, self._on_lost = on_sent, on_came, on_link, on_lost
+        self._patience = patience or PATIENCE
         self._loop = asyncio.get_running_loop()
         self._waiting: dict[str, Sent] = {}
         self._expected = False
@@ -156,7 +159,7 @@ class Stock:
             self.stream.add_event_handler(name, each)
         try:
             dial()
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(self._patience):
                 name = await reached
         except TimeoutError:
             raise StockError(f"{what}: {self.failure or 'nothing came of it'}") from None
@@ -206,7 +209,7 @@ class Stock:
         self.stream.end_session_on_disconnect = True
         self.presence(sent, type="unavailable")
         try:
-            await self._reach("logout", lambda: self.stream.disconnect(wait=PATIENCE / 3), "disconnected")
+            await self._reach("logout", lambda: self.stream.disconnect(wait=self._patience / 3), "disconnected")
         except StockError:
             self.stream.abort()
 
@@ -254,7 +257,7 @@ class Stock:
             self._waiting[sent.id] = sent
         iq.append(ET.fromstring(payload))  # noqa: S314
         try:
-            answer = await iq.send(timeout=PATIENCE)
+            answer = await iq.send(timeout=self._patience)
         except IqTimeout:
             raise StockError(f"no answer to {payload[:60]!r}") from None
         except IqError as error:
