@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from quietwire.shaping.frames import MARK, Unpacker, pack
 from quietwire.shaping.policy import Policy, Profile
-from quietwire.shaping.steady import Pacemaker, Steady
+from quietwire.shaping.steady import Pacemaker, Steady, even
 
 POLICY = Policy(Profile.STEADY, cell=128, tick=0.6, fast_tick=0.2, window=2.0, bulk_every=20.0)
 STREAMS = 4
@@ -66,7 +66,7 @@ class Wire:
                 self.maker.add(self.streams[0], self.streams[0].schedule)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(secret, secret, socket, st.integers(1, END), st.booleans(), st.booleans())
 def test_times_and_sizes_do_not_depend_on_what_is_put(
     one: dict[int, list[tuple[int, bytes]]],
@@ -85,7 +85,7 @@ def test_times_and_sizes_do_not_depend_on_what_is_put(
     assert {size for _, _, size in wires[0].seen} == {128}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(secret, socket, st.booleans())
 def test_everything_arrives_once_in_order_and_unbroken(
     life: dict[int, list[tuple[int, bytes]]], stalls: set[tuple[int, int]], packs: bool
@@ -99,7 +99,7 @@ def test_everything_arrives_once_in_order_and_unbroken(
         assert stream.waiting() == 0
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(stanza, min_size=1, max_size=6), st.lists(st.integers(0, 3), max_size=10))
 def test_spaces_stand_between_stanzas_only(stanzas: list[bytes], cells: list[int]) -> None:
     stream, wire = Steady(POLICY, 0, 0), bytearray()
@@ -149,8 +149,9 @@ def test_no_declaration_where_spaces_may_stand_before_it() -> None:
 
 def test_an_idle_stream_is_small() -> None:
     streams = [Steady(POLICY, 0, phase) for phase in range(2)]
-    cells = [stream.cell() for stream in streams]
-    assert cells[0] is cells[1]
+    for stream in streams:
+        stream.fill()
+    assert streams[0].cell() is not streams[1].cell(), "what is shared is written faster than what is not"
     stream = streams[0]
     parts = [stream, stream.queue, stream.parts, stream.schedule]
     assert sum(map(sys.getsizeof, parts)) < 1_000
@@ -158,6 +159,19 @@ def test_an_idle_stream_is_small() -> None:
     while stream.waiting():
         stream.cell()
     assert sys.getsizeof(stream.queue) < 100
+
+
+def test_cells_are_the_same_at_another_place() -> None:
+    streams = [Steady(POLICY, 0, phase) for phase in range(3)]
+    for number, stream in enumerate(streams[:2]):
+        stream.parts.append(b"<a/>" * number)
+        stream.fill()
+    before = [stream.copied() for stream in streams]
+    even(streams)
+    assert [stream.waiting() for stream in streams] == [0, 4, 0]
+    assert [stream.cell() for stream in streams][:2] == before[:2]
+    assert before[2] == b"", "nothing was made yet: it is when its time comes"
+    assert len(streams[2].cell()) == POLICY.cell
 
 
 class Clockwork:
@@ -179,6 +193,17 @@ class Clockwork:
             self.maker.beat(slot)
         told, self.told = self.told, []
         return told
+
+
+def test_who_was_filled_is_told_together() -> None:
+    told: list[list[object]] = []
+    maker = Pacemaker(lambda stream: None, lambda stream: None, lambda streams: told.append(list(streams)))
+    maker.at = 0
+    for name, phase in (("a", 2), ("b", 2), ("c", 3)):
+        maker.add(name, Steady(PLAIN, -1_000, phase).schedule)
+    maker.beat(1)
+    maker.beat(2)
+    assert told == [["a", "b"], ["c"]]
 
 
 PLAIN = Policy(Profile.STEADY, tick=0.5, fast_tick=0.5, window=0.0, bulk_every=0.0)

@@ -15,7 +15,7 @@ from typing import Protocol
 from quietwire.shaping.jitter import Jitter
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import SLOT, Policy, Profile
-from quietwire.shaping.steady import Pacemaker, Steady
+from quietwire.shaping.steady import Pacemaker, Steady, even
 
 GUARD = 0.002
 """Seconds before a slot at which the loop stops doing anything else and sleeps until the slot begins: what it would be
@@ -103,7 +103,7 @@ class Pacer:
         self.loop = loop
         self.clock = clock
         self._sleep = sleep
-        self._maker = Pacemaker(self._write, self._fill)
+        self._maker = Pacemaker(self._write, self._fill, self._filled)
         self._alarm: asyncio.TimerHandle | None = None
         self._wanted = -1
         """The slot that the alarm is for."""
@@ -195,6 +195,9 @@ class Pacer:
             line.fill()
         except Exception:
             line.host.abort()
+
+    def _filled(self, lines: list[object]) -> None:
+        even(line.outbox for line in lines if isinstance(line, SteadyLine))
 
 
 class SteadyLine:

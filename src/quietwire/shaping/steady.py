@@ -7,18 +7,11 @@ as well, where an XML declaration may not: it is left out, as RFC 6120 §11.5 le
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import Policy
 from quietwire.shaping.schedule import Schedule
-
-
-@lru_cache(maxsize=64)
-def _spaces(size: int) -> bytes:
-    """One object for all streams that are idle."""
-    return b" " * size
 
 
 class Steady(Outbox):
@@ -61,14 +54,21 @@ class Steady(Outbox):
             return
         self.admit()
         queue, size = self.queue, self._size
-        if not queue:
-            self._ready = _spaces(size)
-            return
         self._used = min(len(queue), size)
+        # Who has nothing to say gets spaces of its own, made in the same way: one piece of memory for all of these is
+        # at hand in the processor, and their cells are written some microseconds faster (docs/findings.md).
         self._ready = bytes(queue[:size]).ljust(size)
         del queue[:size]
         if not queue:
             self.queue = bytearray()  # after a flood the memory goes back
+
+    def copied(self) -> bytes:
+        """The next cell once more: see `even`."""
+        return bytes(memoryview(self._ready))
+
+    def replace(self, cell: bytes) -> None:
+        """With what `copied` gave."""
+        self._ready = cell
 
     def cell(self) -> bytes:
         """The next cell. Its size is the same whatever was put."""
@@ -86,18 +86,33 @@ class Steady(Outbox):
         return bytes(data)
 
 
+def even(streams: Iterable[Steady]) -> None:
+    """Puts all next cells anew into memory, one after another. Where a cell lies, and what was done to make it, shows
+    in how long the processor takes to get at it when it is written: a microsecond, which a kernel's clock sees."""
+    copies = [(stream, stream.copied()) for stream in streams]
+    for stream, cell in copies:
+        stream.replace(cell)
+
+
 class Pacemaker:
     """Which streams write in a slot, in a fixed order: that of their arrival. Pure; `net` owns the clock.
 
     `write(stream)` puts a stream's cell on the wire, `fill(stream)` makes its next. In each slot all that are due are
-    written first; then those are filled that are due in the next, so that what it takes to fill one shifts none.
+    written first; then those are filled that are due in the next, so that what it takes to fill one shifts none, and
+    `filled(streams)` is told of all of them.
     """
 
-    __slots__ = ("_arrivals", "_due", "_fill", "_places", "_write", "at")
+    __slots__ = ("_arrivals", "_due", "_fill", "_filled", "_places", "_write", "at")
 
-    def __init__(self, write: Callable[[object], None], fill: Callable[[object], None]) -> None:
+    def __init__(
+        self,
+        write: Callable[[object], None],
+        fill: Callable[[object], None],
+        filled: Callable[[list[object]], None] = lambda streams: None,
+    ) -> None:
         self._write = write
         self._fill = fill
+        self._filled = filled
         self._due: dict[int, list[object]] = {}
         self._places: dict[object, tuple[int, int, Schedule]] = {}
         """(number of its arrival, slot in which it is due, schedule)."""
@@ -165,3 +180,4 @@ class Pacemaker:
         for stream in tuple(self._due.get(slot + 1, ())):
             if stream in places:
                 self._fill(stream)
+        self._filled(self._due.get(slot + 1, []))
