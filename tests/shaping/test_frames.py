@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from quietwire.core.errors import StreamError
@@ -59,6 +59,7 @@ def refused(data: bytes, limit: int = MOST) -> str:
     return failure.value.condition
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(part, st.integers(0, 40)), max_size=8), st.lists(st.integers(0, 4000), max_size=12))
 def test_any_mixture_cut_anywhere(said: list[tuple[bytes, int]], cuts: list[int]) -> None:
     wire = b"".join(pack(data) + b" " * spaces for data, spaces in said)
@@ -78,6 +79,7 @@ def test_every_place_to_cut() -> None:
         assert b"".join(piece for piece, packed in pieces if not packed) == b"<presence/>  "
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 2000))
 def test_garbage_has_an_answer(data: bytes, limit: int) -> None:
     found = answer(data, MARK + data, limit=limit)
@@ -88,6 +90,7 @@ def test_garbage_has_an_answer(data: bytes, limit: int) -> None:
         assert all(MARK not in piece for piece, packed in found if not packed)
 
 
+@settings(deadline=None)
 @given(part, st.data())
 def test_a_frame_that_was_changed(text: bytes, data: st.DataObject) -> None:
     wire = bytearray(pack(text * 3))
