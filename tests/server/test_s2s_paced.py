@@ -12,7 +12,8 @@ from quietwire.shaping.policy import Policy, Profile
 from quietwire.testing.links import FakeLink
 
 SM = "<stream:features><sm xmlns='urn:xmpp:sm:3'/></stream:features>"
-POLICY = Policy(Profile.STEADY)
+POLICY = Policy(Profile.STEADY, tick=2.0, fast_tick=0.2)
+"""Times that floating point adds up to what they are: the clock of these tests stops at a deadline, not after it."""
 
 
 def connects(dialled: Dialled, *, managed: bool = False, room: int = 1) -> FakeLink:
