@@ -7,10 +7,16 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 SKIPS_FAIL = os.environ.get("CI") == "true"
 """In CI the foreign servers and clients are installed and networks can be made: a test that is skipped there has tested
 nothing. But for those marked `elsewhere`."""
+
+# Deadlines measure the machine. Where a change is judged, the same examples judge every change; elsewhere new ones look
+# for new mistakes.
+settings.register_profile("here", deadline=None, derandomize=SKIPS_FAIL)
+settings.load_profile("here")
 
 
 @pytest.hookimpl(wrapper=True)
