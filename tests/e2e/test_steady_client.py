@@ -136,7 +136,7 @@ def test_nothing_shows_and_nothing_is_lost(tmp_path: Path, frames: list[tuple[st
             await ann.until(lambda: len(ann.texts) >= len(theirs))
             await ben.until(lambda: len(ben.texts) >= len(mine))
             assert (ann.texts, ben.texts) == (theirs, mine)
-            assert await ann.client.drained()
+            assert await ann.client.drained(2 * WAIT)
             assert any(isinstance(event, events.Resumed) for event in ann.seen)
             assert not any(isinstance(event, events.Undecryptable) for event in ann.seen + ben.seen)
             message = next(event for event in ann.seen if isinstance(event, events.Message))
