@@ -1,6 +1,6 @@
 """Can anybody tell a `steady` link that carries something from one that carries nothing? From captures in the kernel.
 
-    python tests/bench/steady_links.py run FOLDER [-n 1000] [--seconds 90] [--life off] [--load] ...
+    python tests/bench/steady_links.py run FOLDER [-n 1000] [--seconds 100] [--life off] [--load] ...
     python tests/bench/steady_links.py judge FOLDER [--json FILE]
 
 `run` starts the server, all of whose links are steady, and clients in processes of their own, captures every packet
@@ -56,12 +56,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("command", choices=["run", "judge"])
     parser.add_argument("folders", type=Path, nargs="+", help="run: one; judge: all together")
     parser.add_argument("-n", type=int, default=1000, help="links")
-    parser.add_argument("--seconds", type=float, default=90.0, help="length of a session")
+    parser.add_argument("--seconds", type=float, default=100.0, help="length of a session")
     parser.add_argument("--spread", type=float, default=20.0, help="seconds in which they begin")
-    parser.add_argument("--tick", type=float, default=1.0)
-    parser.add_argument("--fast-tick", type=float, default=0.25)
+    parser.add_argument("--tick", type=float, default=3.0)
+    parser.add_argument("--fast-tick", type=float, default=0.3)
     parser.add_argument("--window", type=float, default=10.0)
-    parser.add_argument("--bulk-every", type=float, default=45.0)
+    parser.add_argument("--bulk-every", type=float, default=25.0)
     parser.add_argument("--queue", type=int, default=16_384)
     parser.add_argument("--default", action="store_true", help="times as links have them by default, in place of those")
     parser.add_argument(
@@ -71,7 +71,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--loop", choices=["asyncio", "uvloop"], default="asyncio", help="of the clients")
     parser.add_argument("--work", type=float, default=0.0, help="seconds that a message costs a client, at each end")
     parser.add_argument("--apart", action="store_true", help="each client has a process of its own")
-    parser.add_argument("--slow", type=float, default=1.0, help="a life is so many times as slow")
+    parser.add_argument("--slow", type=float, default=2.0, help="a life is so many times as slow")
     parser.add_argument("--workers", type=int, default=8, help="processes of clients")
     parser.add_argument("--strangers", type=int, default=2, help="who fill the queues of others")
     parser.add_argument("--cores", default="0,1", help="of the server; of clients and capture")

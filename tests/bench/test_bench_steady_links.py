@@ -29,7 +29,7 @@ def test_half_of_the_links_are_drawn_to_have_a_life() -> None:
     assert len(alive) == 30
     assert {one.style for one in links} == {"", *STYLES}
     assert all(set(one.peers) <= alive - {one.user} and len(one.peers) == 3 for one in links if one.style)
-    assert {one.seconds for one in links} == {90.0}
+    assert {one.seconds for one in links} == {100.0}
     assert len({len(each.links) for each in inside}) == 1
     assert all(1 < sum(bool(one.style) for one in each.links) < 14 for each in inside), "no process has one kind"
     assert away.outside
@@ -43,7 +43,7 @@ def test_nobody_has_a_life_where_only_chance_is_looked_at() -> None:
 
 def test_server_and_clients_keep_the_same_policy() -> None:
     chosen = policy_of(options())
-    assert Policy(Profile.STEADY, **chosen).tick == 1.0
+    assert Policy(Profile.STEADY, **chosen).window == 10.0
     assert Policy(Profile.STEADY, **policy_of(options("--default"))).tick == Policy().tick
     orders = cast(options("-n", "10"), 9)[0]
     assert Orders.read(orders.written()) == orders
