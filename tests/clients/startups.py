@@ -1,7 +1,7 @@
 """Records what clients send when they start, for `src/quietwire/lab/startups`. Root, on Debian.
 
-startups.py [--system quietwire|prosody] [--server off|padded|steady] [--starts N] [--contacts N] [--out FOLDER]
-    [NAME …]
+startups.py [--system quietwire|prosody] [--server off|padded|steady] [--starts N] [--more] [--contacts N]
+    [--out FOLDER] [NAME …]
 
 Every client starts N times as Bob, who knows nobody, and N times as Carol, who has twenty contacts, eight of them
 online; the first time each with nothing in its home directory. The kernel's capture of the loopback is what is kept.
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -46,7 +47,7 @@ SYSTEMS = ("quietwire", "prosody")
 SERVERS = ("off", "padded", "steady")
 PORTS = {5222: "c2s", 5223: "c2s-tls", 5443: "websocket"}
 CONTACTS, ONLINE = 20, 8
-SETTLES = {"off": 6.0, "padded": 6.0, "steady": 15.0}
+SETTLES = {"off": 6.0, "padded": 6.0, "steady": 13.0}
 """Seconds after the login in which a client fetches what it fetches, by the server's profile."""
 WINDOW = {"off": 60.0, "padded": 60.0, "steady": 30.0}
 """Seconds from the first record that are kept: cells come with no end."""
@@ -126,7 +127,7 @@ async def start_dino(stage: Stage, name: str, home: Path) -> AsyncIterator[None]
     """The first time its account is entered into its database, which it makes at a start of its own."""
     client = _DINOS.get(name)
     if client is None:
-        made = dino.dino(stage, name, 80 + len(_DINOS))
+        made = dino.dino(stage, name, 80 + os.getpid() % 1000 * 2 + len(_DINOS))  # others may record too
         client = _DINOS[name] = await _STACK.enter_async_context(made)
     else:
         client.start()
@@ -204,11 +205,12 @@ def prosody(folder: Path) -> Iterator[None]:
 
 async def befriend(stage: Stage, system: str, contacts: int) -> list[Alice]:
     """Carol gets contacts; those who stay online are returned."""
-    for number in range(contacts if system == "quietwire" else 0):
-        quietwire(
-            "account", "add", f"friend{number}", "--password-stdin",
-            "--config", str(stage.folder / "server" / "quietwire.toml"), stdin=PASSWORD + "\n",
-        )  # fmt: skip
+    if system == "quietwire":
+        names = stage.folder / "friends"
+        names.touch(0o600)
+        names.write_text("".join(f"friend{number} {PASSWORD}\n" for number in range(contacts)))
+        config = str(stage.folder / "server" / "quietwire.toml")
+        quietwire("account", "import", str(names), "--iterations", str(ITERATIONS), "--config", config)
     carol = Alice(stage.authority, "carol")
     await carol.arrive()
     friends = [Alice(stage.authority, f"friend{number}") for number in range(contacts)]
@@ -252,32 +254,39 @@ def rows(one: Connection, until: float, window: float = WINDOW["off"]) -> list[t
     return [(round((at - began) * 1000, 3), size, type) for at, size, type in whole if at - began <= window]
 
 
-async def record(stage: Stage, system: str, profile: str, name: str, count: int) -> dict[str, Any]:
-    """All starts of one client. Raises whatever its driver does."""
-    found = []
-    for account, kind in ACCOUNTS.items():
-        home = stage.home / f"{DRIVERS[name]}-{account}"
-        if name != "Dino":
-            home.mkdir()
-        for number in range(count):
-            path = stage.folder / "x.pcap"
-            with Capturing(path, list(PORTS)) as capture:
-                async with STARTERS[name](stage, account, home):
-                    await asyncio.sleep(SETTLES[profile])
-                    settled = time.time()  # what comes then is its end, which tells nothing of the start
-            if capture.dropped:
-                raise Missed("the capture is not whole")
-            found.append({"account": kind, "first": number == 0, "links": links(path, settled, WINDOW[profile])})
-            print(f"{name} {kind} {number + 1}", file=sys.stderr, flush=True)
+async def record(stage: Stage, profile: str, name: str, account: str, *, first: bool) -> dict[str, Any]:
+    """One start of a client. Raises whatever its driver does."""
+    home = stage.home / f"{DRIVERS[name]}-{account}"
+    if name != "Dino":
+        home.mkdir(exist_ok=True)
+    path = stage.folder / "x.pcap"
+    with Capturing(path, list(PORTS)) as capture:
+        async with STARTERS[name](stage, account, home):
+            await asyncio.sleep(SETTLES[profile])
+            settled = time.time()  # what comes then is its end, which tells nothing of the start
+    if capture.dropped:
+        raise Missed("the capture is not whole")
+    return {"account": ACCOUNTS[account], "first": first, "links": links(path, settled, WINDOW[profile])}
+
+
+async def rounds(stage: Stage, options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """Starts of each client. They take turns, so that what else the machine does is not one client's. Who fails once is
+    left out from then on."""
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in options.names}
+    left_out: set[str] = set()
+    for number in range(options.starts):
+        for name, account in itertools.product(options.names, ACCOUNTS):
+            if name in left_out:
+                continue
+            try:
+                found[name].append(await record(stage, options.server, name, account, first=number == 0))
+            except Exception as error:  # the others may be recorded all the same
+                print(f"{name}: {error!r}", file=sys.stderr, flush=True)
+                left_out.add(name)
+            else:
+                print(f"{name} {ACCOUNTS[account]} {number + 1}", file=sys.stderr, flush=True)
             await asyncio.sleep(1)
-    return {
-        "client": name,
-        "version": version(DRIVERS[name]),
-        "system": system,
-        "server": profile,
-        "recorded": time.strftime("%Y-%m-%d", time.gmtime()),
-        "starts": found,
-    }
+    return {name: starts for name, starts in found.items() if starts}
 
 
 def written(recorded: dict[str, Any]) -> str:
@@ -300,14 +309,18 @@ async def course(stage: Stage) -> None:
     options = arguments()
     staying = await befriend(stage, options.system, options.contacts)
     async with _STACK:
-        for name in options.names:
-            try:
-                recorded = await record(stage, options.system, options.server, name, options.starts)
-            except Exception as error:  # the others may be recorded all the same
-                print(f"{name}: {error!r}", file=sys.stderr, flush=True)
-                continue
-            path = options.out / file_name(name, options.system, options.server)
-            path.write_text(written(recorded), encoding="utf-8")
+        recorded = await rounds(stage, options)
+    for name, starts in recorded.items():
+        path = options.out / file_name(name, options.system, options.server)
+        whole = {
+            "client": name,
+            "version": version(DRIVERS[name]),
+            "system": options.system,
+            "server": options.server,
+            "recorded": time.strftime("%Y-%m-%d", time.gmtime()),
+            "starts": (json.loads(path.read_text())["starts"] if options.more and path.exists() else []) + starts,
+        }
+        path.write_text(written(whole), encoding="utf-8")
     for friend in staying:
         await friend.disconnect()
 
@@ -318,6 +331,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--system", choices=SYSTEMS, default=SYSTEMS[0])
     parser.add_argument("--server", choices=SERVERS, default=SERVERS[0])
     parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--more", action="store_true", help="besides those that are there")
     parser.add_argument("--contacts", type=int, default=CONTACTS)
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
