@@ -17,7 +17,7 @@ def test_a_scenario_without_profiles_is_off() -> None:
 
 
 @pytest.mark.parametrize(
-    ("up", "down", "step"), [("steady", "steady", 3.0), ("steady", "off", 1.0), ("off", "steady", 1.0)]
+    ("up", "down", "step"), [("steady", "steady", 2.2), ("steady", "off", 1.0), ("off", "steady", 1.0)]
 )
 def test_windows_of_links_that_are_paced_one_way_are_shorter(up: str, down: str, step: float) -> None:
     assert Told(up=up, down=down).step == step
