@@ -174,9 +174,9 @@ def test_a_leak_that_is_planted_breaks_the_promise(leaks: bool) -> None:
     """Whole: links as `steady` makes them, the attack, its figure, the bound of the small study."""
     generator = np.random.default_rng(5)
     places = []
-    for user in range(12):
+    for user in range(9):
         rows, records = [], []
-        for tick in range(60):
+        for tick in range(40):
             at = EPOCH + 3 * tick
             kind = ("message", "typing")[int(generator.integers(2))]
             rows.append((at + 0.1, kind, 1, 30))
@@ -184,7 +184,7 @@ def test_a_leak_that_is_planted_breaks_the_promise(leaks: bool) -> None:
             records.append((at + 0.2 + generator.random() / 1000, 1040, -1))
         places.append(place(user, rows, records))
     windows = actions.collect(places, Told("steady", "steady"))
-    trees = partial(actions.recognise, seeds=(1, 2), candidates=lambda: [models.Trees(15)])
+    trees = partial(actions.recognise, seeds=(1, 2), candidates=lambda: [models.Trees(10)])
     clock = trees(windows.columns(actions.CLOCK))
     found = actions.as_figures(trees(windows), "quietwire-steady", simulated=True, clock=clock)
     promised = [bound for bound in read() if bound.small and bound.question.startswith("what happened, ")]
