@@ -180,7 +180,7 @@ def full(
         Flooding(seeds=seeds),
         Waiting(seeds=seeds),
         Setting(users=1000, messages=(50,), senders=20, seeds=seeds[:2], attacks=("likelihood",)),
-        (510, 1022, 2046),
+        (510, 816, 1022, 2046),
         (1.5, 3.0, 6.0),
         tuple(splits),
     )
