@@ -101,7 +101,7 @@ class Forest:
 
     name = "forest"
 
-    def __init__(self, trees: int = 150) -> None:
+    def __init__(self, trees: int = 300) -> None:
         self._forest = RandomForestClassifier(trees, class_weight="balanced_subsample")
 
     def fit(self, features: Floats, labels: Ints, seed: int) -> None:
