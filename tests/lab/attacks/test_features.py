@@ -50,7 +50,7 @@ def test_idle_windows_have_surroundings_only() -> None:
 
 def test_cells_that_are_late_or_long_or_missing_stand_out() -> None:
     flow = worlds.cells(np.random.default_rng(2), "L", 60, noise=1e-6)
-    told = Told(up="steady", down="steady")
+    told = Told(up="steady", down="steady", tick=3.0)
     where = windows.ticks(flow, told.step)
     late, long, gone = 40, 60, 80
     flow.times[late] += 0.004
