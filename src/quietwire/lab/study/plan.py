@@ -181,6 +181,6 @@ def full(
         Waiting(seeds=seeds),
         Setting(users=1000, messages=(50,), senders=20, seeds=seeds[:2], attacks=("likelihood",)),
         (510, 816, 1022, 2046),
-        (1.5, 3.0, 6.0),
+        (1.5, 2.2, 3.0, 6.0),
         tuple(splits),
     )
