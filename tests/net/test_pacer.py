@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from quietwire.net.pacer import GUARD, JitterLine, Pacer, SteadyLine, line_for
+from quietwire.net.pacer import BEFORE, GUARD, JitterLine, Pacer, SteadyLine, line_for
 from quietwire.shaping.policy import SLOT, Policy, Profile
 
 PLAIN = Policy(Profile.STEADY, cell=128, tick=0.2, fast_tick=0.2, window=0.0, bulk_every=0.0)
@@ -297,6 +297,17 @@ def test_all_links_of_a_process_lie_in_one_band_of_the_tick(clock: Clock) -> Non
         assert len({slot[0] % 6 for slot in slots}) > 3, "in windows over all of the fast tick"
         places.append((first + begin) % 48)
     assert len(set(places)) > 1, "of each process elsewhere"
+
+
+def test_the_turn_of_paced_peers_comes_before_all_cells_are_made(clock: Clock) -> None:
+    policy = Policy(Profile.STEADY, cell=128, tick=2.0, fast_tick=0.2, window=0.0, bulk_every=0.0)
+    _, peers = world(clock, *[policy] * 40)
+    clock.run(clock.now + 10.0)
+    turns = {round((clock.now + peer.line.turn()) / SLOT) for peer in peers}
+    assert len(turns) == 1, "one for all"
+    turn = turns.pop()
+    cells = {(round(peer.wire[-1][0] / SLOT) - turn) % 40 for peer in peers}
+    assert cells == set(range(BEFORE, BEFORE + policy.band()))
 
 
 def test_lines_know_whether_they_are_paced(clock: Clock) -> None:

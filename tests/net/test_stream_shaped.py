@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_stream import Diary, play, read  # noqa: F401 - a fixture
 
-from quietwire.net.stream import OUTBOX_BYTES, Connection
+from quietwire.net.stream import HELD_BYTES, OUTBOX_BYTES, Connection
 from quietwire.shaping.frames import Unpacker, pack
 from quietwire.shaping.policy import Policy, Profile
 
@@ -208,5 +208,80 @@ def test_no_frames_on_other_links(play: Any) -> None:  # noqa: F811
         stream.link.shape(FAST)
         stream.link.close()
         assert not stream.link.pack()
+
+    play(dialogue)
+
+
+def paced(stream: Diary) -> None:
+    """A link both of whose ends are ours, whose turn is an hour away."""
+    link: Any = stream.link
+    stream.unpack = lambda: None  # type: ignore[attr-defined]
+    link.shape(FAST)
+    assert 0 < link._line.turn() <= FAST.tick
+    link._shell.pacer.turn = lambda _: 3600.0
+    assert link.pack()
+
+
+def test_a_paced_peer_is_heard_in_its_turn(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        paced(stream)
+        link: Any = stream.link
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(end, b"<one/>")
+        await until(lambda: link._inbox == b"<one/>")
+        await loop.sock_sendall(end, b"<two/>")
+        await until(lambda: link._inbox == b"<one/><two/>")
+        assert not stream.got
+        link._take()
+        assert stream.got == b"<one/><two/>"
+        link._shell.pacer.turn = lambda _: 0.0
+        await loop.sock_sendall(end, b"<three/>")
+        await until(lambda: stream.got == b"<one/><two/><three/>")
+
+    play(dialogue)
+
+
+async def until(true: Any) -> None:
+    async with asyncio.timeout(60):
+        while not true():  # noqa: ASYNC110 - a connection tells nobody what it holds back
+            await asyncio.sleep(0.001)
+
+
+def test_what_waits_for_a_turn_is_heard_when_there_are_none_any_more(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        paced(stream)
+        await asyncio.get_running_loop().sock_sendall(end, b"<one/>")
+        await until(lambda: stream.link._inbox)  # type: ignore[attr-defined]
+        stream.link.shape(JITTER)
+        await until(lambda: stream.got == b"<one/>")
+        await asyncio.get_running_loop().sock_sendall(end, b"<two/>")
+        await until(lambda: stream.got == b"<one/><two/>")
+        assert not stream.link._gated  # type: ignore[attr-defined]
+
+    play(dialogue)
+
+
+def test_what_waits_for_a_turn_is_heard_before_the_end(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        paced(stream)
+        await asyncio.get_running_loop().sock_sendall(end, b"<one/>")
+        end.shutdown(socket.SHUT_WR)
+        await stream.until(lambda: "lost" in stream.told)
+        assert stream.got == b"<one/>"
+        assert stream.told.index("received") < stream.told.index("lost")
+
+    play(dialogue)
+
+
+def test_what_waits_for_a_turn_has_a_limit(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        paced(stream)
+        sent = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(end, b"x" * (8 << 20)))
+        await until(lambda: stream.link._held)  # type: ignore[attr-defined]
+        assert HELD_BYTES < len(stream.link._inbox) < 4 * HELD_BYTES + (1 << 20)  # type: ignore[attr-defined]
+        while not sent.done() or len(stream.got) < 8 << 20:
+            stream.link._take()  # type: ignore[attr-defined]
+            await asyncio.sleep(0.001)
+        assert stream.got == b"x" * (8 << 20)
 
     play(dialogue)

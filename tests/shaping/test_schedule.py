@@ -81,3 +81,12 @@ def test_another_place() -> None:
     schedule = Schedule(Policy(Profile.STEADY, tick=3.0, window=0.0, bulk_every=0.0), 0, 3)
     schedule.rephase(64)
     assert slots(schedule, 0, 130) == [4, 64, 124]
+
+
+@given(st.integers(0, 10_000), st.integers(-500, 500), st.integers(0, 2 * BULK))
+def test_turns_come_with_ticks_and_in_windows_with_fast_ones(first: int, phase: int, after: int) -> None:
+    at = first + after
+    turn = Schedule(POLICY, first, 0).turn(at, phase)
+    every = FAST if any(at in window for window in windows(first, first + 3 * BULK)) else SLOW
+    assert turn % every == phase % every
+    assert 0 < turn - at <= every

@@ -15,11 +15,14 @@ from typing import Protocol
 from quietwire.shaping.jitter import Jitter
 from quietwire.shaping.outbox import Outbox
 from quietwire.shaping.policy import SLOT, Policy, Profile
+from quietwire.shaping.schedule import Schedule
 from quietwire.shaping.steady import Pacemaker, Steady, even
 
 GUARD = 0.002
 """Seconds before a slot at which the loop stops doing anything else and sleeps until the slot begins: what it would be
 busy with, a flood for one of the streams, then shifts no cell. At twenty slots a second that is 4 % of its time."""
+BEFORE = 2
+"""Slots from the turn of paced peers to the band: the first cells of it are made one slot before."""
 _random = secrets.SystemRandom().random
 
 
@@ -86,6 +89,10 @@ class Line(Protocol):
         """Seconds that the first cell after now may take to leave."""
         ...
 
+    def turn(self) -> float:
+        """Seconds until what the peer says is to be heard, where it is paced too."""
+        ...
+
     def stop(self) -> bytes:
         """The connection is gone or gets another line. -> what was not written."""
         ...
@@ -139,6 +146,10 @@ class Pacer:
     def phase(self, policy: Policy) -> int:
         """For a link that begins: random in the band that all links share (`Policy.band`)."""
         return self._band + secrets.randbelow(policy.band())
+
+    def turn(self, schedule: Schedule) -> float:
+        """Seconds until the next turn of paced peers: before the band, so that what they say goes out with it."""
+        return schedule.turn(self.slot(), self._band - BEFORE) * SLOT - self.clock()
 
     def enter(self, line: SteadyLine) -> None:
         """From now on its cells are written; again after a change of its schedule."""
@@ -256,6 +267,9 @@ class SteadyLine:
     def patience(self) -> float:
         return self._policy.tick
 
+    def turn(self) -> float:
+        return self._pacer.turn(self.outbox.schedule)
+
     def stop(self) -> bytes:
         self._pacer.leave(self)
         return self.outbox.rest()
@@ -327,6 +341,9 @@ class JitterLine:
 
     def patience(self) -> float:
         return self._policy.delay + self._policy.batch
+
+    def turn(self) -> float:
+        return 0.0
 
     def stop(self) -> bytes:
         self._pacer.jittered -= 1

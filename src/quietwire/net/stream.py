@@ -30,7 +30,10 @@ SLICE = 64 << 10
 PAUSE_SECONDS = 0.002
 """Shorter waits are no waits: the timer costs more."""
 EMPTY: Mapping[str, bytes] = {}
-_BY_STREAM, _BY_RATE = 1, 2
+HELD_BYTES = 64 << 10
+"""Of a paced peer, until its turn comes. In a window it says a few kilobytes between two turns; one that says more is
+not read until then."""
+_BY_STREAM, _BY_RATE, _BY_TURN = 1, 2, 4
 """Why nothing is read."""
 
 Accept = Callable[[Link], Stream]
@@ -40,9 +43,10 @@ class Connection(asyncio.Protocol):
     """Implements `links.Link` on a transport; `accept` makes the stream that it belongs to."""
 
     __slots__ = (
-        "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_heard", "_held",
-        "_line", "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell", "_shown", "_slice",
-        "_stream", "_tls_pending", "_transport", "_unwritten", "_visitor", "paced", "packs", "policy", "secure", "tls",
+        "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_gated", "_heard",
+        "_held", "_inbox", "_line", "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell",
+        "_shown", "_slice", "_stream", "_tls_pending", "_transport", "_turn", "_unwritten", "_visitor", "paced",
+        "packs", "policy", "secure", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +93,11 @@ class Connection(asyncio.Protocol):
         """Bytes until the next look at visitor and rates; 0, each time, until the peer is known."""
         self._heard = 0
         self._tls_pending = False
+        self._gated = False
+        """What comes is not for the stream: it belongs to nobody while TLS begins, or waits for its turn."""
+        self._inbox = b""
+        self._turn: asyncio.TimerHandle | None = None
+        """The next one, where something waits for it."""
         self._unwritten = False
         self._deadline: asyncio.TimerHandle | None = None
         self._bindings: Mapping[str, bytes] = EMPTY
@@ -115,11 +124,37 @@ class Connection(asyncio.Protocol):
             self._bindings = bindings_of(connection, self._certificate)
 
     def data_received(self, data: bytes) -> None:
-        if not self._tls_pending and self._stream is not None:
+        if self._gated:
+            self._wait(data)
+        elif self._stream is not None:
             self._stream.received(data)
             self._allowance -= len(data)
             if self._allowance < 0:
                 self._measure(data)
+
+    def _wait(self, data: bytes) -> None:
+        """For a paced peer's turn: when it arrives tells how far away the peer is, and what others get from it must not
+        (docs/protocols/links.md)."""
+        if self._tls_pending:
+            return
+        self._inbox += data
+        if len(self._inbox) > HELD_BYTES:
+            self._hold(_BY_TURN)
+        if self._turn is None:
+            wait = self._line.turn() if self._line is not None else 0.0
+            self._turn = self._shell.loop.call_later(wait, self._take)
+
+    def _take(self) -> None:
+        """The turn has come, or there are none any more."""
+        if self._turn is not None:
+            self._turn.cancel()
+            self._turn = None
+        data, self._inbox = self._inbox, b""
+        self._gated = False
+        if data:
+            self.data_received(data)
+        self._gated = self.packs or self._tls_pending
+        self._let_go(_BY_TURN)
 
     def _measure(self, data: bytes) -> None:
         """Has the peer logged in meanwhile, and is it too fast? `data` came last: passwords may stand in it."""
@@ -148,9 +183,11 @@ class Connection(asyncio.Protocol):
             self._shell.loop.call_later(wait, self._let_go, _BY_RATE)
 
     def eof_received(self) -> bool:
+        self._take()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._take()
         if self._deadline is not None:
             self._deadline.cancel()
         self._transport = None
@@ -237,7 +274,7 @@ class Connection(asyncio.Protocol):
             return  # asked for twice in one packet
         assert self._context is not None
         assert self._transport is not None
-        self._tls_pending = True
+        self._tls_pending = self._gated = True
         self.flush()
         self._transport.pause_reading()
         task = self._shell.loop.create_task(self._start_tls())
@@ -261,7 +298,7 @@ class Connection(asyncio.Protocol):
         if transport is None or self._stream is None:
             return
         self._transport = transport
-        self._tls_pending = False
+        self._tls_pending = self._gated = False
         self._secured()
         self._stream.secured()
 
@@ -322,6 +359,8 @@ class Connection(asyncio.Protocol):
         outbox, self.packs = self._outbox, self.packs and self.paced
         if self.packs and isinstance(outbox, Steady):
             outbox.packer = pack
+        elif self._inbox:
+            self._shell.loop.call_soon(self._take)  # not while the stream is busy with what came before
 
     def shape(self, policy: Policy) -> bool:
         transport = self._transport
@@ -348,7 +387,7 @@ class Connection(asyncio.Protocol):
         if unpack is None or not isinstance(self._outbox, Steady) or self._closing:
             return False
         unpack()
-        self.packs = True
+        self.packs = self._gated = True
         self._outbox.packer = pack
         return True
 

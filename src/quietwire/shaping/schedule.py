@@ -57,6 +57,12 @@ class Schedule:
             yield begin, begin + window
             yield begin + self._bulk, begin + self._bulk + window
 
+    def turn(self, slot: int, phase: int) -> int:
+        """The first slot after this one that lies at `phase` of a tick; while a window is open, of a fast one."""
+        every = self._fast if any(begin <= slot < end for begin, end in self._windows(slot)) else self._slow
+        slot += 1
+        return slot + (phase - slot) % every
+
     def next_after(self, slot: int) -> int:
         """The first slot after this one in which a cell is written."""
         slot += 1
