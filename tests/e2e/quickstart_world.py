@@ -51,8 +51,11 @@ def make(folder: Path, *names: str) -> Home:
     quietwire("quickstart", "--no-run", "--folder", str(folder), "--domain", DOMAIN)
     config = folder / "quietwire.toml"
     # Not the ports that everybody tries: other tests run beside this one and would find them free as well.
-    free = iter(free_ports(len(_PORT.findall(config.read_text()))))
-    config.write_text(_PORT.sub(lambda found: f"{found[1]} = {next(free)}", config.read_text()))
+    text = config.read_text()
+    taken = [port for _, port in _PORT.findall(text)]
+    for old, new in zip(taken, free_ports(len(taken)), strict=True):
+        text = re.sub(rf"\b{old}\b", str(new), text)  # in the address of the web port too
+    config.write_text(text)
     ports = {key: int(port) for key, port in _PORT.findall(config.read_text())}
     for name in names:
         quietwire("account", "add", name, "--password-stdin", "--config", str(config), stdin=PASSWORD + "\n")

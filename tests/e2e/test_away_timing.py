@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
+from statistics import median
 
 import pytest
 from loopback import Served
@@ -110,9 +111,24 @@ def test_a_stranger_learns_nothing_from_the_time_of_an_answer(served: Served) ->
         away.iq("get", "<query xmlns='jabber:iq:roster'/>")
         asker.ask(f"<presence type='subscribe' to='away{number}@a.example'/>", f"away{number}@a.example/x")
         away.leave()
+    rounds = [areas_of_a_round(asker, 191)]
+    if worst(rounds) > AT_MOST:  # by what the machine did meanwhile, or by what the server does? The latter comes again
+        rounds += [areas_of_a_round(asker, seed) for seed in (192, 193)]
+    assert worst(rounds) <= AT_MOST, rounds
+    asker.leave()
+    for line in home:
+        line.leave()
+
+
+def worst(rounds: list[dict[tuple[str, str, str], float]]) -> float:
+    """Of single tries, the median over the rounds."""
+    return max(median(each[key] for each in rounds) for key in rounds[0] if "ten" not in key[0])
+
+
+def areas_of_a_round(asker: Line, seed: int) -> dict[tuple[str, str, str], float]:
     for kind in KINDS * 50:  # what is made once is made by now, and what came to the asker meanwhile is read
         asker.iq("get", REQUESTS["vcard"], f" to='{kind}0@a.example'")
-    chance = random.Random(191)
+    chance = random.Random(seed)
     asked = [(what, kind, n % PEOPLE) for what in REQUESTS for kind in KINDS for n in range(TRIES)]
     chance.shuffle(asked)
     times: dict[tuple[str, str], list[float]] = {(what, kind): [] for what in REQUESTS for kind in KINDS}
@@ -130,4 +146,4 @@ def test_a_stranger_learns_nothing_from_the_time_of_an_answer(served: Served) ->
             areas[what, one, other] = auc(*pair)
             areas[f"mean of ten, {what}", one, other] = auc(*map(tens, pair))
     print({" ".join(what): round(area, 3) for what, area in areas.items()})
-    assert max(area for (what, *_), area in areas.items() if "ten" not in what) <= AT_MOST, areas
+    return areas
