@@ -285,3 +285,16 @@ def test_what_waits_for_a_turn_has_a_limit(play: Any) -> None:  # noqa: F811
         assert stream.got == b"x" * (8 << 20)
 
     play(dialogue)
+
+
+def test_nothing_waits_for_a_turn_once_the_end_has_begun(play: Any) -> None:  # noqa: F811
+    async def dialogue(stream: Diary, end: socket.socket) -> None:
+        paced(stream)
+        stream.link.put(b"x" * 3_000)  # which takes seconds to leave
+        stream.link.close()
+        await asyncio.get_running_loop().sock_sendall(end, b"x" * (1 << 18))
+        await until(lambda: len(stream.got) == 1 << 18 or "lost" in stream.told)
+        assert len(stream.got) == 1 << 18
+        assert not stream.link._inbox  # type: ignore[attr-defined]
+
+    play(dialogue)

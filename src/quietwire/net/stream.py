@@ -138,6 +138,9 @@ class Connection(asyncio.Protocol):
         if self._tls_pending:
             return
         self._inbox += data
+        if self._closing:  # nothing is held back from reading any more, so nothing may pile up
+            self._take()
+            return
         if len(self._inbox) > HELD_BYTES:
             self._hold(_BY_TURN)
         if self._turn is None:
