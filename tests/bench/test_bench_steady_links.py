@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import argparse
 import random
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from quietwire.lab.flows import make
 from quietwire.shaping.policy import Policy, Profile
 
 
-def options(*more: str):  # type: ignore[no-untyped-def]
+def options(*more: str) -> argparse.Namespace:
     return arguments().parse_args(["run", "folder", *more])
 
 

@@ -37,7 +37,7 @@ def test_it_asks_for_the_same() -> None:
     assert gathered.asks([build("{urn:example}else"), asking])
     assert gathered.asks([gathered.write((), asks=True)])
     assert gathered.read([asking]) == [Notice(REFS[0], received=True)]
-    assert not gathered.asks([gathered.mark(), gathered.write([Notice(REFS[0], received=True)])])
+    assert not gathered.asks([gathered.write(()), gathered.write([Notice(REFS[0], received=True)])])
     assert len(serialise(gathered.write((), asks=True), "")) == 40
 
 
@@ -47,10 +47,10 @@ def test_ids_as_ours_are_can_be_named() -> None:
 
 
 def test_the_mark_says_nothing_but_that_we_read() -> None:
-    assert gathered.marked([gathered.mark()])
+    assert gathered.marked([gathered.write(())])
     assert gathered.marked([gathered.write([Notice(REFS[0], received=True)])])
     assert not gathered.marked([build("{urn:xmpp:receipts}received", {"id": REFS[0]})])
-    assert gathered.read([gathered.mark()]) == []
+    assert gathered.read([gathered.write(())]) == []
 
 
 @pytest.mark.parametrize("text", ["", " ", "rAAA", "A" * 23, "r" + "A" * 23, "r" + "ä" * 22, "r" + "A" * 21 + "="])

@@ -44,7 +44,7 @@ def test_a_message_of_others_need_not_ask_for_anything() -> None:
         [build("{urn:example}unknown")],
         [build("body", text="no namespace")],
         [build("{urn:xmpp:receipts}received")],
-        [gathered.mark()],
+        [gathered.write(())],
         [build("{urn:xmpp:reactions:0}reactions")],
         [build("{http://jabber.org/protocol/chatstates}dancing")],
     ],

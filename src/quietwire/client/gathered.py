@@ -46,17 +46,13 @@ def nameable(ref: str) -> bool:
     return _ID.fullmatch(ref) is not None
 
 
-def mark() -> Element:
-    """Says that we read this."""
-    return build(GOT)
-
-
 def marked(content: Iterable[Element]) -> bool:
     return any(child.tag == GOT for child in content)
 
 
 def write(notices: Sequence[Notice], *, asks: bool = False) -> Element:
-    """`notices`: of `nameable` ids, and each says something. `asks`: for the same of the message that it is in."""
+    """Says that we read this, and what each of `notices`, of `nameable` ids, says. `asks`: for the same of the message
+    that it is in."""
     return build(GOT, text=" ".join([*([ASKS] if asks else ()), *map(_word, notices)]))
 
 

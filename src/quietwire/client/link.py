@@ -26,7 +26,7 @@ RECORD: Final = 40
 """What TLS adds to a cell, generously: servers may count it."""
 LEAD: Final = 0.2
 """Seconds from the client's tick to the first of the server's (DESIGN §5): what it brings goes out with the same tick,
-to whomever. Enough for a round trip of 0.2 s; on longer ways it may wait for the tick after."""
+to whomever. Enough for a round trip of 0.15 s; on longer ways it may wait for the turn after."""
 HEARD: Final = 9
 """Ticks of the server that are listened to, after the window, before the phase is fixed."""
 ROUNDS: Final = 5

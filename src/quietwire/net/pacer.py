@@ -217,13 +217,14 @@ class SteadyLine:
     __slots__ = ("_finishing", "_pacer", "_policy", "host", "outbox")
 
     paced = True
+    shaper = Steady
 
     def __init__(self, pacer: Pacer, policy: Policy, host: Host) -> None:
         self._pacer = pacer
         self._policy = policy
         self.host = host
         self._finishing = False
-        self.outbox = Steady(policy, pacer.slot(), pacer.phase(policy))
+        self.outbox = self.shaper(policy, pacer.slot(), pacer.phase(policy))
         pacer.enter(self)
 
     def beat(self) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from quietwire.net.doors import Visitor
-from quietwire.net.pacer import Pacer, SteadyLine
+from quietwire.net.pacer import SteadyLine
 from quietwire.net.shell import Shell
 from quietwire.net.shield import LOOK_SECONDS, QUEUE, READY_SECONDS, drain
 from quietwire.net.shield_trust import Trust
@@ -31,13 +31,8 @@ class TunnelLine(SteadyLine):
 
     __slots__ = ()
 
-    def __init__(self, pacer: Pacer, policy: Policy, host: Connection) -> None:
-        self._pacer = pacer
-        self._policy = policy
-        self._finishing = False
-        self.host = host
-        self.outbox = SteadyTunnel(policy, pacer.slot(), pacer.phase(policy))
-        pacer.enter(self)
+    shaper = SteadyTunnel
+    outbox: SteadyTunnel
 
     def stop(self) -> bytes:
         self._pacer.leave(self)
@@ -65,7 +60,7 @@ class TunnelConnection(Connection):
         if self.policy.profile is Profile.STEADY:
             line = TunnelLine(self._shell.pacer, self.policy, self)
             self._line, self.paced = line, True
-            outbox: SteadyTunnel | PaddedTunnel = line.outbox  # type: ignore[assignment]
+            outbox: SteadyTunnel | PaddedTunnel = line.outbox
         else:
             outbox = PaddedTunnel(self.policy.cell)
         self._outbox, self._out, self.cells = outbox, outbox.parts, outbox.cells

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from quietwire.shaping.outbox import Outbox
+from quietwire.shaping.outbox import Outbox, undeclared
 from quietwire.shaping.policy import Policy
 
 GARBAGE: Final = (64, 1024)
@@ -53,9 +53,7 @@ class Jitter(Outbox):
     def rest_of_turn(self) -> bytes:
         """What was put and has no time yet."""
         if self._spaced:
-            for place, part in enumerate(self.parts):
-                if part.startswith(b"<?xml"):
-                    self.parts[place] = part[part.index(b"?>") + 2 :]
+            self.parts[:] = map(undeclared, self.parts)
         return super().take()
 
     def _enqueue(self, now: float, data: bytes, spaces: int) -> None:

@@ -6,6 +6,11 @@ The outbox is the shaper (DESIGN §5): a profile that pads or paces is another k
 from __future__ import annotations
 
 
+def undeclared(part: bytes) -> bytes:
+    """Without its XML declaration: spaces may stand before a stream header, but not before that (RFC 6120 §11.5)."""
+    return part[part.index(b"?>") + 2 :] if part.startswith(b"<?xml") else part
+
+
 class Outbox:
     """Profile `off`: everything at the turn's end, as it is. `parts` are whole stanzas, headers or nonzas."""
 

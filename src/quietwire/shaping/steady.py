@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from quietwire.shaping.outbox import Outbox
+from quietwire.shaping.outbox import Outbox, undeclared
 from quietwire.shaping.policy import Policy
 from quietwire.shaping.schedule import Schedule
 
@@ -35,7 +35,7 @@ class Steady(Outbox):
         """Moves what was put to the queue."""
         packer = self.packer
         for part in self.parts if packer is None else map(packer, self.parts):
-            self.queue += part[part.index(b"?>") + 2 :] if part.startswith(b"<?xml") else part
+            self.queue += undeclared(part)
         self.parts.clear()
 
     def waiting(self) -> int:
