@@ -571,6 +571,52 @@ def test_cells_that_come_prove_the_link_while_an_answer_waits_for_its_turn() -> 
     on_a_bench(never_answered, STEADY)
 
 
+async def resumed(bench: Bench) -> None:
+    """The connection broke in the middle of a message; the server takes the session up again."""
+    bench.adapter.put(message("a"))
+    bench.adapter._on_disconnected(None)
+    assert bench.adapter._retry is not None
+    bench.adapter._retry.cancel()
+    bench.wire.take()
+    taken_up = asyncio.create_task(bench.adapter._resume("session"))
+    await asyncio.sleep(0)
+    bench.server("<resumed xmlns='urn:xmpp:sm:3' previd='session' h='0'/>")
+    assert await taken_up
+
+
+def test_a_resumed_session_that_answers_nothing_is_given_up_and_loses_nothing() -> None:
+    async def test(bench: Bench) -> None:
+        await resumed(bench)
+        assert bench.wire.take() == f"<resume xmlns='urn:xmpp:sm:3' h='0' previd='session'/><message id='a'/>{R}"
+        timer = bench.adapter._ack_timer
+        assert timer is not None
+        wait = timer.when() - asyncio.get_running_loop().time()
+        assert wait == pytest.approx(adapter_module.RESUMED_SECONDS, abs=1)
+        bench.adapter._overdue(0.0)  # swallowed
+        assert bench.wire.aborted
+        assert not bench.adapter.resumable
+        bench.adapter._on_disconnected(None)
+        assert [entry.id for entry in bench.outbox.start()] == ["a"]
+
+    on_a_bench(test)
+
+
+def test_a_resumed_session_that_has_answered_is_one_like_any_other() -> None:
+    async def test(bench: Bench) -> None:
+        await resumed(bench)
+        bench.server("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+        bench.adapter.put(message("b"))
+        timer = bench.adapter._ack_timer
+        assert timer is not None
+        wait = timer.when() - asyncio.get_running_loop().time()
+        assert wait == pytest.approx(adapter_module.ACK_SECONDS, abs=1)
+        bench.adapter._overdue(0.0)  # the network this time
+        assert bench.wire.aborted
+        assert bench.adapter.resumable
+
+    on_a_bench(test)
+
+
 def test_without_acknowledgements_what_is_written_is_confirmed_and_what_is_not_goes_again() -> None:
     async def test(bench: Bench) -> None:
         bench.outbox.disable()

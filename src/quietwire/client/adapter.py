@@ -49,6 +49,9 @@ MAX_ITERATIONS: Final = 10_000_000
 IQ_SECONDS: Final = 20.0
 ACK_SECONDS: Final = 30.0
 """An <r/> unanswered for so long means a dead link."""
+RESUMED_SECONDS: Final = 10.0
+"""As ACK_SECONDS, until a resumed session has answered once. One that does not is given up: Prosody 0.12.3 reads on
+with the parser of the connection that broke, so after a cut in the middle of a stanza it hears nothing any more."""
 ASK_SECONDS: Final = 300.0
 """`steady`: between two <r/> without a reason, which nobody sees there. They find a dead link sooner than TCP does,
 which keeps taking cells for a quarter of an hour."""
@@ -172,6 +175,8 @@ class Adapter:
         self._ack_wanted = False
         self._asked = False
         """An <r/> is under way or unanswered."""
+        self._doubtful = False
+        """Resumed, and nothing acknowledged since: see RESUMED_SECONDS."""
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ask_timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -435,7 +440,7 @@ class Adapter:
             self._link = None
         self._stream.unpacker = None
         self._outbox.cut()
-        self._counting_in = False
+        self._counting_in = self._doubtful = False
         self._ack_wanted = False
         self._stop_asking()
         if self._ask_timer is not None:
@@ -484,7 +489,7 @@ class Adapter:
         except BadAck:
             self.give_up_session()
             return True
-        self._counting_in = True
+        self._counting_in = self._doubtful = True
         self._attempts = 0
         self._stream.event("session_resumed", answer)
         self._confirm(confirmed)
@@ -549,6 +554,7 @@ class Adapter:
                 self._stream.send_raw(data)
 
     def _on_ack(self, stanza: Any) -> None:
+        self._doubtful = False
         self._stop_asking()
         h = stanza.xml.get("h", "")
         try:
@@ -578,13 +584,16 @@ class Adapter:
 
     @property
     def _silence(self) -> float:
-        return ACK_SECONDS + (2 * self._policy.tick if self.steady else 0.0)
+        seconds = RESUMED_SECONDS if self._doubtful else ACK_SECONDS
+        return seconds + (2 * self._policy.tick if self.steady else 0.0)
 
     def _overdue(self, deadline: float) -> None:
         """No answer. Where the server writes at ticks only it may wait behind much else; its cells prove the link."""
         now = asyncio.get_running_loop().time()
         if self.steady and now < deadline and now - self._heard_at < self._silence:
             self._await_ack(deadline)
+        elif self._doubtful:
+            self.give_up_session()
         else:
             self.drop_link()
 

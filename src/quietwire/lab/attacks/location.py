@@ -25,6 +25,7 @@ from quietwire.lab.attacks.models import Ranks
 from quietwire.lab.attacks.probes import Probed
 from quietwire.lab.attacks.told import Told
 from quietwire.lab.figures import Figure, Tally
+from quietwire.shaping import policy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -39,8 +40,10 @@ LAST_MILE: Final = (0.012, 0.5)
 """Seconds, one way, the median, and the spread of its logarithm (one draw a message)."""
 HOUSE: Final = (0.008, 0.6)
 """The same for what differs from one person's access to another's (one draw a person)."""
-FOLLOWS: Final = 0.2
-"""Seconds by which a client's cell leaves before the server's reaches it, where both ends are ours."""
+LEAD: Final = 0.2
+"""Seconds by which a client's cell leaves before the server's band of cells reaches it, where both ends are ours."""
+BAND: Final = policy.BAND * policy.SLOT
+"""Seconds of the band in which the server's cells to clients leave. It hears such clients just before it, in turns."""
 PROBES: Final = (1, 5, 20, 100)
 MEASURED: Final = (1, 5, 13, 38)
 """The same of a run, whose people get 40: a late one may not be answered any more."""
@@ -57,8 +60,8 @@ class Located:
 
 def delays(told: Told, kilometres: float, probes: int, generator: np.random.Generator) -> Floats:
     """Seconds from a probe at the server until its receipt is there, for one person: road, last mile, and shaping of
-    both ways of that person's link. A client whose cells follow the server's has its phase from when those reach it.
-    Simulated."""
+    both ways of that person's link. A client whose cells follow the server's has its phase from when those reach it,
+    and is heard at the next turn. Simulated."""
     house = HOUSE[0] * math.exp(HOUSE[1] * generator.normal())
     road = kilometres * DETOUR / SPEED + house
     one_way = road + LAST_MILE[0] * np.exp(LAST_MILE[1] * generator.normal(size=(2, probes)))
@@ -66,10 +69,13 @@ def delays(told: Told, kilometres: float, probes: int, generator: np.random.Gene
     phase = generator.random() * told.tick
     leaves = _leaves(sent, told.down, told, generator, phase)
     answered = leaves + one_way[0] + 0.002
-    both = told.up == told.down == "steady"
-    phase = phase + road + LAST_MILE[0] - FOLLOWS if both else generator.random() * told.tick
-    back = _leaves(answered, told.up, told, generator, phase) + one_way[1]
-    return np.asarray(back - sent, np.float64)
+    if not told.up == told.down == "steady":
+        back = _leaves(answered, told.up, told, generator, generator.random() * told.tick) + one_way[1]
+        return np.asarray(back - sent, np.float64)
+    follows = phase + road + LAST_MILE[0] - LEAD - BAND
+    arrived = _leaves(answered, told.up, told, generator, follows) + one_way[1]
+    turn = phase - generator.random() * BAND
+    return np.asarray(_leaves(arrived, told.up, told, generator, turn) - sent, np.float64)
 
 
 def _leaves(times: Floats, profile: str, told: Told, generator: np.random.Generator, phase: float) -> Floats:
