@@ -69,7 +69,8 @@ def command(
     ] = "",
     padding: Annotated[str, typer.Option(help="How padded pads: records (of TLS) or spaces.")] = "",
     link: Annotated[
-        list[str] | None, typer.Option(help="A key of [links], for both sides: tick=1, delay=0, pad=true. Repeatable.")
+        list[str] | None,
+        typer.Option(help="A key of the links table, for both sides: tick=1, delay=0, pad=true. Repeatable."),
     ] = None,
     users: Annotated[int, typer.Option(help="People.", min=0)] = 0,
     seconds: Annotated[float, typer.Option(help="How long it takes.", min=0)] = 0.0,
