@@ -34,7 +34,9 @@ def test_a_prober_finds_the_link_unless_it_is_steady() -> None:
 def test_a_flood_shows_on_the_flooded_link_only_where_it_is_not_steady() -> None:
     small = Flooding(users=20, rate=100.0, stretches=12, seeds=(1, 2))
     off = {figure.question: figure.value for figure in flood(Shaping(), small, default())}
-    steady = {figure.question: figure.value for figure in flood(BOTH, small, default())}
+    shaped = flood(BOTH, small, default())
+    steady = {figure.question: figure.value for figure in shaped}
+    assert all(figure.low <= 0.5 for figure in shaped)
     flooded = next(question for question in off if "the flooded" in question)
     assert off[flooded] > 0.99
     others = next(question for question in off if "others" in question)

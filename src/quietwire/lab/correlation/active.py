@@ -115,9 +115,9 @@ def _probed(
 class Flooding:
     users: int = 200
     rate: float = 300.0
-    """Messages a second, in every second stretch."""
+    """Messages a second, in half of the stretches, drawn by lot: what comes at regular times would beat with ticks."""
     stretch: float = 10.0
-    stretches: int = 30
+    stretches: int = 60
     own: float = 2 / 60
     seeds: tuple[int, ...] = SEEDS
 
@@ -126,36 +126,38 @@ def flood(
     shaping: Shaping, setting: Flooding, timings: Timings, system: str = "quietwire", say: Say = lambda *_: None
 ) -> list[Figure]:
     """Two questions to the links in stretches with a flood and without: do those of others change (which tells that
-    the server is busy), and does the one that it goes to (which tells whose it is)? As AUC over stretches, of the
-    better of two features: number of records, and mean place of the records in their slots."""
-    found: dict[str, list[tuple[int, bool, Array]]] = {"others": [], "the flooded": []}
+    the server is busy), and does the one that it goes to (which tells whose it is)? As AUC over stretches, of number of
+    records or of their mean place in their slots, of more or of less: what tells more in one half of the stretches is
+    tried on the other. The interval is by stretches: all links of a server share its hurry."""
+    found: dict[str, list[tuple[int, bool, bool, Array]]] = {"others": [], "the flooded": []}
     for place, seed in enumerate(setting.seeds):
         say(f"flooding, {shaping.name}", place, len(setting.seeds))
         rng = np.random.default_rng([seed, 13])
         seconds = setting.stretch * setting.stretches
-        at = np.arange(0, seconds, 1 / setting.rate) + rng.random() / setting.rate
-        at = at[(at // setting.stretch).astype(np.int64) % 2 == 1]
+        flooded, tried = (rng.permutation(setting.stretches) % 2 == 1 for _ in range(2))
+        at = np.arange(0, seconds, 1 / setting.rate)[:-1] + rng.random() / setting.rate
+        at = at[flooded[(at // setting.stretch).astype(np.int64)]]
         copies = Copies(at, np.zeros(len(at), np.int32), np.full(len(at), 300, np.int64))
         talk = poisson(rng, setting.users, seconds, setting.own)
         world = simulate(talk, shaping, timings, rng, copies=copies)
+        moments = range(seed * 1_000_000, seed * 1_000_000 + setting.stretches)
         for name, links in (("others", range(1, setting.users)), ("the flooded", range(1))):
             for user in links:
                 features = _stretches(world.down, user, setting)
-                for number, row in enumerate(features):
-                    found[name].append((seed * 1_000_000 + user, number % 2 == 1, row))
+                found[name] += zip(moments, flooded.tolist(), tried.tolist(), features, strict=True)
     say(f"flooding, {shaping.name}", len(setting.seeds), len(setting.seeds))
     made = []
     for name, rows in found.items():
-        users = np.array([row[0] for row in rows])
-        truth = np.array([row[1] for row in rows])
-        table = np.array([row[2] for row in rows])
-        best = max(range(table.shape[1]), key=lambda n: abs(float(roc_auc_score(truth, table[:, n])) - 0.5))
-        chosen = table[:, best]
+        drawn, truth, held = (np.array([row[part] for row in rows]) for part in range(3))
+        table = np.array([row[3] for row in rows])
+        areas = [float(roc_auc_score(truth[~held], column[~held])) for column in table.T]
+        best = int(np.argmax(np.abs(np.array(areas) - 0.5)))
+        chosen = table[held, best] * (1 if areas[best] >= 0.5 else -1)
 
-        def area(rows: NDArray[np.intp], truth: NDArray[np.bool_] = truth, chosen: Array = chosen) -> float:
+        def area(rows: NDArray[np.intp], truth: NDArray[np.bool_] = truth[held], chosen: Array = chosen) -> float:
             return _auc(truth[rows], chosen[rows])
 
-        value, low, high, _ = bootstrap(users, area, rounds=100)
+        value, low, high, _ = bootstrap(drawn[held], area, rounds=100)
         made.append(
             Figure(
                 "server-network",
@@ -180,8 +182,7 @@ FEATURES = ("number of records", "mean place of the records in their slots")
 def _auc(truth: NDArray[np.bool_], values: Array) -> float:
     if truth.all() or not truth.any():
         return float("nan")
-    area = float(roc_auc_score(truth, values))
-    return max(area, 1 - area)
+    return float(roc_auc_score(truth, values))
 
 
 def _stretches(side: Side, user: int, setting: Flooding) -> Array:
