@@ -39,8 +39,11 @@ class Actor:
                 self._changed.notify_all()
 
     async def until(self, satisfied: Callable[[], bool]) -> None:
-        async with self._changed, asyncio.timeout(60):
-            await self._changed.wait_for(satisfied)
+        try:
+            async with self._changed, asyncio.timeout(60):
+                await self._changed.wait_for(satisfied)
+        except TimeoutError:
+            raise AssertionError(f"after 60 s {[type(event).__name__ for event in self.seen]}") from None
 
     def all(self, kind: type[T]) -> list[T]:
         return [event for event in self.seen if isinstance(event, kind)]
