@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from quietwire.client import link
 from quietwire.lab import figures
 from quietwire.lab.attacks import location
 from quietwire.lab.attacks.probes import Probed
 from quietwire.lab.attacks.told import Told
+from quietwire.shaping import policy
 
 
 def normal(x: float) -> float:
@@ -46,6 +48,11 @@ def test_receipts_tell_where_somebody_is_and_cells_tell_little() -> None:
     assert steady[0] < 0.32
     assert steady[1] < 0.36
     assert off[1] > steady[1] + 0.25
+
+
+def test_what_is_simulated_has_the_lead_and_the_band_of_real_links() -> None:
+    assert pytest.approx(policy.BAND * policy.SLOT) == location.BAND
+    assert location.LEAD == link.LEAD
 
 
 def test_a_uniform_delay_wears_off_with_more_probes() -> None:

@@ -25,7 +25,6 @@ from quietwire.lab.attacks.models import Ranks
 from quietwire.lab.attacks.probes import Probed
 from quietwire.lab.attacks.told import Told
 from quietwire.lab.figures import Figure, Tally
-from quietwire.shaping import policy
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -42,7 +41,7 @@ HOUSE: Final = (0.008, 0.6)
 """The same for what differs from one person's access to another's (one draw a person)."""
 LEAD: Final = 0.2
 """Seconds by which a client's cell leaves before the server's band of cells reaches it, where both ends are ours."""
-BAND: Final = policy.BAND * policy.SLOT
+BAND: Final = 0.2
 """Seconds of the band in which the server's cells to clients leave. It hears such clients just before it, in turns."""
 PROBES: Final = (1, 5, 20, 100)
 MEASURED: Final = (1, 5, 13, 38)
