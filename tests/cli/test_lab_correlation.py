@@ -121,4 +121,4 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
 
 def test_without_libraries_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab_correlation, "find_spec", lambda name: None)
-    assert "quietwire[lab]" in fails("frontier")
+    assert "pip install '.[lab]'" in fails("frontier")

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from quietwire.cli.extras import needs
 from quietwire.core.errors import QuietwireError
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 NARROWEST = 110
 """Columns under which the tables become unreadable; a pipe gets these."""
-MISSING = "this needs the laboratory's libraries: pip install 'quietwire[lab]'"
+MISSING = needs("the laboratory's libraries", "lab")
 QUESTIONS = ("linking", "disclosure", "groups", "probing", "flooding", "intersection")
 PROFILES = ("off", "padded", "jitter", "batch", "steady", "steady-server", "steady-client")
 PEOPLE = ("poisson", "bursty", "life")
