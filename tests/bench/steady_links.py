@@ -42,7 +42,7 @@ from quietwire.lab.capture import Capturing
 from quietwire.lab.flows import Flow, make
 from quietwire.lab.pcap import Segment, segments
 from quietwire.lab.reassembly import connections
-from quietwire.shaping.policy import SLOT
+from quietwire.shaping.policy import SLOT, Policy
 
 LEAD = 3.0
 """Seconds for the processes to start."""
@@ -58,8 +58,8 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("-n", type=int, default=1000, help="links")
     parser.add_argument("--seconds", type=float, default=100.0, help="length of a session")
     parser.add_argument("--spread", type=float, default=20.0, help="seconds in which they begin")
-    parser.add_argument("--tick", type=float, default=3.0)
-    parser.add_argument("--fast-tick", type=float, default=0.3)
+    parser.add_argument("--tick", type=float, default=Policy().tick)
+    parser.add_argument("--fast-tick", type=float, default=Policy().fast_tick)
     parser.add_argument("--window", type=float, default=10.0)
     parser.add_argument("--bulk-every", type=float, default=25.0)
     parser.add_argument("--queue", type=int, default=16_384)

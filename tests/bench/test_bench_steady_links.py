@@ -45,6 +45,7 @@ def test_nobody_has_a_life_where_only_chance_is_looked_at() -> None:
 def test_server_and_clients_keep_the_same_policy() -> None:
     chosen = policy_of(options())
     assert Policy(Profile.STEADY, **chosen).window == 10.0
+    assert (chosen["tick"], chosen["fast_tick"]) == (Policy().tick, Policy().fast_tick)
     assert Policy(Profile.STEADY, **policy_of(options("--default"))).tick == Policy().tick
     orders = cast(options("-n", "10"), 9)[0]
     assert Orders.read(orders.written()) == orders

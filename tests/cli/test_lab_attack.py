@@ -131,5 +131,5 @@ def test_few_sessions_prove_nothing(tmp_path: Path) -> None:
 
 def test_without_the_libraries_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(lab_attack, "find_spec", lambda name: None)
-    with pytest.raises(QuietwireError, match="quietwire\\[lab\\]"):
+    with pytest.raises(QuietwireError, match=r"pip install .\.\[lab\]"):
         CliRunner().invoke(app(), ["attack", str(tmp_path)], catch_exceptions=False)

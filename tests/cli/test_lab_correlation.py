@@ -13,6 +13,7 @@ from quietwire.cli import lab_correlation
 from quietwire.core.errors import QuietwireError
 from quietwire.lab import figures
 from quietwire.lab.correlation.timings import default, read
+from quietwire.lab.study.plan import SHAPINGS
 
 
 def app() -> typer.Typer:
@@ -53,6 +54,13 @@ def test_the_other_questions_are_a_table(tmp_path: Path) -> None:
     assert "group membership" in output
     assert "probing: whose" in output
     assert "event-based" in output or "shape-based" in output
+
+
+def test_profiles_are_those_of_the_study_by_name_and_by_what_they_do() -> None:
+    assert set(lab_correlation.PROFILES) == set(SHAPINGS)
+    for name, theirs in SHAPINGS.items():
+        ours = lab_correlation._shaping(name, 816, 2.2, 0.3)
+        assert (ours.up, ours.down) == (theirs.up, theirs.down), name
 
 
 def test_the_frontier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,4 +129,4 @@ def test_what_cannot_be_is_one_line(tmp_path: Path) -> None:
 
 def test_without_libraries_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lab_correlation, "find_spec", lambda name: None)
-    assert "quietwire[lab]" in fails("frontier")
+    assert "pip install '.[lab]'" in fails("frontier")

@@ -62,4 +62,4 @@ def test_without_the_libraries_one_line_says_what_to_install(monkeypatch: pytest
     monkeypatch.setattr(lab_flows, "find_spec", lambda name: None)
     _, error = run(str(trace))
     assert isinstance(error, QuietwireError)
-    assert "quietwire[lab]" in str(error)
+    assert "pip install '.[lab]'" in str(error)

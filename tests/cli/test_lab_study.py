@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from quietwire.cli import lab_study
 from quietwire.cli.app import app
 from quietwire.core.errors import QuietwireError
 from quietwire.lab import figures
@@ -64,6 +65,22 @@ def test_steps_are_listed_and_only_known_ones_can_be_asked_for(tmp_path: Path) -
     assert "-    attack quietwire-steady\n" in done.output
     done = CliRunner().invoke(app, ["lab", "study", *into, "--only", "attack prosody"])
     assert "--only attack prosody: no such step" in str(done.exception)
+    assert not (tmp_path / "study").exists()
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--splits", "--worlds", "--users", "--seconds"])
+def test_a_small_study_has_its_own_size(tmp_path: Path, option: str) -> None:
+    into = ["--into", str(tmp_path / "study"), "--list"]
+    done = CliRunner().invoke(app, ["lab", "study", *into, "--small", option, "12"])
+    assert isinstance(done.exception, QuietwireError)
+    assert str(done.exception) == f"--small has its own size, which {option} does not change: leave one of them out"
+    assert CliRunner().invoke(app, ["lab", "study", *into, option, "12"]).exit_code == 0
+
+
+def test_without_the_libraries_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lab_study, "LIBRARIES", ("json", "no_library_of_this_name"))
+    done = CliRunner().invoke(app, ["lab", "study", "--list"])
+    assert "pip install '.[lab]'" in str(done.exception)
 
 
 def test_a_part_of_a_study_says_what_is_missing_and_is_no_failure(tmp_path: Path) -> None:

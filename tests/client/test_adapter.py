@@ -601,6 +601,31 @@ def test_a_resumed_session_that_answers_nothing_is_given_up_and_loses_nothing() 
     on_a_bench(test)
 
 
+def test_what_a_server_goes_on_to_say_does_not_prove_that_it_hears_a_resumed_session() -> None:
+    async def test(bench: Bench) -> None:
+        await resumed(bench)
+        bench.server(" ")
+        bench.adapter._overdue(asyncio.get_running_loop().time() + 1000)
+        assert bench.wire.aborted
+        assert not bench.adapter.resumable
+        bench.adapter._on_disconnected(None)
+        assert [entry.id for entry in bench.outbox.start()] == ["a"]
+
+    async def paced(bench: Bench) -> None:
+        bench.adapter.follow()  # ours: it hears, and what it answers waits behind what goes again
+        await resumed(bench)
+        bench.server(" ")
+        bench.adapter._overdue(asyncio.get_running_loop().time() + 1000)
+        assert not bench.wire.aborted
+        assert bench.adapter.resumable
+        assert bench.adapter._ack_timer is not None
+        bench.adapter.give_up_session()
+        assert not bench.adapter._paced  # another server may have the next one
+
+    on_a_bench(test, STEADY)
+    on_a_bench(paced, STEADY)
+
+
 def test_a_resumed_session_that_has_answered_is_one_like_any_other() -> None:
     async def test(bench: Bench) -> None:
         await resumed(bench)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from quietwire.cli.extras import needs
 from quietwire.cli.link_options import LinkCell, LinkPreset, LinkProfile, LinkTick, Preset, link_policy
 from quietwire.core.errors import QuietwireError
 from quietwire.core.jid import JID, JIDError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from quietwire.client.core import Client, Device
     from quietwire.client.events import File
 
-MISSING = "this needs the client's libraries: pip install 'quietwire[client]'"
+MISSING = needs("the client's libraries", "client")
 
 Account = Annotated[str, typer.Option("--account", "-a", envvar="QUIETWIRE_ACCOUNT", help="Your address.")]
 Password = Annotated[

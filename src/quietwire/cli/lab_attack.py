@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from quietwire.cli.extras import needs
 from quietwire.core.errors import QuietwireError
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 NARROWEST = 150
 """Columns under which the tables become unreadable; a pipe gets these."""
 LIBRARIES = ("numpy", "sklearn")
-MISSING = "this needs numpy and scikit-learn: pip install 'quietwire[lab]'"
+MISSING = needs("numpy and scikit-learn", "lab")
 
 
 def register(lab: typer.Typer) -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from quietwire.cli.extras import needs
 from quietwire.core.errors import QuietwireError
 
 if TYPE_CHECKING:
@@ -24,9 +25,10 @@ if TYPE_CHECKING:
 
 NARROWEST = 110
 """Columns under which the tables become unreadable; a pipe gets these."""
-MISSING = "this needs the laboratory's libraries: pip install 'quietwire[lab]'"
+MISSING = needs("the laboratory's libraries", "lab")
 QUESTIONS = ("linking", "disclosure", "groups", "probing", "flooding", "intersection")
-PROFILES = ("off", "padded", "jitter", "batch", "steady", "steady-server", "steady-client")
+PROFILES = ("off", "padded", "jitter", "jitter-batch", "steady", "server-steady", "client-steady")
+"""Those of `lab.study.plan`."""
 PEOPLE = ("poisson", "bursty", "life")
 
 Say = Callable[[str, int, int], None]
@@ -232,15 +234,15 @@ def _shaping(name: str, cell: int, tick: float, delay: float) -> Shaping:
     steady = policy(cell, tick)
     off, padded = Policy(), Policy(Profile.PADDED)
     jitter = Policy(Profile.JITTER, delay=delay)
-    batch = Policy(Profile.JITTER, delay=delay, batch=1.0)
+    batch = Policy(Profile.JITTER, delay=delay, batch=0.3)
     return {
         "off": Shaping(off, off, off),
         "padded": Shaping(padded, padded, padded),
         "jitter": Shaping(jitter, jitter, jitter),
-        "batch": Shaping(batch, batch, batch),
+        "jitter-batch": Shaping(batch, batch, batch),
         "steady": Shaping(steady, steady, off),
-        "steady-server": Shaping(off, steady, off),
-        "steady-client": Shaping(steady, off, off),
+        "server-steady": Shaping(off, steady, off),
+        "client-steady": Shaping(steady, off, off),
     }[name]
 
 

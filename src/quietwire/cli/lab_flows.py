@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from quietwire.cli.extras import needs
 from quietwire.core.errors import QuietwireError
 
-MISSING = "this needs the laboratory's libraries: pip install 'quietwire[lab]'"
+MISSING = needs("the laboratory's libraries", "lab")
 
 
 def need_libraries() -> None:

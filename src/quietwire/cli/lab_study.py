@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from quietwire.cli.client import MISSING as NO_CLIENT
+from quietwire.cli.extras import needs
 from quietwire.core.errors import QuietwireError
 
 if TYPE_CHECKING:
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
     from quietwire.lab.study.plan import Plan
 
 LIBRARIES = ("numpy", "sklearn", "matplotlib")
-MISSING = "this needs numpy, scikit-learn and matplotlib: pip install 'quietwire[lab]'"
+MISSING = needs("numpy, scikit-learn and matplotlib", "lab")
+SIZES = ("seeds", "splits", "worlds", "users", "seconds")
+"""Options that `--small` leaves no choice of."""
 OPEN = (
     "That somebody is online at all, when they come and go, and reconnect.",
     "DNS, the name in a ClientHello, the first dial of a link between servers.",
@@ -40,6 +43,7 @@ def register(lab: typer.Typer) -> None:
 
 
 def study(
+    context: typer.Context,
     small: Annotated[bool, typer.Option("--small", help="Minutes, not hours: what is promised, and no more.")] = False,
     into: Annotated[Path, typer.Option(help="Where everything goes; what is there is not made again.")] = Path("study"),
     only: Annotated[
@@ -58,6 +62,8 @@ def study(
 
     What is done is kept: a study that was broken off goes on where it was, and the report says what has not been run.
     Exits with 1 when a profile leaks more than it is said to, or an attack no longer finds what is there to see."""
+    if small:
+        _of_its_own_size(context)
     _libraries()
     if find_spec("slixmpp") is None:
         raise QuietwireError(NO_CLIENT)
@@ -78,7 +84,6 @@ def study(
     )
     console = Console()
     began = time.monotonic()
-    into.mkdir(parents=True, exist_ok=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(),
         console=console, disable=list_ or not console.is_terminal,
@@ -121,6 +126,7 @@ def study(
             return
         if only and not any(steps.wanted(step.name, only) for step in every):
             raise QuietwireError(f"--only {' '.join(only)}: no such step; `--list` has them")
+        into.mkdir(parents=True, exist_ok=True)
         done = steps.do(every, stepped, only or (), lambda: not budget or time.monotonic() - began < budget * 60)
     command = "quietwire lab study" + (
         " --small" if small else f" --seeds {seeds} --splits {splits} --worlds {worlds} --users {users}"
@@ -199,6 +205,14 @@ def _written(
     # Of a part of a study nobody expects the whole.
     if broken or (not partial and (missing or left)):
         raise typer.Exit(1)
+
+
+def _of_its_own_size(context: typer.Context) -> None:
+    """Raises QuietwireError where `--small` was said and one of SIZES too."""
+    for name in SIZES:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            raise QuietwireError(f"--small has its own size, which --{name} does not change: leave one of them out")
 
 
 def _facts(plan: Plan, began: float) -> dict[str, str]:

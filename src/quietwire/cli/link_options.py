@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from quietwire.core.errors import ConfigError
-from quietwire.shaping.policy import SLOT, Policy, Profile
+from quietwire.shaping.policy import LONGEST, SLOT, Policy, Profile
 from quietwire.shaping.presets import PRESETS
 
 
@@ -34,12 +34,18 @@ LinkPreset = Annotated[
 ]
 LinkTick = Annotated[
     float | None,
-    typer.Option("--link-tick", envvar="QUIETWIRE_LINK_TICK", help="steady: seconds between two cells. [preset's]"),
+    typer.Option(
+        "--link-tick",
+        envvar="QUIETWIRE_LINK_TICK",
+        help="steady: seconds between two cells (default: the preset's).",
+    ),
 ]
 LinkCell = Annotated[
     int | None,
     typer.Option(
-        "--link-cell", envvar="QUIETWIRE_LINK_CELL", help="steady: bytes of a cell, best 512 k - 2. [preset's]"
+        "--link-cell",
+        envvar="QUIETWIRE_LINK_CELL",
+        help="steady: bytes of a cell (default: the preset's).",
     ),
 ]
 
@@ -58,8 +64,8 @@ def link_policy(
     if profile is not Profile.STEADY:
         return replace(policy, profile=profile)
     tick, cell = policy.tick if tick is None else tick, policy.cell if cell is None else cell
-    if not 2 * SLOT <= tick <= 600:
-        raise ConfigError("command line", "--link-tick", f"{2 * SLOT:g} to 600 seconds")
+    if not 2 * SLOT <= tick <= LONGEST:
+        raise ConfigError("command line", "--link-tick", f"{2 * SLOT:g} to {LONGEST:g} seconds")
     if cell not in CELLS:
         raise ConfigError("command line", "--link-cell", f"{CELLS.start} to {CELLS.stop - 1} bytes")
     whole = Policy.slots(tick)

@@ -177,6 +177,8 @@ class Adapter:
         """An <r/> is under way or unanswered."""
         self._doubtful = False
         """Resumed, and nothing acknowledged since: see RESUMED_SECONDS."""
+        self._paced = False
+        """The server of this session paces its direction, or has: it is ours."""
         self._ack_timer: asyncio.TimerHandle | None = None
         self._ask_timer: asyncio.TimerHandle | None = None
         self._retry: asyncio.TimerHandle | None = None
@@ -285,6 +287,7 @@ class Adapter:
 
     def follow(self) -> None:
         """The server paces its direction like us from now on."""
+        self._paced = True
         if self._link is not None:
             self._link.follow()
 
@@ -515,6 +518,7 @@ class Adapter:
 
     def _lose_session(self, h: int | None) -> None:
         self._sm_id = None
+        self._paced = False
         self._stream.end_session_on_disconnect = True
         self._confirm(self._outbox.lose(h))
         self._fail_requests()
@@ -588,9 +592,11 @@ class Adapter:
         return seconds + (2 * self._policy.tick if self.steady else 0.0)
 
     def _overdue(self, deadline: float) -> None:
-        """No answer. Where the server writes at ticks only it may wait behind much else; its cells prove the link."""
+        """No answer. Where the server writes at ticks only it may wait behind much else; its cells prove the link. What
+        comes proves no resumed session of other servers: a deaf one goes on talking."""
         now = asyncio.get_running_loop().time()
-        if self.steady and now < deadline and now - self._heard_at < self._silence:
+        deaf = self._doubtful and not self._paced
+        if self.steady and not deaf and now < deadline and now - self._heard_at < self._silence:
             self._await_ack(deadline)
         elif self._doubtful:
             self.give_up_session()

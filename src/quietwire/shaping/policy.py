@@ -8,6 +8,8 @@ from enum import StrEnum
 SLOT: float = 0.05
 """Seconds between two looks of the pacer: all times of `steady` are whole slots of one clock (DESIGN §5). Short against
 any tick, long against what a turn of a busy loop takes."""
+LONGEST: float = 300.0
+"""Seconds: the longest tick that a client may choose for its own link, and that a server grants."""
 BAND = 4
 """Slots of a tick in which all of a server's `steady` links lie. What clients write comes before it and goes out in it,
 so that a text waits for one tick and not for two. A fast tick of 0.2 s: in windows links are spread over all of it."""

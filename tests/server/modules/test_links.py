@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from quietwire.core.errors import ConfigError
@@ -111,6 +114,12 @@ def test_frames_for_whoever_reads_them_and_is_steady() -> None:
         assert "frames" not in world.says(f"profile='{other}' frames='1'")
         assert not world.link.packs
     assert "frames" not in world.says("profile='steady'")
+
+
+def test_the_example_of_the_document_is_what_is_answered() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "protocols" / "links.md").read_text("utf-8")
+    asked, answered = re.findall(rf"<link xmlns='{NS}' (profile='steady' [^/]*)/>", page)
+    assert f"<link xmlns='{NS}' {answered}/>" in World().says(asked)
 
 
 def test_no_frames_where_the_connection_has_none() -> None:

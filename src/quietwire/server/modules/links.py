@@ -14,7 +14,7 @@ from quietwire.server.links import Link
 from quietwire.server.module import Context, IqGet, IqSet, Module, Reload, Setting
 from quietwire.shaping import frames
 from quietwire.shaping.cost import cost
-from quietwire.shaping.policy import SLOT, Policy, Profile
+from quietwire.shaping.policy import LONGEST, SLOT, Policy, Profile
 from quietwire.shaping.presets import PRESETS
 
 NS: Final = "urn:quietwire:links:0"
@@ -24,8 +24,8 @@ MEGABYTES: Final = 200.0
 _TIMES: Final = {
     "delay": ("delay", 0.0, 60.0),
     "batch": ("batch", 0.0, 60.0),
-    "tick": ("tick", 2 * SLOT, 300.0),
-    "fast-tick": ("fast_tick", 2 * SLOT, 300.0),
+    "tick": ("tick", 2 * SLOT, LONGEST),
+    "fast-tick": ("fast_tick", 2 * SLOT, LONGEST),
     "window": ("window", 0.0, 600.0),
     "bulk-every": ("bulk_every", 0.0, 864_000.0),
 }
