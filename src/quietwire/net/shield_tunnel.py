@@ -36,6 +36,7 @@ class TunnelLine(SteadyLine):
 
     def stop(self) -> bytes:
         self._pacer.leave(self)
+        self.outbox.stop()
         return b""
 
 
@@ -174,6 +175,8 @@ class Pair:
             self.tunnel.loop.call_later(LOOK_SECONDS, self._look, source, sink, room)
 
     def _look(self, source: Link, sink: Link, room: int) -> None:
+        if not all(side is not None and side.there for side in (self.plain, self.outer)):
+            return  # `end` has let go of the one that is left
         if sink.backlog() > room // 2:
             self.tunnel.loop.call_later(LOOK_SECONDS, self._look, source, sink, room)
         else:
