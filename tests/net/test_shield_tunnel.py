@@ -16,6 +16,7 @@ from cryptography import x509
 from fake_loop import FakeLoop
 
 from quietwire.net.daemon import Daemon, Listener
+from quietwire.net.doors import Doors, Limits
 from quietwire.net.pacer import Pacer
 from quietwire.net.shell import Shell
 from quietwire.net.shield import QUEUE, READY_SECONDS
@@ -91,7 +92,7 @@ def test_what_comes_early_is_held() -> None:
     other.reached()
     assert other.other.raw() == b"early"
     assert isinstance(other.came.stream, Outer)
-    assert other.came.stream.known
+    assert not other.came.stream.known, "it goes on to count for its network"
 
 
 def test_too_much_that_comes_early_ends_it() -> None:
@@ -295,7 +296,8 @@ def test_over_tls(policy: Policy, right: bool, loop: Callable[[], asyncio.Abstra
         runner.run(scene())
 
 
-def test_an_unreachable_tunnel_is_one_line() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "a..b"], ids=["nobody there", "no name"])
+def test_an_unreachable_tunnel_is_one_line(host: str) -> None:
     async def scene() -> None:
         shell = Shell(asyncio.get_running_loop())
         trust = Trust("far", "far", None, "sha256/" + "A" * 43 + "=", Path("none"), print)
@@ -306,12 +308,31 @@ def test_an_unreachable_tunnel_is_one_line() -> None:
 
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and does not listen
-            ToTunnel(shell, "127.0.0.1", taken.getsockname()[1], trust, PADDED)(never, said.set_result)
-            async with asyncio.timeout(60):
+            ToTunnel(shell, host, taken.getsockname()[1], trust, PADDED)(never, said.set_result)
+            async with asyncio.timeout(10):
                 assert "cannot be reached" in await said
         shell.close()
 
     asyncio.run(scene())
+
+
+def test_a_tunnel_counts_for_its_network_until_it_is_gone() -> None:
+    world, loop, doors = World(plain=False).reached(), FakeLoop(), Doors(Limits(strangers=10, per_network=1), 10)
+    shell = Shell(loop)  # type: ignore[arg-type]
+    connection = TunnelConnection(
+        shell, world.tunnel.outer, PADDED, server_side=False, visitor=doors.enter("192.0.2.1")
+    )  # fmt: skip
+    connection.connection_made(Outside())
+    world.loop.sleep(0)
+    world.reached()
+    connection.data_received(greeting(SIZE) + cell(0, b"hello", SIZE))
+    connection.data_received(cell(0, b"hello", SIZE))
+    assert world.other.raw() == b"hellohello"
+    assert doors.enter("192.0.2.1") is None
+    assert doors.enter("192.0.2.2") is not None
+    connection.connection_lost(None)
+    assert doors.enter("192.0.2.1") is not None
+    shell.close()
 
 
 def test_a_pair_without_either_side_ends() -> None:

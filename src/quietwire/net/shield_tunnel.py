@@ -242,7 +242,7 @@ class Outer:
         self.there = True
         self.held = b""
         self.known = False
-        """The other end has greeted: for the doors."""
+        """For the doors, and for good: a tunnel has no login, so each counts for its network as long as it is there."""
         self._pair = pair
         self._opener = Opener()
         link.put(b"")  # the greeting
@@ -259,8 +259,7 @@ class Outer:
             pair.end()
             self.link.abort()
             return
-        if not self.known and self._opener.greeted:
-            self.known = True
+        if self._opener.greeted:
             pair.greeted()
         if payload and pair.plain.there:
             pair.plain.link.put(payload)
@@ -319,7 +318,7 @@ class ToTunnel:
                 )
         except ssl.SSLError:
             failed(f"{self._host}: no TLS 1.3 there: check the port")
-        except OSError:  # TimeoutError is one
+        except (OSError, ValueError):  # TimeoutError is the first, UnicodeError, of a name that is none, the second
             failed(
                 f"{self._host}: the tunnel's other end cannot be reached: check its name and port, or try again later"
             )
