@@ -189,7 +189,7 @@ def test_a_renewed_certificate_is_read_on_sighup(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(0.05)
         assert daemon.listeners[0].context is after, "the last good one stays"
-        assert len(said) == 1
+        assert said == [f"{pair[0]}: a PEM file, our own certificate first"], "no key of a configuration"
         await daemon.stop((helper.shut_down, helper.open))
         running.close()
 

@@ -207,7 +207,7 @@ async def listen(
         try:
             context = client_context(*pair)
         except ConfigError as error:
-            shield.say(str(error))
+            shield.say(f"{error.where}: {error.allowed}")
             return
         for listener in daemon.listeners:
             listener.context = context

@@ -18,7 +18,7 @@ from quietwire.shaping.jitter import Jitter
 from quietwire.shaping.outbox import Outbox, SpacePadded
 from quietwire.shaping.policy import SLOT, Policy, Profile
 from quietwire.shaping.steady import Steady
-from quietwire.shaping.uplink import uplink as kept
+from quietwire.shaping.uplink import uplink as fitted
 
 LEAD: Final = 0.2
 """Seconds from the client's tick to the first of the server's (DESIGN §5): what it brings goes out with the same tick,
@@ -39,7 +39,7 @@ NEAR: Final = 0.15
 def uplink(policy: Policy) -> Policy:
     """`shaping.uplink`. Raises LinkError for cells that come too fast for servers even outside of windows."""
     try:
-        return kept(policy)
+        return fitted(policy)
     except ValueError as error:
         raise LinkError(str(error)) from None
 
