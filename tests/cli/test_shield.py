@@ -6,20 +6,22 @@ import asyncio
 import os
 import signal
 import stat
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
 
 from quietwire.cli import app as cli
 from quietwire.cli import shield
+from quietwire.cli.shield_options import fitting
 from quietwire.core.errors import ConfigError
+from quietwire.net.daemon import capacity
+from quietwire.net.doors import Limits
 from quietwire.net.shield import Terms
 from quietwire.net.shield_ways import Local
-from quietwire.shaping.policy import Policy, Profile
-from quietwire.shaping.presets import DESKTOP, PHONE
+from quietwire.shaping.policy import Policy
 
 
 def complaint(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -46,13 +48,18 @@ SERVER = ("server", "--certificate", "no.pem", "--key", "no.pem")
         ((*CLIENT, "--address", "example.org"), "--address: HOST:PORT"),
         ((*CLIENT, "--profile", "quiet"), "--profile: one of off, padded, jitter, steady"),
         ((*CLIENT, "--preset", "watch"), "--preset: one of"),
-        ((*CLIENT, "--tick", "0"), "--tick: more than 0"),
-        ((*CLIENT, "--tick", "1", "--fast-tick", "0.3"), "whole multiple"),
-        ((*CLIENT, "--cell", "20000"), "--cell"),
+        ((*CLIENT, "--address", "a..b:5222"), "--address: HOST:PORT"),
+        ((*CLIENT, "--tick", "nan"), "--tick: 0.05 to 86,400 seconds"),
+        ((*CLIENT, "--fast-tick", "0.5"), "--fast-tick: a whole part of --tick"),
+        ((*CLIENT, "--block", "100000000"), "--block: 64 to 8,192 bytes"),
         ((*CLIENT, "--pin", "sha1/x"), "pin: sha256/"),
         ((*CLIENT, "--ca-file", "no.pem"), "no.pem"),
         ((*SERVER, "--to", "192.0.2.1:5222"), "--to: an address of this machine"),
-        (SERVER, "no.pem: tls.certificate"),
+        (SERVER, "no.pem: --certificate: cannot be read"),
+        ((*SERVER, "--listen", ""), "nobody could connect"),
+        (("tunnel-server", "--certificate", "no.pem", "--key", "no.pem"), "no.pem: --certificate: cannot be read"),
+        (("tunnel-server", "--per-network", "0"), "--per-network"),
+        (("tunnel-client", "--to", "a..b:5224"), "--to: HOST:PORT"),
         (("tunnel-client", "--to", "example.org:1", "--profile", "jitter"), "steady or padded"),
         (("tunnel-client", "--to", "example.org:1", "--cell", "62"), "--cell: 128 to"),
         (("tunnel-server", "--certificate", "x.pem"), "together with --key"),
@@ -73,29 +80,11 @@ def test_where_to_listen() -> None:
     assert shield.place(":5222", "x", empty=True) == ("", 5222)
     assert shield.own_place("localhost:1", "x", expose=False) == ("localhost", 1)
     assert shield.own_place("0.0.0.0:1", "x", expose=True) == ("0.0.0.0", 1)
-    for text in ("", ":1", "a:b", "a:70000", "a"):
+    assert shield.place("host.example.:1", "x") == ("host.example.", 1)
+    assert shield.place("b\u00fccher.example:1", "x") == ("b\u00fccher.example", 1)
+    for text in ("", ":1", "a:b", "a:70000", "a", "a..b:1", f"{'a' * 64}:1", ".:1", "../a:1"):
         with pytest.raises(ConfigError):
             shield.place(text, "x")
-
-
-def test_what_is_not_said_is_the_presets() -> None:
-    assert shield.policy_of("steady", "desktop") == replace(DESKTOP, profile=Profile.STEADY)
-    assert shield.policy_of("padded", "phone", block=1024) == replace(PHONE, profile=Profile.PADDED, block=1024)
-    assert shield.policy_of("steady", "desktop", window=0.0, bulk_every=0.0).window == 0
-    mixed = shield.policy_of("jitter", "desktop", pad=True, garbage=2.0, delay=0.0)
-    assert mixed == replace(DESKTOP, profile=Profile.JITTER, pad=True, garbage=2.0, delay=0.0)
-
-
-@pytest.mark.parametrize("tick", [0.1, 0.35, 1.0, 1.7, 5.0, 30.0])
-def test_any_tick_has_a_fast_one(tick: float) -> None:
-    policy = shield.policy_of("steady", "desktop", tick=tick)
-    assert Policy.slots(policy.tick) % Policy.slots(policy.fast_tick) == 0
-    assert policy.fast_tick >= min(0.2, tick)
-
-
-def test_a_profile_says_what_it_costs() -> None:
-    assert shield.price(shield.policy_of("steady", "desktop")) == "steady, 816 bytes every 2.2 s, 35 MB a day"
-    assert shield.price(shield.policy_of("padded", "desktop")) == "padded"
 
 
 def test_an_authority_is_made_once_and_kept(tmp_path: Path) -> None:
@@ -111,6 +100,59 @@ def test_an_authority_is_made_once_and_kept(tmp_path: Path) -> None:
     shield.own_pair(folder, ["example.org"], said.append)
     assert chain.read_bytes() == before
     assert said == [f"made an authority of its own: {folder / 'authority.pem'}"]
+
+
+@pytest.mark.parametrize("name", ["certificate.pem", "key.pem"])
+def test_a_damaged_authority_is_named_and_made_anew_when_it_is_gone(name: str, tmp_path: Path) -> None:
+    shield.own_pair(tmp_path, ["example.org"], lambda line: None)
+    (tmp_path / name).write_text("damaged")
+    with pytest.raises(ConfigError) as caught:
+        shield.own_pair(tmp_path, ["example.org"], lambda line: None)
+    assert f"shield: {tmp_path / name}: " in str(caught.value)
+    assert "delete it" in str(caught.value)
+    assert "tls." not in str(caught.value)
+    (tmp_path / name).unlink()
+    shield.own_pair(tmp_path, ["example.org"], lambda line: None)
+    shield.own_pair(tmp_path, ["example.org"], lambda line: None)
+
+
+def test_how_many_may_come() -> None:
+    async def scene() -> None:
+        for limit, doors in ((None, Limits()), (7, Limits(capacity() // 2, 7))):
+            running, daemon = shield.begin(lambda line: None, limit)
+            assert daemon.doors.limits == doors
+            assert daemon.doors.capacity == capacity() // 2, "each has a connection on the other side too"
+            running.close()
+
+    asyncio.run(scene())
+
+
+class Started(Exception):
+    """Instead of running."""
+
+
+@pytest.mark.parametrize("command", ["client", "tunnel-client"])
+def test_a_client_sends_what_stock_servers_read_and_a_tunnel_what_it_likes(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ejabberd reads 3,000 bytes a second of a client; our own other end reads all."""
+    policies: list[Policy] = []
+
+    def started(main: Coroutine[Any, Any, None]) -> None:
+        main.close()
+        raise Started
+
+    def fitted(policy: Policy, say: Callable[[str], None]) -> Policy:
+        policies.append(fitting(policy, say))
+        return policies[-1]
+
+    monkeypatch.setattr(shield, "run", started)
+    monkeypatch.setattr(shield, "fitting", fitted)
+    folder = ("--folder", str(tmp_path))
+    where = ("--server", "example.org") if command == "client" else ("--to", "example.org:5224")
+    with pytest.raises(Started):
+        cli.run(["shield", command, *where, *folder])
+    assert [(policy.cell + 40) / policy.fast_tick <= 3000 for policy in policies] == [True] * (command == "client")
 
 
 def test_an_authority_that_ends_soon_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +189,7 @@ def test_a_renewed_certificate_is_read_on_sighup(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         await asyncio.sleep(0.05)
         assert daemon.listeners[0].context is after, "the last good one stays"
-        assert len(said) == 1
+        assert said == [f"{pair[0]}: a PEM file, our own certificate first"], "no key of a configuration"
         await daemon.stop((helper.shut_down, helper.open))
         running.close()
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from fake_loop import FakeLoop
 
 from quietwire.core import ns
-from quietwire.net.shield import DRAIN_SECONDS, READY_SECONDS, Near, Shield, Terms, drain
+from quietwire.core.relay import DOWN
+from quietwire.net.pacer import Pacer
+from quietwire.net.shell import Shell
+from quietwire.net.shield import DRAIN_MOST, DRAIN_SECONDS, QUEUE, READY_SECONDS, Near, Shield, Terms, drain
+from quietwire.net.stream import Connection
 from quietwire.server.links import Link, Stream
+from quietwire.shaping.policy import Policy, Profile
+from quietwire.shaping.presets import PHONE
 from quietwire.testing.links import FakeLink
 
 HEADER = f"<stream:stream to='a.example' xmlns='jabber:client' xmlns:stream='{ns.STREAMS}' version='1.0'>"
@@ -289,11 +298,56 @@ def test_a_helper_for_whatever_domain_is_behind_it() -> None:
     assert "from='b.example'" in world.near.take()
 
 
-def test_what_never_leaves_is_cut_in_the_end() -> None:
+@pytest.mark.parametrize(
+    ("policy", "waiting", "least"),
+    [
+        (Policy(Profile.PADDED), 1, DRAIN_SECONDS),
+        (Policy(Profile.STEADY), 1, DRAIN_SECONDS),
+        (replace(PHONE, profile=Profile.STEADY), PHONE.queue, PHONE.queue / PHONE.cell * PHONE.tick),
+        (replace(PHONE, profile=Profile.STEADY, tick=300.0), PHONE.queue, DRAIN_MOST),
+    ],
+    ids=["padded", "steady", "a phone's full queue", "for ever"],
+)
+def test_what_never_leaves_is_cut_in_the_end_and_what_leaves_is_not(policy: Policy, waiting: int, least: float) -> None:
     loop, link = FakeLoop(), SlowLink()
-    link.waiting = 1
+    link.policy, link.waiting = policy, waiting
     drain(loop, link)  # type: ignore[arg-type]
-    loop.sleep(DRAIN_SECONDS - 1)
+    loop.sleep(least - 1)
     assert not link.closed
-    loop.sleep(2)
+    loop.sleep(least / 2 + 2)
     assert link.closed
+
+
+class Outside(asyncio.Transport):
+    """To a client that reads nothing; TLS is up."""
+
+    aborted = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self if name == "ssl_object" else default
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
+def test_the_longest_child_of_a_server_finds_room_behind_a_full_queue() -> None:
+    world, outside = World(direct=True), Outside()
+    shell = Shell(world.loop)  # type: ignore[arg-type]
+    shell.pacer = Pacer(world.loop, world.loop.time, lambda seconds: None)  # type: ignore[arg-type]
+    link = Connection(shell, world.shield.accept, policy=Policy(Profile.STEADY), server_side=False)
+    link.connection_made(outside)
+    link.put(b"x" * world.shield.terms.near_queue)
+    link.put(b"x" * DOWN.stanza_bytes)
+    world.loop.sleep(0)
+    assert not outside.aborted
+    link.put(b"x" * (QUEUE + 1))
+    world.loop.sleep(0)
+    assert outside.aborted
+    link.connection_lost(None)
+    shell.close()

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import uvloop
@@ -15,6 +16,8 @@ from cryptography import x509
 from fake_loop import FakeLoop
 
 from quietwire.net.daemon import Daemon, Listener
+from quietwire.net.doors import Doors, Limits
+from quietwire.net.pacer import Pacer
 from quietwire.net.shell import Shell
 from quietwire.net.shield import QUEUE, READY_SECONDS
 from quietwire.net.shield_trust import Trust, pin_of
@@ -34,8 +37,10 @@ PADDED = Policy(Profile.PADDED, cell=SIZE)
 
 class SlowLink(FakeLink):
     waiting = 0
+    asked = 0
 
     def backlog(self) -> int:
+        self.asked += 1
         return self.waiting
 
     def raw(self) -> bytes:
@@ -87,7 +92,7 @@ def test_what_comes_early_is_held() -> None:
     other.reached()
     assert other.other.raw() == b"early"
     assert isinstance(other.came.stream, Outer)
-    assert other.came.stream.known
+    assert not other.came.stream.known, "it goes on to count for its network"
 
 
 def test_too_much_that_comes_early_ends_it() -> None:
@@ -110,6 +115,61 @@ def test_a_full_queue_pushes_back() -> None:
     world.other.waiting = 500
     world.loop.sleep(1)
     assert not world.came.paused
+
+
+def test_who_pushes_back_stops_looking_when_the_other_side_has_gone() -> None:
+    world = World(plain=True).reached()
+    world.other.waiting = 1001
+    world.hears(world.came, b"x")
+    world.other.breaks()
+    world.loop.sleep(1)
+    asked = world.other.asked
+    world.loop.sleep(10)
+    assert world.other.asked == asked
+    assert world.came.closed
+
+
+class Outside(asyncio.Transport):
+    """To the other end, which takes nothing any more; TLS is up."""
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self if name == "ssl_object" else default
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def write(self, data: Any) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 1
+
+
+@pytest.mark.parametrize("draining", [False, True], ids=["while both were there", "while the last of it left"])
+def test_a_broken_link_owes_nothing(draining: bool) -> None:
+    """Nobody waits for what cannot leave any more: neither the other side nor who would close the link after it."""
+    world, loop = World(plain=True), FakeLoop()
+    shell = Shell(loop)  # type: ignore[arg-type]
+    shell.pacer = Pacer(loop, loop.time, lambda seconds: None)  # type: ignore[arg-type]
+    assert world.accept is not None
+    connection = TunnelConnection(shell, world.accept, STEADY, server_side=False)
+    connection.connection_made(Outside())
+    loop.sleep(0)
+    world.hears(world.came, b"x" * 300_000)
+    loop.sleep(0)
+    assert world.came.paused
+    assert connection.backlog() > 300_000
+    if draining:
+        world.came.breaks()
+        loop.sleep(0)
+        assert connection.backlog() > 300_000
+    connection.connection_lost(None)
+    assert connection.backlog() == 0
+    if not draining:
+        world.loop.sleep(1)
+        assert world.came.closed
+        world.came.breaks()
+    assert not world.tunnel.open()
+    shell.close()
 
 
 def test_no_tunnel_at_the_other_end() -> None:
@@ -236,7 +296,8 @@ def test_over_tls(policy: Policy, right: bool, loop: Callable[[], asyncio.Abstra
         runner.run(scene())
 
 
-def test_an_unreachable_tunnel_is_one_line() -> None:
+@pytest.mark.parametrize("host", ["127.0.0.1", "a..b"], ids=["nobody there", "no name"])
+def test_an_unreachable_tunnel_is_one_line(host: str) -> None:
     async def scene() -> None:
         shell = Shell(asyncio.get_running_loop())
         trust = Trust("far", "far", None, "sha256/" + "A" * 43 + "=", Path("none"), print)
@@ -247,12 +308,31 @@ def test_an_unreachable_tunnel_is_one_line() -> None:
 
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))  # and does not listen
-            ToTunnel(shell, "127.0.0.1", taken.getsockname()[1], trust, PADDED)(never, said.set_result)
-            async with asyncio.timeout(60):
+            ToTunnel(shell, host, taken.getsockname()[1], trust, PADDED)(never, said.set_result)
+            async with asyncio.timeout(10):
                 assert "cannot be reached" in await said
         shell.close()
 
     asyncio.run(scene())
+
+
+def test_a_tunnel_counts_for_its_network_until_it_is_gone() -> None:
+    world, loop, doors = World(plain=False).reached(), FakeLoop(), Doors(Limits(strangers=10, per_network=1), 10)
+    shell = Shell(loop)  # type: ignore[arg-type]
+    connection = TunnelConnection(
+        shell, world.tunnel.outer, PADDED, server_side=False, visitor=doors.enter("192.0.2.1")
+    )  # fmt: skip
+    connection.connection_made(Outside())
+    world.loop.sleep(0)
+    world.reached()
+    connection.data_received(greeting(SIZE) + cell(0, b"hello", SIZE))
+    connection.data_received(cell(0, b"hello", SIZE))
+    assert world.other.raw() == b"hellohello"
+    assert doors.enter("192.0.2.1") is None
+    assert doors.enter("192.0.2.2") is not None
+    connection.connection_lost(None)
+    assert doors.enter("192.0.2.1") is not None
+    shell.close()
 
 
 def test_a_pair_without_either_side_ends() -> None:

@@ -143,3 +143,14 @@ def test_padded_writes_at_once_and_whole_cells() -> None:
 def test_what_is_no_tunnel_is_refused(wire: bytes, why: str) -> None:
     with pytest.raises(TunnelError, match=why):
         Opener().feed(wire)
+
+
+def test_what_is_stopped_owes_nothing() -> None:
+    tunnel = SteadyTunnel(POLICY, 0, 0)
+    tunnel.parts.append(b"x" * 200)
+    tunnel.fill()
+    tunnel.parts.append(b"x")
+    tunnel.cells.end()
+    assert tunnel.waiting() > 200
+    tunnel.stop()
+    assert (tunnel.waiting(), tunnel.parts, bytes(tunnel.queue)) == (0, [], b"")

@@ -21,6 +21,7 @@ from quietwire.seal.server_key import Source
 from quietwire.server.s2s_policy import Authentication, Policy
 from quietwire.server.settings import Settings
 from quietwire.shaping import policy as shaping
+from quietwire.shaping.bounds import BOUNDS
 from quietwire.shaping.bucket import Rates
 from quietwire.shaping.presets import PRESETS
 
@@ -74,23 +75,27 @@ class Listen(_Table):
 
 ProfileName = Literal["off", "padded", "jitter", "steady"]
 PresetName = Literal["desktop", "phone", "server"]
-Seconds = Annotated[float, Field(ge=0, le=86_400)]
+
+
+def _within(name: str) -> Any:
+    least, most = BOUNDS[name]
+    return Field(ge=least, le=most)
 
 
 class _Shape(_Table):
     """What goes on the wire when. What is None is as the preset has it."""
 
-    delay: Annotated[float, Field(ge=0, le=60)] | None = None
-    batch: Annotated[float, Field(ge=0, le=60)] | None = None
+    delay: Annotated[float, _within("delay")] | None = None
+    batch: Annotated[float, _within("batch")] | None = None
     pad: bool | None = None
-    garbage: Annotated[float, Field(ge=0, le=86_400)] | None = None
-    cell: Annotated[int, Field(ge=128, le=16_382)] | None = None
+    garbage: Annotated[float, _within("garbage")] | None = None
+    cell: Annotated[int, _within("cell")] | None = None
     """16,382: the longest TLS record."""
-    tick: Seconds | None = None
-    fast_tick: Seconds | None = None
-    window: Seconds | None = None
-    bulk_every: Annotated[float, Field(ge=0, le=864_000)] | None = None
-    queue: Annotated[int, Field(ge=4_096, le=4 << 20)] | None = None
+    tick: Annotated[float, _within("tick")] | None = None
+    fast_tick: Annotated[float, _within("fast_tick")] | None = None
+    window: Annotated[float, _within("window")] | None = None
+    bulk_every: Annotated[float, _within("bulk_every")] | None = None
+    queue: Annotated[int, _within("queue")] | None = None
 
     def _made(self, profile: str, preset: shaping.Policy, **others: Any) -> shaping.Policy:
         given = {key: value for key in _Shape.model_fields if (value := getattr(self, key)) is not None}
@@ -102,7 +107,7 @@ class ServerLinks(_Shape):
 
     profile: ProfileName | None = None
     preset: PresetName = "server"
-    block: Annotated[int, Field(ge=64, le=8192)] | None = None
+    block: Annotated[int, _within("block")] | None = None
 
 
 class Links(_Shape):
@@ -110,7 +115,7 @@ class Links(_Shape):
 
     profile: ProfileName = "off"
     preset: PresetName = "desktop"
-    block: Annotated[int, Field(ge=64, le=8192)] = 512
+    block: Annotated[int, _within("block")] = 512
     """`padded`: every TLS 1.3 record is a multiple of this many bytes."""
     padding: Literal["records", "spaces"] = "records"
     """`padded`: TLS 1.3 pads all records of the process, or spaces follow what is written."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from quietwire.core.errors import ConfigError
+from quietwire.shaping.bounds import BOUNDS
 from quietwire.shaping.policy import LONGEST, SLOT, Policy, Profile
 from quietwire.shaping.presets import PRESETS
 
@@ -49,8 +50,7 @@ LinkCell = Annotated[
     ),
 ]
 
-CELLS = range(128, 16_383)
-"""Smaller ones carry hardly a stanza's start tag; larger ones are more than one TLS record."""
+CELLS = range(BOUNDS["cell"][0], BOUNDS["cell"][1] + 1)
 
 
 def link_policy(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import ipaddress
 import os
 import secrets
@@ -12,17 +11,38 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import uvloop
 from cryptography import x509
 
-from quietwire.cli.link_options import CELLS
 from quietwire.cli.logs import Log
+from quietwire.cli.shield_options import (
+    Batch,
+    Block,
+    BulkEvery,
+    Cell,
+    Delay,
+    FastTick,
+    Garbage,
+    Pad,
+    Preset,
+    Profiled,
+    Queue,
+    Say,
+    Tick,
+    TunnelProfiled,
+    Window,
+    fitting,
+    policy_of,
+    price,
+    tunnel_policy,
+)
 from quietwire.core.errors import ConfigError
 from quietwire.core.jid import JID, JIDError
-from quietwire.net.daemon import Daemon, Listener, raise_descriptors
+from quietwire.net.daemon import Daemon, Listener, capacity, raise_descriptors
+from quietwire.net.doors import Doors, Limits
 from quietwire.net.lockdown import no_core_dumps
 from quietwire.net.resolver import NotFound, Override, Resolver, ascii_name
 from quietwire.net.shell import Shell
@@ -32,22 +52,15 @@ from quietwire.net.shield_tunnel import ToTunnel, Tunnel, TunnelConnection
 from quietwire.net.shield_ways import CLIENT_PORT, Local, Remote
 from quietwire.net.tls import client_context, own_certificate, own_expiry
 from quietwire.seal.authority import Authority, new_p256_key
-from quietwire.shaping.cost import cost
-from quietwire.shaping.policy import SLOT, Policy, Profile
-from quietwire.shaping.presets import PRESETS
+from quietwire.shaping.policy import Policy, Profile
 
 DAYS = 800
 """Of the certificate that clients on this machine are shown: some systems take none that is good for more than 825."""
 RENEW_SECONDS = 30 * 86_400.0
 """Before its end a new one is made, at the next start."""
-Say = Callable[[str], None]
-
-Profiled = Annotated[str, typer.Option("--profile", help="steady, padded, jitter or off.")]
-Preset = Annotated[str, typer.Option("--preset", help=f"Parameters that fit: {', '.join(PRESETS)}.")]
-Cell = Annotated[int | None, typer.Option(help="Bytes of a cell.")]
-Seconds = Annotated[float | None, typer.Option(help="Seconds.")]
-Bytes = Annotated[int | None, typer.Option(help="Bytes.")]
-Pad = Annotated[bool | None, typer.Option("--pad", help="jitter: fill what leaves up to a multiple of --block.")]
+TUNNELS_PER_NETWORK = 100
+"""From one IPv4 address or IPv6 /64 at a time: a house or an office behind one address, at a connection each. A tunnel
+knows no login, and the server behind it sees this machine alone, so here is the last place to count whose they are."""
 Pin = Annotated[str, typer.Option(help="sha256/… of the server's key: this one and no other, whoever signed it.")]
 CaFile = Annotated[Path | None, typer.Option("--ca-file", help="Believe only the authorities in this PEM file.")]
 Expose = Annotated[bool, typer.Option("--expose", help="Let others than this machine connect.")]
@@ -57,9 +70,25 @@ def place(text: str, key: str, *, empty: bool = False) -> tuple[str, int]:
     """HOST:PORT or [ADDRESS]:PORT. `empty`: no host is every address. Raises ConfigError."""
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
-    if not colon or not port.isdecimal() or int(port) > 65_535 or (not host and not empty):
+    if not colon or not port.isdecimal() or int(port) > 65_535 or not (may_be_host(host) if host else empty):
         raise ConfigError("shield", key, "HOST:PORT, for instance 127.0.0.1:5222")
     return ("" if host == "*" else host), int(port)
+
+
+def may_be_host(text: str) -> bool:
+    """An address, or a name that DNS can hold."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        try:
+            ascii_name(text.removesuffix("."))
+        except NotFound:
+            return False
+    return True
+
+
+def nowhere() -> ConfigError:
+    return ConfigError("shield", "--listen", "HOST:PORT, or --listen-tls: nobody could connect")
 
 
 def on_loopback(host: str) -> bool:
@@ -77,42 +106,6 @@ def own_place(text: str, key: str, expose: bool) -> tuple[str, int]:
             "shield", key, "an address of this machine alone (127.0.0.1), or --expose: others could use it"
         )
     return host, port
-
-
-def policy_of(profile: str, preset: str, **given: float | None) -> Policy:
-    """Raises ConfigError."""
-    if profile not in set(Profile):
-        raise ConfigError("shield", "--profile", "one of " + ", ".join(Profile))
-    if preset not in PRESETS:
-        raise ConfigError("shield", "--preset", "one of " + ", ".join(PRESETS))
-    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    for name, value in values.items():
-        if value < 0 or (not value and name not in ("window", "bulk_every", "delay", "batch", "pad", "garbage")):
-            raise ConfigError("shield", "--" + name.replace("_", "-"), "more than 0")
-    if values.get("cell", CELLS.start) not in CELLS:
-        raise ConfigError("shield", "--cell", f"{CELLS.start} to {CELLS.stop - 1} bytes")
-    base = PRESETS[preset]
-    if "tick" in values and "fast_tick" not in values:
-        values["fast_tick"] = _fast(values["tick"], base.fast_tick)
-    try:
-        return dataclasses.replace(base, profile=Profile(profile), **values)
-    except ValueError as error:
-        raise ConfigError("shield", "--profile", str(error)) from None
-
-
-def _fast(tick: float, wanted: float) -> float:
-    """The fast tick next to the wanted one that goes into this tick."""
-    whole = Policy.slots(tick)
-    least = min(whole, Policy.slots(wanted))
-    return next((slots for slots in range(max(least, 1), whole + 1) if whole % slots == 0), 0) * SLOT
-
-
-def tunnel_policy(profile: str, preset: str, **given: float | None) -> Policy:
-    """Of a tunnel, which knows cells only. Raises ConfigError."""
-    policy = policy_of(profile, preset, **given)
-    if policy.profile not in (Profile.STEADY, Profile.PADDED):
-        raise ConfigError("shield", "--profile", "steady or padded: a tunnel is cells")
-    return policy
 
 
 def domain_of(text: str, key: str) -> str:
@@ -141,8 +134,14 @@ def own_folder(folder: Path | None, name: str) -> Path:
 def own_pair(folder: Path, names: list[str], say: Say) -> tuple[Path, Path]:
     """A certificate by a throw-away authority, and its key: those in the folder, or new ones. Raises ConfigError."""
     chain, key, root = folder / "certificate.pem", folder / "key.pem", folder / "authority.pem"
-    if chain.exists() and key.exists() and own_expiry(chain) > time.time() + RENEW_SECONDS:
-        return chain, key
+    if chain.exists() and key.exists():
+        try:
+            client_context(chain, key)
+        except ConfigError as error:
+            cure = "mend or delete it; then a new one is made, and a new authority.pem to trust"
+            raise ConfigError("shield", error.where, f"{error.allowed}: {cure}") from None
+        if own_expiry(chain) > time.time() + RENEW_SECONDS:
+            return chain, key
     made = Authority("Quietwire shield", now=time.time(), days=DAYS, new_key=new_p256_key, random=secrets.token_bytes)
     issued = made.issue(list(dict.fromkeys(names)))
     try:
@@ -155,6 +154,15 @@ def own_pair(folder: Path, names: list[str], say: Say) -> tuple[Path, Path]:
         raise ConfigError(str(folder), "--folder", f"cannot be written: {error.strerror}") from None
     say(f"made an authority of its own: {root}")
     return chain, key
+
+
+def given_pair(certificate: Path, key: Path) -> tuple[Path, Path]:
+    """Raises ConfigError, which names the option."""
+    try:
+        client_context(certificate, key)
+    except ConfigError as error:
+        raise ConfigError(error.where, error.key.replace("tls.", "--"), error.allowed) from None
+    return certificate, key
 
 
 # -- running ----------------------------------------------------------------------------------------------------------
@@ -171,14 +179,16 @@ async def until_stopped(daemon: Daemon, open_: Callable[[], int], shut_down: Cal
     daemon.shell.close()
 
 
-def begin(say: Say) -> tuple[Shell, Daemon]:
-    """On the running loop."""
+def begin(say: Say, per_network: int | None = None) -> tuple[Shell, Daemon]:
+    """On the running loop. `per_network`: so many connections from each at a time; None: of strangers alone."""
     raise_descriptors()
+    room = capacity() // 2  # each has another connection on the other side
+    limits = Limits() if per_network is None else Limits(room, per_network)
     loop = asyncio.get_running_loop()
     log = Log()
     loop.set_exception_handler(lambda loop, context: log.fault(context.get("exception") or RuntimeError()))
     shell = Shell(loop)
-    return shell, Daemon(shell, note=log.note)
+    return shell, Daemon(shell, Doors(limits, room), log.note)
 
 
 async def listen(
@@ -197,7 +207,7 @@ async def listen(
         try:
             context = client_context(*pair)
         except ConfigError as error:
-            shield.say(str(error))
+            shield.say(f"{error.where}: {error.allowed}")
             return
         for listener in daemon.listeners:
             listener.context = context
@@ -219,13 +229,6 @@ def run(main: Awaitable[None]) -> None:
     no_core_dumps()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(main)  # type: ignore[arg-type]
-
-
-def price(policy: Policy) -> str:
-    """What the profile costs, in a few words."""
-    if policy.profile is not Profile.STEADY:
-        return policy.profile
-    return f"steady, {policy.cell} bytes every {policy.tick:g} s, {cost(policy).day / 1e6:.0f} MB a day"
 
 
 # -- the commands -----------------------------------------------------------------------------------------------------
@@ -250,16 +253,16 @@ def client(
     profile: Profiled = "steady",
     preset: Preset = "desktop",
     cell: Cell = None,
-    tick: Seconds = None,
-    fast_tick: Seconds = None,
-    window: Seconds = None,
-    bulk_every: Seconds = None,
-    block: Bytes = None,
-    delay: Seconds = None,
-    batch: Seconds = None,
+    tick: Tick = None,
+    fast_tick: FastTick = None,
+    window: Window = None,
+    bulk_every: BulkEvery = None,
+    block: Block = None,
+    delay: Delay = None,
+    batch: Batch = None,
     pad: Pad = None,
-    garbage: Seconds = None,
-    queue: Bytes = None,
+    garbage: Garbage = None,
+    queue: Queue = None,
     pin: Pin = "",
     ca_file: CaFile = None,
     folder: Annotated[Path | None, typer.Option(help="Where the server's pin and the authority are kept.")] = None,
@@ -274,8 +277,9 @@ def client(
     where = [(*own_place(listen_at, "--listen", expose), False)] if listen_at else []
     where += [(*own_place(listen_tls, "--listen-tls", expose), True)] if listen_tls else []
     if not where:
-        raise ConfigError("shield", "--listen", "HOST:PORT: nobody could connect")
+        raise nowhere()
     overrides = {name: Override(*place(address, "--address"), direct_tls)} if address else {}
+    policy = fitting(policy, say)
     kept = own_folder(folder, name)
     trust = Trust(name, domain, ca_file, pin, kept / "server.pin", say)
     pair = own_pair(kept, [ascii_name(name), "localhost"], say)
@@ -307,16 +311,16 @@ def server(
     profile: Profiled = "steady",
     preset: Preset = "desktop",
     cell: Cell = None,
-    tick: Seconds = None,
-    fast_tick: Seconds = None,
-    window: Seconds = None,
-    bulk_every: Seconds = None,
-    block: Bytes = None,
-    delay: Seconds = None,
-    batch: Seconds = None,
+    tick: Tick = None,
+    fast_tick: FastTick = None,
+    window: Window = None,
+    bulk_every: BulkEvery = None,
+    block: Block = None,
+    delay: Delay = None,
+    batch: Batch = None,
     pad: Pad = None,
-    garbage: Seconds = None,
-    queue: Bytes = None,
+    garbage: Garbage = None,
+    queue: Queue = None,
 ) -> None:
     """In front of a server of this machine: what it sends to any client is padded and paced."""
     policy = policy_of(
@@ -328,12 +332,15 @@ def server(
         raise ConfigError("shield", "--to", "an address of this machine (127.0.0.1): there is no TLS on the way")
     where = [(*place(listen_at, "--listen", empty=True), False)] if listen_at else []
     where += [(*place(listen_tls, "--listen-tls", empty=True), True)] if listen_tls else []
+    if not where:
+        raise nowhere()
+    pair = given_pair(certificate, key)
 
     async def main() -> None:
         shell, daemon = begin(say)
         terms = Terms("", logs_in=False, spaces=True, near_queue=policy.queue, far_queue=QUEUE)
         shield = make_shield(shell.loop, Local(shell, *behind), terms, say)
-        ports = await listen(daemon, shield, where, (certificate, key), policy)
+        ports = await listen(daemon, shield, where, pair, policy)
         say(f"ready at port {' and '.join(map(str, ports))}; down: {price(policy)}")
         await until_stopped(daemon, shield.open, shield.shut_down)
 
@@ -344,14 +351,14 @@ def tunnel_client(
     *,
     to: Annotated[str, typer.Option(help="HOST:PORT of the tunnel's other end.")],
     listen_at: Annotated[str, typer.Option("--listen", help="Where your client connects.")] = "127.0.0.1:5222",
-    profile: Profiled = "steady",
+    profile: TunnelProfiled = "steady",
     preset: Preset = "desktop",
     cell: Cell = None,
-    tick: Seconds = None,
-    fast_tick: Seconds = None,
-    window: Seconds = None,
-    bulk_every: Seconds = None,
-    queue: Bytes = None,
+    tick: Tick = None,
+    fast_tick: FastTick = None,
+    window: Window = None,
+    bulk_every: BulkEvery = None,
+    queue: Queue = None,
     pin: Pin = "",
     ca_file: CaFile = None,
     folder: Annotated[Path | None, typer.Option(help="Where the other end's pin is kept.")] = None,
@@ -361,6 +368,8 @@ def tunnel_client(
     policy = tunnel_policy(
         profile, preset, cell=cell, tick=tick, fast_tick=fast_tick, window=window, bulk_every=bulk_every, queue=queue
     )
+    # No `fitting` here: our own other end reads cells as fast as they come, and passes on what is in them alone, which
+    # the client would have sent its server anyway.
     host, port = place(to, "--to")
     at = own_place(listen_at, "--listen", expose)
     kept = own_folder(folder, f"tunnel-{host}")
@@ -384,15 +393,19 @@ def tunnel_server(
     listen_at: Annotated[str, typer.Option("--listen", help="Where the tunnels come in.")] = "*:5224",
     certificate: Annotated[Path | None, typer.Option(help="PEM. Without it one is made, to be pinned.")] = None,
     key: Annotated[Path | None, typer.Option(help="PEM: its key.")] = None,
-    profile: Profiled = "steady",
+    profile: TunnelProfiled = "steady",
     preset: Preset = "desktop",
     cell: Cell = None,
-    tick: Seconds = None,
-    fast_tick: Seconds = None,
-    window: Seconds = None,
-    bulk_every: Seconds = None,
-    queue: Bytes = None,
+    tick: Tick = None,
+    fast_tick: FastTick = None,
+    window: Window = None,
+    bulk_every: BulkEvery = None,
+    queue: Queue = None,
     folder: Annotated[Path | None, typer.Option(help="Where a certificate that was made is kept.")] = None,
+    per_network: Annotated[
+        int,
+        typer.Option(min=1, max=100_000, help="Tunnels at a time from one IPv4 address or IPv6 /64; more are closed."),
+    ] = TUNNELS_PER_NETWORK,
 ) -> None:
     """A server's end of a tunnel: whoever reaches it reaches that one server, and nothing else."""
     policy = tunnel_policy(
@@ -404,12 +417,14 @@ def tunnel_server(
         raise ConfigError("shield", "--certificate", "together with --key, or neither")
     if certificate is None or key is None:
         certificate, key = own_pair(own_folder(folder, "tunnel-server"), ["localhost"], say)
+    else:
+        given_pair(certificate, key)
     context = client_context(certificate, key)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     shown = pin_of(x509.load_der_x509_certificate(own_certificate(certificate)))
 
     async def main() -> None:
-        shell, daemon = begin(say)
+        shell, daemon = begin(say, per_network)
         tunnel = Tunnel(shell.loop, Local(shell, *behind).dial, policy.queue, say)
         acceptor = daemon.open(
             lambda visitor: TunnelConnection(shell, tunnel.outer, policy, visitor=visitor),

@@ -10,7 +10,6 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Final
 
 from quietwire.client.errors import LinkError
@@ -19,11 +18,8 @@ from quietwire.shaping.jitter import Jitter
 from quietwire.shaping.outbox import Outbox, SpacePadded
 from quietwire.shaping.policy import SLOT, Policy, Profile
 from quietwire.shaping.steady import Steady
+from quietwire.shaping.uplink import uplink as fitted
 
-STOCK_RATE: Final = 3000.0
-"""Bytes a second that any server reads without a pause: ejabberd's limit as Debian installs it (Prosody: 10,000)."""
-RECORD: Final = 40
-"""What TLS adds to a cell, generously: servers may count it."""
 LEAD: Final = 0.2
 """Seconds from the client's tick to the first of the server's (DESIGN §5): what it brings goes out with the same tick,
 to whomever. Enough for a round trip of 0.15 s; on longer ways it may wait for the turn after."""
@@ -41,19 +37,11 @@ NEAR: Final = 0.15
 
 
 def uplink(policy: Policy) -> Policy:
-    """`policy` as a client may keep it with any server: in windows it stays under the rates of stock servers.
-
-    Raises LinkError for cells that come too fast even outside of windows.
-    """
-    if policy.profile is not Profile.STEADY:
-        return policy
-    least = (policy.cell + RECORD) / STOCK_RATE
-    whole, fast = policy.slots(policy.tick), policy.slots(policy.fast_tick)
-    fits = (slots for slots in range(fast, whole + 1) if whole % slots == 0 and slots * SLOT >= least)
-    slots = next(fits, None)
-    if slots is None:
-        raise LinkError(f"{policy.cell} bytes every {policy.tick:g} s are more than servers take from a client")
-    return replace(policy, fast_tick=slots * SLOT)
+    """`shaping.uplink`. Raises LinkError for cells that come too fast for servers even outside of windows."""
+    try:
+        return fitted(policy)
+    except ValueError as error:
+        raise LinkError(str(error)) from None
 
 
 def lead(policy: Policy) -> float:

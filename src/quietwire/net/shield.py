@@ -15,15 +15,20 @@ from typing import Final, Protocol
 from quietwire.core import ns
 from quietwire.core.errors import StreamError
 from quietwire.core.framing import Broken, Limits, StreamOpen, StreamParser
-from quietwire.core.relay import CLOSING, STRANGER_BYTES, Relay, addressed, error, greeting
+from quietwire.core.relay import CLOSING, DOWN, STRANGER_BYTES, Relay, addressed, error, greeting
 from quietwire.server.links import Link, Stream
+from quietwire.shaping.policy import Profile
 
 READY_SECONDS: Final = 30.0
 """From a client's arrival to two streams that are secure; a dial alone may take 25."""
 LOOK_SECONDS: Final = 0.1
 """Between two looks at what still waits, while a side is paused or to be closed."""
 DRAIN_SECONDS: Final = 900.0
-"""For what a side still owes when the other has gone: a full queue in cells of the default size."""
+"""For what a side still owes when the other has gone: more than a full queue needs in cells of the default size."""
+DRAIN_MARGIN: Final = 1.25
+"""Times what the cells need that what waits fills: stalled sockets are skipped, and a tunnel's cells have heads."""
+DRAIN_MOST: Final = 2 * 3600.0
+"""However slow the cells are: a phone's full queue takes 64 minutes. Who has come back by then has said it again."""
 PRELUDE: Final = Limits(stanza_bytes=16_384)
 """Before TLS: headers, features, ``<starttls/>``."""
 QUEUE: Final = 262_144
@@ -122,6 +127,11 @@ class Near:
         self._ended = False
         self._lost = False
         self._deadline = shield.loop.call_later(READY_SECONDS, link.abort)
+
+    @property
+    def outbox_bytes(self) -> int:
+        """May wait for the client: a full queue, the longest child that a server may send, and what came with it."""
+        return self._shield.terms.near_queue + DOWN.stanza_bytes + QUEUE
 
     @property
     def known(self) -> bool:
@@ -363,9 +373,16 @@ class Far:
         self._near.far_lost()
 
 
+def patience(link: Link) -> float:
+    """Seconds in which what waits on a link can leave."""
+    policy = link.policy
+    cells = link.backlog() / policy.cell * policy.tick if policy.profile is Profile.STEADY else 0.0
+    return min(max(DRAIN_SECONDS, cells * DRAIN_MARGIN), DRAIN_MOST)
+
+
 def drain(loop: asyncio.AbstractEventLoop, link: Link, until: float = 0.0) -> None:
-    """Closes a link when nothing waits on it any more."""
-    until = until or loop.time() + DRAIN_SECONDS
+    """Closes a link when nothing waits on it any more, or what does cannot be waited for."""
+    until = until or loop.time() + patience(link)
     if link.backlog() and loop.time() < until:
         loop.call_later(LOOK_SECONDS, drain, loop, link, until)
     else:

@@ -36,6 +36,7 @@ class TunnelLine(SteadyLine):
 
     def stop(self) -> bytes:
         self._pacer.leave(self)
+        self.outbox.stop()
         return b""
 
 
@@ -174,6 +175,8 @@ class Pair:
             self.tunnel.loop.call_later(LOOK_SECONDS, self._look, source, sink, room)
 
     def _look(self, source: Link, sink: Link, room: int) -> None:
+        if not all(side is not None and side.there for side in (self.plain, self.outer)):
+            return  # `end` has let go of the one that is left
         if sink.backlog() > room // 2:
             self.tunnel.loop.call_later(LOOK_SECONDS, self._look, source, sink, room)
         else:
@@ -239,7 +242,7 @@ class Outer:
         self.there = True
         self.held = b""
         self.known = False
-        """The other end has greeted: for the doors."""
+        """For the doors, and for good: a tunnel has no login, so each counts for its network as long as it is there."""
         self._pair = pair
         self._opener = Opener()
         link.put(b"")  # the greeting
@@ -256,8 +259,7 @@ class Outer:
             pair.end()
             self.link.abort()
             return
-        if not self.known and self._opener.greeted:
-            self.known = True
+        if self._opener.greeted:
             pair.greeted()
         if payload and pair.plain.there:
             pair.plain.link.put(payload)
@@ -316,7 +318,7 @@ class ToTunnel:
                 )
         except ssl.SSLError:
             failed(f"{self._host}: no TLS 1.3 there: check the port")
-        except OSError:  # TimeoutError is one
+        except (OSError, ValueError):  # TimeoutError is the first, UnicodeError, of a name that is none, the second
             failed(
                 f"{self._host}: the tunnel's other end cannot be reached: check its name and port, or try again later"
             )

@@ -22,7 +22,7 @@ from quietwire.shaping.steady import Steady
 
 OUTBOX_BYTES = 8 << 20
 """Not yet in the kernel's hands. A phone that wakes to a thousand messages has 2 MB waiting; a peer that lets more
-pile up is not reading (DESIGN §4)."""
+pile up is not reading (DESIGN §4). A stream that passes on larger pieces has `outbox_bytes` of its own."""
 CLOSE_SECONDS = 5.0
 """For the last bytes to leave; then the connection is cut."""
 SLICE = 64 << 10
@@ -44,9 +44,9 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_accept", "_allowance", "_bindings", "_certificate", "_closing", "_context", "_deadline", "_gated", "_heard",
-        "_held", "_inbox", "_line", "_meter", "_out", "_outbox", "_rates", "_server_name", "_server_side", "_shell",
-        "_shown", "_slice", "_stream", "_tls_pending", "_transport", "_turn", "_unwritten", "_visitor", "paced",
-        "packs", "policy", "secure", "tls",
+        "_held", "_inbox", "_line", "_meter", "_most", "_out", "_outbox", "_rates", "_server_name", "_server_side",
+        "_shell", "_shown", "_slice", "_stream", "_tls_pending", "_transport", "_turn", "_unwritten", "_visitor",
+        "paced", "packs", "policy", "secure", "tls",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,7 @@ class Connection(asyncio.Protocol):
         self._outbox = Outbox()
         self._out = self._outbox.parts
         """The outbox's parts, which the hot path appends to."""
+        self._most = OUTBOX_BYTES
         self._line: Line | None = None
         """Where the profile knows of time; then the outbox is the line's."""
         self.policy = policy
@@ -113,6 +114,7 @@ class Connection(asyncio.Protocol):
             self._secured()
         if self._stream is None:
             self._stream = self._accept(self)
+        self._most = getattr(self._stream, "outbox_bytes", OUTBOX_BYTES)
 
     def _secured(self) -> None:
         self.secure = True
@@ -239,7 +241,7 @@ class Connection(asyncio.Protocol):
         if self._line is not None:
             self._unwritten = True
             self._line.admit()
-            if self._line.waiting() + transport.get_write_buffer_size() > OUTBOX_BYTES:
+            if self._line.waiting() + transport.get_write_buffer_size() > self._most:
                 self._overflow()
             return
         if self._out:
@@ -247,7 +249,7 @@ class Connection(asyncio.Protocol):
         waiting = transport.get_write_buffer_size()
         if waiting == 0:
             self._stream.written()
-        elif waiting > OUTBOX_BYTES:
+        elif waiting > self._most:
             self._overflow()
         elif not self._unwritten:
             # uvloop writes at the end of the turn: look again in the next one, then every second.

@@ -58,6 +58,10 @@ class Cells:
         """Nothing more will be put."""
         self._ending = True
 
+    def stop(self) -> None:
+        """Nothing can be said any more."""
+        self._first, self._ending = b"", False
+
     @property
     def owing(self) -> bool:
         """A greeting or an end has still to be said."""
@@ -120,6 +124,13 @@ class SteadyTunnel(Steady):
             return
         self.admit()
         self._ready, self._used = self.cells.next(self.queue)
+
+    def stop(self) -> None:
+        """The connection has gone: nothing waits here any more."""
+        self.parts.clear()
+        self.queue = bytearray()
+        self._ready, self._used = b"", 0
+        self.cells.stop()
 
     def rest(self) -> bytes:
         """A tunnel's link keeps its profile."""
