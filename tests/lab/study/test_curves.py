@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import xml.etree.ElementTree as ET
 
 from quietwire.lab.figures import Figure
@@ -44,3 +45,11 @@ def test_points_are_a_picture_too() -> None:
     assert "quietwire-steady" in svg(
         "what happened", "KB a second", [line("prosody", 0.1), line("quietwire-steady", 0.2)]
     )
+
+
+def test_many_lines_with_long_names_leave_the_picture_its_room() -> None:
+    many = [line(f"quietwire-jitter, padding + delay + grouping + garbage {number}", 0.5, 0.6) for number in range(20)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        picture = svg("Where", "receipts", many)
+    assert all(one.system in picture for one in many)

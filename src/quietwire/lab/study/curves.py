@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +18,16 @@ from matplotlib.ticker import FuncFormatter
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#777777", "#000000")
 """Told apart by those who are colour-blind too (Paul Tol's "bright" scheme)."""
 MARKS = ("o", "s", "^", "v", "D", "P", "X", "*")
+BESIDE = 8
+"""Lines whose names fit beside a picture."""
 
 
 def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
     """One picture: a line for each system with its interval, and what a blind guess gets; or a point for each."""
     settings: Any = {"svg.hashsalt": "quietwire", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"}
     with matplotlib.rc_context(settings):
-        figure, axes = plt.subplots(figsize=(8.0, 3.6), layout="constrained")
+        rows = math.ceil(len(lines) / 2) if len(lines) > BESIDE else 0
+        figure, axes = plt.subplots(figsize=(8.0, 3.6 + rows * 0.2), layout="constrained")
         try:
             for place, line in enumerate(lines):
                 at = [point.at or 0.0 for point in line.points]
@@ -51,7 +55,10 @@ def svg(title: str, over: str, lines: Sequence[Curve]) -> str:
             axes.set_ylabel(unit)
             axes.set_title(title, fontsize=10, loc="left")
             axes.grid(alpha=0.25)
-            axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+            if rows:  # below, since so many, some with long names, leave no room beside them
+                figure.legend(fontsize=8, frameon=False, loc="outside lower center", ncols=2)
+            else:
+                axes.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
             out = io.StringIO()
             figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
         finally:
