@@ -194,7 +194,7 @@ def as_figures(
     told = "; ".join(
         part
         for part in (
-            note, f"best features: {best}", f"model: {models_used}", f"tried on a {held_out} held out" if held_out else ""
+            note, f"best features: {best}", f"model: {models_used}", f"a {held_out} held out" if held_out else ""
         )
         if part
     )  # fmt: skip
