@@ -110,14 +110,13 @@ def small() -> Plan:
     steady = Scenario(users=20, seconds=60.0, server="steady", client="steady", people={**LIFE, "messages": 600.0})
     # What there is to see without a profile is so much that fewer show it.
     off = replace(steady, server="off", client="off", users=16, seconds=50.0)
-    padded = replace(off, server="padded", client="padded")
     return Plan(
-        tuple(Played(each.label, (each,)) for each in (off, steady, padded)),
+        tuple(Played(each.label, (each,)) for each in (off, steady)),
         ("off", "jitter", "steady"),
         Setting(users=300, messages=(1, 5, 20, 50), senders=15, seeds=(1, 2), attacks=("likelihood",)),
         gathering=Gathering(seeds=(1, 2, 3)),
         seeds=(1, 2),
-        attacks=("actions", "length"),
+        attacks=("actions",),
         others=False,
     )
 
