@@ -180,7 +180,9 @@ def test_without_the_libraries_one_line_says_what_to_install(run: Any, monkeypat
     monkeypatch.setattr(builtins, "__import__", without)
     result = run("send", "b@b.example", "hi")
     assert result.exit_code == 1
-    assert result.stderr == f"quietwire: {cli.MISSING}\n"
+    assert result.stderr == (
+        "quietwire: this needs the client's libraries; where Quietwire was cloned: pip install '.[client]'\n"
+    )
 
 
 def test_the_link_is_asked_for_and_what_is_not_shaped_is_said(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,9 +38,9 @@ def test_what_cannot_be_kept_is_one_line(key: str, value: float) -> None:
     assert caught.value.key == f"--link-{key}"
 
 
-@pytest.mark.parametrize("parameters", [{"tick": 0.1}, {"tick": 300.0}, {"cell": 128}, {"cell": 16_382}])
-def test_a_server_of_ours_grants_what_can_be_chosen(parameters: dict[str, float]) -> None:
-    policy = link_policy(Profile.STEADY, **parameters)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("tick", "cell"), [(0.1, None), (300.0, None), (None, 128), (None, 16_382)])
+def test_a_server_of_ours_grants_what_can_be_chosen(tick: float | None, cell: int | None) -> None:
+    policy = link_policy(Profile.STEADY, tick=tick, cell=cell)
     assert wanted(ask(policy).attrib, DESKTOP) == policy
 
 

@@ -1,11 +1,15 @@
-"""Time that a test moves by hand, for code that asks an event loop for timers alone."""
+"""Time that a test moves by hand, for code that asks an event loop for timers alone; and connections on it."""
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+
+from quietwire.net.pacer import Pacer
+from quietwire.net.shell import Shell
 
 
 class _Handle:
@@ -44,3 +48,34 @@ class FakeLoop:
             if not handle.cancelled:
                 action(*arguments)
         self.now = until
+
+
+def shell_on(loop: FakeLoop) -> Shell:
+    """A shell and its pacer that have this time."""
+    real = cast(asyncio.AbstractEventLoop, loop)
+    shell = Shell(real)
+    shell.pacer = Pacer(real, loop.time, lambda seconds: None)
+    return shell
+
+
+class Outside(asyncio.Transport):
+    """To somebody who takes nothing; TLS is up. `stalled`: bytes that have not reached the kernel."""
+
+    def __init__(self, stalled: int = 0) -> None:
+        super().__init__()
+        self._stalled = stalled
+        self.aborted = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self if name == "ssl_object" else default
+
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return self._stalled
+
+    def abort(self) -> None:
+        self.aborted = True

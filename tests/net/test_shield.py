@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from fake_loop import FakeLoop
+from fake_loop import FakeLoop, Outside, shell_on
 
 from quietwire.core import ns
 from quietwire.core.relay import DOWN
-from quietwire.net.pacer import Pacer
-from quietwire.net.shell import Shell
 from quietwire.net.shield import DRAIN_MOST, DRAIN_SECONDS, QUEUE, READY_SECONDS, Near, Shield, Terms, drain
 from quietwire.net.stream import Connection
 from quietwire.server.links import Link, Stream
@@ -318,28 +314,9 @@ def test_what_never_leaves_is_cut_in_the_end_and_what_leaves_is_not(policy: Poli
     assert link.closed
 
 
-class Outside(asyncio.Transport):
-    """To a client that reads nothing; TLS is up."""
-
-    aborted = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self if name == "ssl_object" else default
-
-    def version(self) -> str:
-        return "TLSv1.3"
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def abort(self) -> None:
-        self.aborted = True
-
-
 def test_the_longest_child_of_a_server_finds_room_behind_a_full_queue() -> None:
     world, outside = World(direct=True), Outside()
-    shell = Shell(world.loop)  # type: ignore[arg-type]
-    shell.pacer = Pacer(world.loop, world.loop.time, lambda seconds: None)  # type: ignore[arg-type]
+    shell = shell_on(world.loop)
     link = Connection(shell, world.shield.accept, policy=Policy(Profile.STEADY), server_side=False)
     link.connection_made(outside)
     link.put(b"x" * world.shield.terms.near_queue)

@@ -8,16 +8,14 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import uvloop
 from cryptography import x509
-from fake_loop import FakeLoop
+from fake_loop import FakeLoop, Outside, shell_on
 
 from quietwire.net.daemon import Daemon, Listener
 from quietwire.net.doors import Doors, Limits
-from quietwire.net.pacer import Pacer
 from quietwire.net.shell import Shell
 from quietwire.net.shield import QUEUE, READY_SECONDS
 from quietwire.net.shield_trust import Trust, pin_of
@@ -129,30 +127,14 @@ def test_who_pushes_back_stops_looking_when_the_other_side_has_gone() -> None:
     assert world.came.closed
 
 
-class Outside(asyncio.Transport):
-    """To the other end, which takes nothing any more; TLS is up."""
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self if name == "ssl_object" else default
-
-    def version(self) -> str:
-        return "TLSv1.3"
-
-    def write(self, data: Any) -> None: ...
-
-    def get_write_buffer_size(self) -> int:
-        return 1
-
-
 @pytest.mark.parametrize("draining", [False, True], ids=["while both were there", "while the last of it left"])
 def test_a_broken_link_owes_nothing(draining: bool) -> None:
     """Nobody waits for what cannot leave any more: neither the other side nor who would close the link after it."""
     world, loop = World(plain=True), FakeLoop()
-    shell = Shell(loop)  # type: ignore[arg-type]
-    shell.pacer = Pacer(loop, loop.time, lambda seconds: None)  # type: ignore[arg-type]
+    shell = shell_on(loop)
     assert world.accept is not None
     connection = TunnelConnection(shell, world.accept, STEADY, server_side=False)
-    connection.connection_made(Outside())
+    connection.connection_made(Outside(stalled=1))
     loop.sleep(0)
     world.hears(world.came, b"x" * 300_000)
     loop.sleep(0)
@@ -318,11 +300,11 @@ def test_an_unreachable_tunnel_is_one_line(host: str) -> None:
 
 def test_a_tunnel_counts_for_its_network_until_it_is_gone() -> None:
     world, loop, doors = World(plain=False).reached(), FakeLoop(), Doors(Limits(strangers=10, per_network=1), 10)
-    shell = Shell(loop)  # type: ignore[arg-type]
+    shell = shell_on(loop)
     connection = TunnelConnection(
         shell, world.tunnel.outer, PADDED, server_side=False, visitor=doors.enter("192.0.2.1")
     )  # fmt: skip
-    connection.connection_made(Outside())
+    connection.connection_made(Outside(stalled=1))
     world.loop.sleep(0)
     world.reached()
     connection.data_received(greeting(SIZE) + cell(0, b"hello", SIZE))

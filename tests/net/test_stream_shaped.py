@@ -241,6 +241,11 @@ def test_a_paced_peer_is_heard_in_its_turn(play: Any) -> None:  # noqa: F811
     play(dialogue)
 
 
+def connection(stream: Diary) -> Connection:
+    assert isinstance(stream.link, Connection)
+    return stream.link
+
+
 async def until(true: Any) -> None:
     async with asyncio.timeout(60):
         while not true():  # noqa: ASYNC110 - a connection tells nobody what it holds back
@@ -251,12 +256,12 @@ def test_what_waits_for_a_turn_is_heard_when_there_are_none_any_more(play: Any) 
     async def dialogue(stream: Diary, end: socket.socket) -> None:
         paced(stream)
         await asyncio.get_running_loop().sock_sendall(end, b"<one/>")
-        await until(lambda: stream.link._inbox)  # type: ignore[attr-defined]
+        await until(lambda: connection(stream)._inbox)
         stream.link.shape(JITTER)
         await until(lambda: stream.got == b"<one/>")
         await asyncio.get_running_loop().sock_sendall(end, b"<two/>")
         await until(lambda: stream.got == b"<one/><two/>")
-        assert not stream.link._gated  # type: ignore[attr-defined]
+        assert not connection(stream)._gated
 
     play(dialogue)
 
@@ -277,10 +282,10 @@ def test_what_waits_for_a_turn_has_a_limit(play: Any) -> None:  # noqa: F811
     async def dialogue(stream: Diary, end: socket.socket) -> None:
         paced(stream)
         sent = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(end, b"x" * (8 << 20)))
-        await until(lambda: stream.link._held)  # type: ignore[attr-defined]
-        assert HELD_BYTES < len(stream.link._inbox) < 4 * HELD_BYTES + (1 << 20)  # type: ignore[attr-defined]
+        await until(lambda: connection(stream)._held)
+        assert HELD_BYTES < len(connection(stream)._inbox) < 4 * HELD_BYTES + (1 << 20)
         while not sent.done() or len(stream.got) < 8 << 20:
-            stream.link._take()  # type: ignore[attr-defined]
+            connection(stream)._take()
             await asyncio.sleep(0.001)
         assert stream.got == b"x" * (8 << 20)
 
@@ -295,6 +300,6 @@ def test_nothing_waits_for_a_turn_once_the_end_has_begun(play: Any) -> None:  # 
         await asyncio.get_running_loop().sock_sendall(end, b"x" * (1 << 18))
         await until(lambda: len(stream.got) == 1 << 18 or "lost" in stream.told)
         assert len(stream.got) == 1 << 18
-        assert not stream.link._inbox  # type: ignore[attr-defined]
+        assert not connection(stream)._inbox
 
     play(dialogue)

@@ -69,6 +69,5 @@ def link_policy(
     if cell not in CELLS:
         raise ConfigError("command line", "--link-cell", f"{CELLS.start} to {CELLS.stop - 1} bytes")
     whole = Policy.slots(tick)
-    least = min(whole, Policy.slots(policy.fast_tick))
-    fast = next(slots for slots in range(least, whole + 1) if whole % slots == 0)
+    fast = Policy.part(whole, Policy.slots(policy.fast_tick))
     return replace(policy, profile=profile, tick=round(whole * SLOT, 2), fast_tick=round(fast * SLOT, 2), cell=cell)

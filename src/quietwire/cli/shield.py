@@ -10,6 +10,7 @@ import signal
 import ssl
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -87,8 +88,14 @@ def may_be_host(text: str) -> bool:
     return True
 
 
-def nowhere() -> ConfigError:
-    return ConfigError("shield", "--listen", "HOST:PORT, or --listen-tls: nobody could connect")
+def places(plain: str, tls: str, at: Callable[[str, str], tuple[str, int]]) -> list[tuple[str, int, bool]]:
+    """(host, port, TLS from the first byte) of `--listen` and `--listen-tls`, where they say something. Raises
+    ConfigError."""
+    asked = ((plain, "--listen", False), (tls, "--listen-tls", True))
+    where = [(*at(text, key), direct) for text, key, direct in asked if text]
+    if not where:
+        raise ConfigError("shield", "--listen", "HOST:PORT, or --listen-tls: nobody could connect")
+    return where
 
 
 def on_loopback(host: str) -> bool:
@@ -274,10 +281,7 @@ def client(
         profile, preset, cell=cell, tick=tick, fast_tick=fast_tick, window=window, bulk_every=bulk_every, block=block,
         delay=delay, batch=batch, pad=pad, garbage=garbage, queue=queue,
     )  # fmt: skip
-    where = [(*own_place(listen_at, "--listen", expose), False)] if listen_at else []
-    where += [(*own_place(listen_tls, "--listen-tls", expose), True)] if listen_tls else []
-    if not where:
-        raise nowhere()
+    where = places(listen_at, listen_tls, partial(own_place, expose=expose))
     overrides = {name: Override(*place(address, "--address"), direct_tls)} if address else {}
     policy = fitting(policy, say)
     kept = own_folder(folder, name)
@@ -330,10 +334,7 @@ def server(
     behind = place(to, "--to")
     if not on_loopback(behind[0]):
         raise ConfigError("shield", "--to", "an address of this machine (127.0.0.1): there is no TLS on the way")
-    where = [(*place(listen_at, "--listen", empty=True), False)] if listen_at else []
-    where += [(*place(listen_tls, "--listen-tls", empty=True), True)] if listen_tls else []
-    if not where:
-        raise nowhere()
+    where = places(listen_at, listen_tls, partial(place, empty=True))
     pair = given_pair(certificate, key)
 
     async def main() -> None:

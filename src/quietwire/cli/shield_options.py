@@ -133,9 +133,7 @@ def _seconds(slots: int) -> float:
 
 def _fast(tick: float, wanted: float) -> float:
     """The fast tick next to the wanted one that goes into this tick."""
-    whole = Policy.slots(tick)
-    least = min(whole, Policy.slots(wanted))
-    return _seconds(next(slots for slots in range(max(least, 1), whole + 1) if whole % slots == 0))
+    return _seconds(Policy.part(Policy.slots(tick), Policy.slots(wanted)))
 
 
 def fitting(policy: Policy, say: Say) -> Policy:

@@ -76,3 +76,8 @@ class Policy:
     def slots(seconds: float) -> int:
         """Whole slots, the nearest."""
         return round(seconds / SLOT)
+
+    @staticmethod
+    def part(whole: int, least: int) -> int:
+        """Slots of the fast tick that goes into a tick of `whole`: the fewest from `least` on, or all of them."""
+        return next(slots for slots in range(max(1, min(whole, least)), whole + 1) if whole % slots == 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -20,10 +21,8 @@ def uplink(policy: Policy) -> Policy:
     """
     if policy.profile is not Profile.STEADY:
         return policy
-    least = (policy.cell + RECORD) / STOCK_RATE
-    whole, fast = policy.slots(policy.tick), policy.slots(policy.fast_tick)
-    fits = (slots for slots in range(fast, whole + 1) if whole % slots == 0 and slots * SLOT >= least)
-    slots = next(fits, None)
-    if slots is None:
+    least = math.ceil((policy.cell + RECORD) / STOCK_RATE / SLOT)
+    whole = policy.slots(policy.tick)
+    if least > whole:
         raise ValueError(f"{policy.cell} bytes every {policy.tick:g} s are more than servers take from a client")
-    return replace(policy, fast_tick=slots * SLOT)
+    return replace(policy, fast_tick=policy.part(whole, max(least, policy.slots(policy.fast_tick))) * SLOT)

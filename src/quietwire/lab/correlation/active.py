@@ -150,7 +150,7 @@ def flood(
     for name, rows in found.items():
         drawn, truth, held = (np.array([row[part] for row in rows]) for part in range(3))
         table = np.array([row[3] for row in rows])
-        areas = [float(roc_auc_score(truth[~held], column[~held])) for column in table.T]
+        areas = [_auc(truth[~held], column[~held]) for column in table.T]
         best = int(np.argmax(np.abs(np.array(areas) - 0.5)))
         chosen = table[held, best] * (1 if areas[best] >= 0.5 else -1)
 

@@ -50,7 +50,7 @@ def policy(cell: int, tick: float) -> Policy:
     """`steady` with the default windows, and the fast tick next to the default that goes into this tick."""
     base = Policy(Profile.STEADY)
     whole = base.slots(tick)
-    fast = next(slots for slots in range(min(whole, base.slots(base.fast_tick)), whole + 1) if whole % slots == 0)
+    fast = base.part(whole, base.slots(base.fast_tick))
     return replace(base, cell=cell, tick=tick, fast_tick=fast * SLOT)
 
 
