@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -227,23 +228,20 @@ def others_table(figures: list[Figure]) -> Table:
 
 
 def _shaping(name: str, cell: int, tick: float, delay: float) -> Shaping:
+    """That of the study with other parameters; servers shape their links among each other as both ends do, but for
+    cells."""
     from quietwire.lab.correlation.frontier import policy
-    from quietwire.lab.correlation.world import Shaping
+    from quietwire.lab.study.plan import SHAPINGS
     from quietwire.shaping.policy import Policy, Profile
 
-    steady = policy(cell, tick)
-    off, padded = Policy(), Policy(Profile.PADDED)
-    jitter = Policy(Profile.JITTER, delay=delay)
-    batch = Policy(Profile.JITTER, delay=delay, batch=0.3)
-    return {
-        "off": Shaping(off, off, off),
-        "padded": Shaping(padded, padded, padded),
-        "jitter": Shaping(jitter, jitter, jitter),
-        "jitter-batch": Shaping(batch, batch, batch),
-        "steady": Shaping(steady, steady, off),
-        "server-steady": Shaping(off, steady, off),
-        "client-steady": Shaping(steady, off, off),
-    }[name]
+    def chosen(usual: Policy) -> Policy:
+        if usual.profile is Profile.STEADY:
+            return policy(cell, tick)
+        return replace(usual, delay=delay) if usual.profile is Profile.JITTER else usual
+
+    up, down = chosen(SHAPINGS[name].up), chosen(SHAPINGS[name].down)
+    same = up == down and up.profile is not Profile.STEADY
+    return replace(SHAPINGS[name], up=up, down=down, between=up if same else Policy())
 
 
 def _timings(path: Path | None) -> Timings:
